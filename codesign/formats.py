@@ -1,0 +1,107 @@
+"""Number formats as values: a set of integers, and how each is written in bits.
+
+A format knows its range `lo..hi`, its width `bits`, and converts integer values to codes (the unsigned bit
+patterns that travel on wires) and back. A tensor's real value is scale * (integer - zero_point).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+import numpy as np
+
+from codesign.errors import UserError
+
+
+@dataclass(frozen=True)
+class Int:
+    """Two's complement (unsigned when lo >= 0) integers lo..hi, in the fewest bits that hold them."""
+
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        if self.lo > self.hi:
+            raise ValueError(f"empty integer range {self.lo}..{self.hi}")
+
+    @classmethod
+    def of(cls, bits: int, signed: bool, narrow: bool = False) -> Int:
+        """The usual n-bit range; `narrow` drops the code that QONNX's narrow range drops."""
+        if signed:
+            return cls(-(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1)
+        return cls(0, (1 << bits) - 1 - narrow)
+
+    @property
+    def signed(self) -> bool:
+        return self.lo < 0
+
+    @property
+    def bits(self) -> int:
+        if self.signed:
+            return max((-self.lo - 1).bit_length(), max(self.hi, 0).bit_length()) + 1
+        return max(self.hi.bit_length(), 1)
+
+    def contains(self, values: np.ndarray) -> bool:
+        return values.size == 0 or bool(values.min() >= self.lo and values.max() <= self.hi)
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Integers (any dtype) -> uint64 codes; values outside lo..hi saturate."""
+        clipped = np.clip(np.rint(values), self.lo, self.hi).astype(np.int64)
+        return (clipped & ((1 << self.bits) - 1)).astype(np.uint64)
+
+    def to_int(self, codes: np.ndarray) -> np.ndarray:
+        """uint64 codes -> int64 values, exactly."""
+        raw = codes.astype(np.int64)
+        return raw - ((raw >> (self.bits - 1)) << self.bits) if self.signed else raw
+
+    def __str__(self) -> str:
+        if self == Int.of(self.bits, self.signed):
+            return f"{'int' if self.signed else 'uint'}{self.bits}"
+        return f"int[{self.lo},{self.hi}]"
+
+
+@dataclass(frozen=True)
+class Binary:
+    """-1 and +1 in one bit: code 0 is -1, code 1 is +1."""
+
+    lo = -1
+    hi = 1
+    bits = 1
+    signed = True
+
+    def contains(self, values: np.ndarray) -> bool:
+        return bool(np.all(np.abs(values) == 1))
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        return (values >= 0).astype(np.uint64)
+
+    def to_int(self, codes: np.ndarray) -> np.ndarray:
+        return codes.astype(np.int64) * 2 - 1
+
+    def __str__(self) -> str:
+        return "binary"
+
+
+Format = Union[Int, Binary]
+
+
+def hull(*formats: Format) -> Format:
+    """The smallest format that holds every value of all of them."""
+    if all(f == Binary() for f in formats):
+        return Binary()
+    return Int(min(f.lo for f in formats), max(f.hi for f in formats))
+
+
+def carrier(fmt: Format | None) -> np.dtype:
+    """The NumPy type that carries a format exactly at BLAS speed (real tensors: float64)."""
+    if fmt is None:
+        return np.dtype(np.float64)
+    bound = max(abs(fmt.lo), abs(fmt.hi))
+    if bound <= 1 << 24:
+        return np.dtype(np.float32)
+    if bound <= 1 << 53:
+        return np.dtype(np.float64)
+    if bound < 1 << 63:
+        return np.dtype(np.int64)
+    raise UserError(f"integers up to {bound} need more than 64 bits; use narrower weights or activations")

@@ -1,0 +1,120 @@
+"""A spatial accelerator as a value: stages joined by ready/valid streams.
+
+A stage is a frozen dataclass in `hw/stages`, one file a kind, with its golden model, cost, schedule and RTL side
+by side. It has no name and no place in the network: those are the pipeline's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from amaranth.lib import wiring
+
+from codesign.cost import Cost
+from hw.stream import StreamType
+
+
+class Stage(Protocol):
+    """What every stage offers. Ports of the component: `i`, `o`; with several: `i0`, `i1`.. and `o0`, `o1`..
+
+    A port is `stream.Signature(unsigned(StreamType.beat_bits))`. Once `valid` is up it stays, with its payload,
+    until `ready`; `valid` never waits for `ready` of the same port.
+    """
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]: ...
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Exact integer result: arrays (frames, *shape) of int64 in, the same out."""
+        ...
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Cycle in which each input beat is offered -> cycle in which each output beat is offered.
+
+        The beats of whole frames, back to back; outputs are taken at once. This is the stage's timing model.
+        """
+        ...
+
+    def cost(self) -> Cost:
+        """Estimated resources."""
+        ...
+
+    def rtl(self) -> wiring.Component:
+        """The circuit, in the `sync` domain, with synchronous reset."""
+        ...
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A stream from output `source_port` of a stage to input `target_port` of another, through `depth` beats of FIFO.
+
+    A source or target of None is the outside: then the port number counts the pipeline's inputs or outputs.
+    """
+
+    source: str | None
+    source_port: int
+    target: str | None
+    target_port: int
+    depth: int = 0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A stage in its place: unique name, and the network's own layers that it computes."""
+
+    name: str
+    stage: Stage
+    layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Stages in topological order, edges in the order of their sources; inputs and outputs by tensor name."""
+
+    stages: tuple[Placed, ...]
+    edges: tuple[Edge, ...]
+    inputs: tuple[tuple[str, StreamType], ...]
+    outputs: tuple[tuple[str, StreamType], ...]
+
+    def __post_init__(self) -> None:
+        for edge in self.edges:
+            wrote, reads = self.stream_from(edge), self.stream_to(edge)
+            if (wrote.size, wrote.format, wrote.lanes) != (reads.size, reads.format, reads.lanes):
+                raise ValueError(f"{edge.source or 'input'} sends {wrote}, {edge.target or 'output'} reads {reads}")
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Stage]:
+        return {p.name: p.stage for p in self.stages}
+
+    def stream_from(self, edge: Edge) -> StreamType:
+        if edge.source is None:
+            return self.inputs[edge.source_port][1]
+        return self.by_name[edge.source].outputs[edge.source_port]
+
+    def stream_to(self, edge: Edge) -> StreamType:
+        if edge.target is None:
+            return self.outputs[edge.target_port][1]
+        return self.by_name[edge.target].inputs[edge.target_port]
+
+    def into(self, name: str | None) -> list[Edge]:
+        """The edges into a stage (None: into the outputs), by port."""
+        return sorted((e for e in self.edges if e.target == name), key=lambda e: e.target_port)
+
+    def golden(self, *frames: np.ndarray) -> list[np.ndarray]:
+        """Exact integer values (frames, *shape) on every edge, for values of the inputs."""
+        made: dict[tuple[str | None, int], np.ndarray] = {(None, k): f for k, f in enumerate(frames)}
+        for placed in self.stages:
+            operands = [self._shaped(made[e.source, e.source_port], e) for e in self.into(placed.name)]
+            for k, value in enumerate(placed.stage.golden(*operands)):
+                made[placed.name, k] = value
+        return [self._shaped(made[e.source, e.source_port], e) for e in self.edges]
+
+    def _shaped(self, value: np.ndarray, edge: Edge) -> np.ndarray:
+        return value.reshape(len(value), *self.stream_to(edge).shape)
