@@ -1,0 +1,13 @@
+"""Where results that are slow to make are kept between runs."""
+
+import os
+from pathlib import Path
+
+
+def cache_folder(kind: str) -> Path:
+    """The existing folder for one kind of result: CODESIGN_CACHE, else XDG_CACHE_HOME/codesign, else ~/.cache."""
+    chosen = os.environ.get("CODESIGN_CACHE")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "codesign"
+    folder = (Path(chosen) if chosen else base) / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
