@@ -47,7 +47,11 @@ class TensorType:
     def __str__(self) -> str:
         text = f"{self.format or 'real'}[{', '.join(map(str, self.shape))}]"
         if self.is_integer and self.scale != (1.0,):
-            text += f" scale {self.scale[0]:.6g}" if len(self.scale) == 1 else f" scale per channel({len(self.scale)})"
+            text += (
+                f" scale {self.scale[0]:.6g}"
+                if len(self.scale) == 1
+                else f" scale per channel({len(self.scale)})"
+            )
         if any(self.zero_point):
             text += f" zero {self.zero_point[0] if len(self.zero_point) == 1 else 'per channel'}"
         return text
@@ -85,7 +89,9 @@ class Constant:
         if value.shape != self.type.shape:
             raise GraphError(f"constant of shape {value.shape} declared as {self.type}")
         if self.type.format is not None and not self.type.format.contains(value):
-            raise GraphError(f"constant values {value.min()}..{value.max()} are outside of {self.type.format}")
+            raise GraphError(
+                f"constant values {value.min()}..{value.max()} are outside of {self.type.format}"
+            )
         value.setflags(write=False)
         object.__setattr__(self, "value", value)
 
@@ -99,6 +105,20 @@ class Constant:
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         return self.value
+
+
+@dataclass(frozen=True)
+class Dequantize:
+    """Integer -> real: scale * (x - zero_point), as its operand's type says (so the graph itself runs it)."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        (x,) = operands
+        if not x.type.is_integer:
+            raise GraphError("dequantizes a tensor that is real already")
+        return TensorType(x.type.shape)
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        raise TypeError("Dequantize runs within a Graph, which knows its operand's type")
 
 
 @dataclass(frozen=True)
@@ -170,7 +190,9 @@ class Graph:
                 readers[name].append(node)
         return {k: tuple(v) for k, v in readers.items()}
 
-    def run(self, feeds: Mapping[str, np.ndarray], want: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    def run(
+        self, feeds: Mapping[str, np.ndarray], want: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         """Every tensor in `want` (default: the outputs) for arrays with a leading sample axis."""
         want = tuple(self.outputs if want is None else want)
         values: dict[str, np.ndarray] = {i.name: feeds[i.name] for i in self.inputs}
@@ -185,6 +207,8 @@ class Graph:
 
     def _run_node(self, node: Node, values: Mapping[str, np.ndarray]) -> np.ndarray:
         out = self.types[node.name]
+        if isinstance(node.op, Dequantize):
+            return self.types[node.inputs[0]].to_real(values[node.inputs[0]])
         result = node.op.run(out, *(values[i] for i in node.inputs))
         return result if result.dtype == carrier(out.format) else result.astype(carrier(out.format))
 

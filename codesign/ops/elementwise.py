@@ -1,0 +1,81 @@
+"""Elementwise operators of two tensors, with NumPy broadcasting; a constant operand has no sample axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from codesign.formats import Int
+from codesign.graph import GraphError, Operand, TensorType
+
+
+@dataclass(frozen=True)
+class Add:
+    """a + b; integers need one scale and zero points 0, and the sum keeps it."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        a, b = operands
+        shape = broadcast(operands)
+        if not (a.type.is_integer or b.type.is_integer):
+            return TensorType(shape)
+        if a.type.format is None or b.type.format is None:
+            raise GraphError("adds an integer tensor and a real one")
+        if a.type.scale != b.type.scale or any(a.type.zero_point) or any(b.type.zero_point):
+            raise GraphError("integer sums take operands of one scale, with zero point 0")
+        low, high = a.type.format.lo + b.type.format.lo, a.type.format.hi + b.type.format.hi
+        return TensorType(shape, Int(low, high), a.type.scale)
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        return np.add(*arrays)
+
+
+@dataclass(frozen=True)
+class Sub:
+    """a - b, real."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        return TensorType(broadcast(real(operands)))
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        return np.subtract(*arrays)
+
+
+@dataclass(frozen=True)
+class Mul:
+    """a * b, real."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        return TensorType(broadcast(real(operands)))
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        return np.multiply(*arrays)
+
+
+@dataclass(frozen=True)
+class Div:
+    """a / b, real."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        return TensorType(broadcast(real(operands)))
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        return np.divide(*arrays)
+
+
+def real(operands: tuple[Operand, ...]) -> tuple[Operand, ...]:
+    if any(o.type.is_integer for o in operands):
+        raise GraphError("takes real tensors")
+    return operands
+
+
+def broadcast(operands: tuple[Operand, ...]) -> tuple[int, ...]:
+    shapes = [o.type.shape for o in operands]
+    try:
+        shape = tuple(np.broadcast_shapes(*shapes))
+    except ValueError:
+        raise GraphError(f"shapes {shapes[0]} and {shapes[1]} do not broadcast") from None
+    # the sample axis stands in front: a tensor of lower rank would be aligned with it
+    if any(o.value is None and len(o.type.shape) != len(shape) for o in operands):
+        raise GraphError(f"tensors of shapes {shapes[0]} and {shapes[1]} need a Reshape to one rank first")
+    return shape

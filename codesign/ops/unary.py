@@ -1,0 +1,87 @@
+"""Real functions of one real number, each with what is known of its slope.
+
+Fusion evaluates these functions at every reachable integer, or bisects where the chain is monotone; so a
+function states its sign of slope, or None where it has none on the whole line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from codesign.graph import GraphError, Operand, TensorType
+
+
+@dataclass(frozen=True)
+class Function:
+    """`apply(x, *parameters)`; `slope(*parameters)`: +1 never falls, -1 never rises, None neither."""
+
+    apply: Callable[..., np.ndarray]
+    slope: Callable[..., int | None]
+    parameters: int = 0
+
+
+def _rises(*_: float) -> int | None:
+    return 1
+
+
+def _falls(*_: float) -> int | None:
+    return -1
+
+
+def _bends(*_: float) -> int | None:
+    return None
+
+
+def _erf(x: np.ndarray) -> np.ndarray:
+    return np.vectorize(math.erf, otypes=[np.float64])(x)
+
+
+FUNCTIONS: dict[str, Function] = {
+    "relu": Function(lambda x: np.maximum(x, 0), _rises),
+    "clip": Function(np.clip, _rises, 2),
+    "leaky_relu": Function(lambda x, a: np.where(x >= 0, x, a * x), lambda a: 1 if a >= 0 else None, 1),
+    "sigmoid": Function(lambda x: 1 / (1 + np.exp(-x)), _rises),
+    "tanh": Function(np.tanh, _rises),
+    "hard_sigmoid": Function(lambda x, a, b: np.clip(a * x + b, 0, 1), lambda a, b: 1 if a >= 0 else -1, 2),
+    "abs": Function(np.abs, _bends),
+    "neg": Function(np.negative, _falls),
+    "exp": Function(np.exp, _rises),
+    "log": Function(np.log, _rises),
+    "sqrt": Function(np.sqrt, _rises),
+    "reciprocal": Function(lambda x: 1 / x, _bends),
+    "pow": Function(np.power, lambda p: 1 if p % 2 == 1 else None, 1),
+    "floor": Function(np.floor, _rises),
+    "ceil": Function(np.ceil, _rises),
+    "round": Function(np.rint, _rises),
+    "sign": Function(np.sign, _rises),
+    "erf": Function(_erf, _rises),
+}
+
+
+@dataclass(frozen=True)
+class Unary:
+    """One of FUNCTIONS, elementwise, on a real tensor."""
+
+    function: str
+    parameters: tuple[float, ...] = ()
+
+    def infer(self, *operands: Operand) -> TensorType:
+        (x,) = operands
+        known = FUNCTIONS.get(self.function)
+        if known is None or known.parameters != len(self.parameters):
+            raise GraphError(f"no function {self.function} of {len(self.parameters)} parameters")
+        if x.type.is_integer:
+            raise GraphError(f"{self.function} takes a real tensor")
+        return TensorType(x.type.shape)
+
+    @property
+    def slope(self) -> int | None:
+        return FUNCTIONS[self.function].slope(*self.parameters)
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return FUNCTIONS[self.function].apply(arrays[0], *self.parameters)
