@@ -1,0 +1,1 @@
+"""Example networks that this project trained itself, with their images."""
