@@ -1,0 +1,90 @@
+"""What `pip install` gives: a wheel with every file of the packages, and a command that works anywhere."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.test_layers import LAYERS, MODULES, REPOSITORY, imported_packages
+
+EXAMPLE = REPOSITORY / "examples" / "digits_mlp_w1a2.onnx"
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Standard output of a command that sees no PYTHONPATH; fails with all it wrote."""
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel, built from a copy, so that no build/ left in the checkout can leak into it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    for layer in filter(lambda layer: (REPOSITORY / layer).is_dir(), LAYERS):
+        shutil.copytree(REPOSITORY / layer, source / layer, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source)
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source, cwd=folder)
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    paths = [path for layer in LAYERS for path in (REPOSITORY / layer).rglob("*") if path.is_file()]
+    assert packed == {p.relative_to(REPOSITORY).as_posix() for p in paths if "__pycache__" not in p.parts}
+
+
+def test_every_import_is_a_declared_dependency(wheel: Path) -> None:
+    (metadata,) = importlib.metadata.distributions(path=[str(wheel)])
+    declared = {re.split(r"[^\w.-]", line)[0] for line in metadata.requires or () if "extra ==" not in line}
+    providers = importlib.metadata.packages_distributions()
+    known = {*LAYERS, *sys.stdlib_module_names, ""}
+    imports = {package for source in MODULES.values() for package in imported_packages(source)} - known
+    assert not {package for package in imports if not declared & set(providers.get(package, ()))}
+
+
+def install_beside_these_packages(wheel: Path, python: Path) -> None:
+    """Install the wheel alone, and let its environment see the packages of this one.
+
+    To install hundreds of megabytes of dependencies once more would test pip. A path that a .pth file names
+    is not searched for further .pth files, so the editable codesign of this environment stays out of sight.
+    """
+    where = "import sysconfig; print(sysconfig.get_path('purelib'), end='')"
+    folder = Path(run(python, "-c", where, cwd=python.parent))
+    (folder / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    run(*PIP, "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=python.parent)
+
+
+def install_with_dependencies(wheel: Path, python: Path) -> None:
+    """Install the wheel and, by itself, all it asks for."""
+    pins = REPOSITORY / "pins.txt"
+    run(*PIP, "--python", python, "install", "--constraint", pins, wheel, cwd=python.parent)
+
+
+@pytest.mark.parametrize(
+    "install",
+    [install_beside_these_packages, pytest.param(install_with_dependencies, marks=pytest.mark.slow)],
+)
+def test_installed_wheel_compiles_the_example(
+    wheel: Path, tmp_path: Path, install: Callable[[Path, Path], None]
+) -> None:
+    run(sys.executable, "-m", "venv", "--without-pip", "env", cwd=tmp_path)
+    python = tmp_path / "env" / "bin" / "python"
+    install(wheel, python)
+    used = run(python, "-c", "import codesign; print(codesign.__file__)", cwd=tmp_path)
+    assert used.startswith(str(tmp_path)), f"not the wheel's codesign: {used}"
+    assert "compile" in run(python.parent / "codesign", "--help", cwd=tmp_path)
+    run(python.parent / "codesign", "compile", EXAMPLE, "-o", "BUILD", cwd=tmp_path)
+    assert (tmp_path / "BUILD" / "manifest.json").is_file()
