@@ -68,7 +68,9 @@ def _call(arguments: list[str], folder: str, timeout_s: float | None) -> str:
         timeout=timeout_s,
     )  # fmt: skip
     if done.returncode != 0:
-        raise YosysError(_error_line(done.stdout + done.stderr) or f"Yosys ended with status {done.returncode}")
+        raise YosysError(
+            _error_line(done.stdout + done.stderr) or f"Yosys ended with status {done.returncode}"
+        )
     return done.stdout
 
 
@@ -86,5 +88,7 @@ def _command() -> list[str]:
         return [sys.executable, "-c", _WHEEL]
     found = shutil.which(chosen)
     if found is None:
-        raise UserError(f"CODESIGN_YOSYS names {chosen!r}, which is no program; unset it to use the wheel's Yosys")
+        raise UserError(
+            f"CODESIGN_YOSYS names {chosen!r}, which is no program; unset it to use the wheel's Yosys"
+        )
     return [found]

@@ -1,0 +1,126 @@
+"""What a design uses of a 7-series device: Yosys' synthesis, counted by the rules of the design page.
+
+*LUT* counts LUT1-LUT6, LUT6_2, LUT RAM and shift registers by the LUTs each takes; an inverter that Yosys leaves
+is a LUT1.  `lut_paired` is the same after `hw.pairing`'s pass over LUT1-LUT5 (RAM and shift registers keep
+their own).  Route-through LUTs, which only place and route adds, are in neither number.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from codesign.cache import cache_folder
+from codesign.errors import UserError
+from hw import pairing
+from hw.yosys import run_yosys, yosys_version
+
+# LUTs taken by a cell.  A RAM of n x 64 bits takes n LUTs a read port; dual-port forms have two ports.
+_LUTS = {
+    **{f"LUT{k}": 1 for k in range(1, 7)}, "LUT6_2": 1, "INV": 1, "CFGLUT5": 1,
+    "SRL16": 1, "SRL16E": 1, "SRLC16": 1, "SRLC16E": 1, "SRLC32E": 1,
+    "RAM16X1S": 1, "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM512X1S": 8,
+    "RAM16X2S": 1, "RAM32X2S": 1, "RAM64X2S": 2, "RAM16X4S": 2, "RAM32X4S": 2, "RAM16X8S": 4, "RAM32X8S": 4,
+    "RAM16X1D": 2, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8, "RAM32M": 4, "RAM64M": 4,
+}  # fmt: skip
+_BRAM36 = {"RAMB36E1": 1.0, "RAMB18E1": 0.5}
+_FF = re.compile(r"(FD[RSCP]E|LD[CP]E)(_1)?")
+_PAIRABLE = re.compile(r"LUT[1-6]|INV")
+_FREE = re.compile(r"MUXF[78]|I?O?BUF\w*|VCC|GND|BUF\w+|CARRY4|DSP48E1|PS7")
+
+
+@dataclass(frozen=True)
+class Utilisation:
+    """Synthesized use of a device, and the Yosys and script it comes from; a RAMB18 is half a `bram36`."""
+
+    lut: int
+    lut_paired: int
+    ff: int
+    dsp: int
+    bram36: float
+    carry4: int
+    yosys: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a mapped netlist: its type and its distinct input nets, constants left out."""
+
+    kind: str
+    inputs: tuple[str, ...]
+
+
+def synthesize(verilog: Path | str, top: str) -> Utilisation:
+    """Synthesized utilisation of module `top` of a Verilog file (a Path) or text (a str), cached by content."""
+    text = verilog.read_text() if isinstance(verilog, Path) else verilog
+    command = f"synth_xilinx -family xc7 -flatten -abc9 -top {top}"
+    kept = cache_folder("synth") / f"{_key(text, command)}.json"
+    if kept.exists():
+        return Utilisation(**json.loads(kept.read_text()))
+    result = utilisation(netlist(text, command), command)
+    _write_whole(kept, json.dumps(asdict(result)))
+    return result
+
+
+def netlist(verilog: str, command: str) -> list[Cell]:
+    """The cells of a Verilog text after a Yosys synthesis command."""
+    # opt_clean gives every net one name, and BLIF is a tenth of the JSON netlist.
+    script = f"read_verilog design.v\n{command}\nopt_clean\nwrite_blif design.blif\n"
+    _, written = run_yosys(script, {"design.v": verilog}, ["design.blif"])
+    return [
+        _cell(line) for line in written["design.blif"].splitlines() if line.startswith((".subckt", ".gate"))
+    ]
+
+
+def utilisation(cells: Iterable[Cell], command: str) -> Utilisation:
+    """Counts of a mapped netlist."""
+    cells = list(cells)
+    kinds = Counter(cell.kind for cell in cells)
+    _refuse_unknown(kinds)
+    lut = sum(_LUTS.get(kind, 0) * n for kind, n in kinds.items())
+    pairs = pairing.pair_luts([cell.inputs for cell in cells if _PAIRABLE.fullmatch(cell.kind)])
+    return Utilisation(
+        lut=lut,
+        lut_paired=lut - len(pairs),
+        ff=sum(n for kind, n in kinds.items() if _FF.fullmatch(kind)),
+        dsp=kinds["DSP48E1"],
+        bram36=sum(_BRAM36.get(kind, 0.0) * n for kind, n in kinds.items()),
+        carry4=kinds["CARRY4"],
+        yosys=yosys_version(),
+        command=command,
+    )
+
+
+def _cell(line: str) -> Cell:
+    """The cell of a BLIF line `.subckt LUT2 I0=a I1=b O=c`."""
+    _, kind, *ports = line.split()
+    nets = [net for port, _, net in (p.partition("=") for p in ports) if port.startswith("I")]
+    return Cell(kind, tuple(dict.fromkeys(net for net in nets if net not in ("$false", "$true", "$undef"))))
+
+
+def _refuse_unknown(kinds: Counter[str]) -> None:
+    """UserError when a cell is of a type whose size is not known here."""
+    known = (*_LUTS, *_BRAM36)
+    strange = [k for k in sorted(kinds) if k not in known and not _FF.fullmatch(k) and not _FREE.fullmatch(k)]
+    if strange:
+        raise UserError(
+            f"synthesis left cells of unknown size: {', '.join(strange)}; write them as 7-series logic"
+        )
+
+
+def _key(text: str, command: str) -> str:
+    """Hash of everything that the result depends on, the counting rules included."""
+    rules = Path(__file__).read_text() + Path(pairing.__file__).read_text()
+    return hashlib.sha256("\0".join([text, command, yosys_version(), rules]).encode()).hexdigest()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that another process sees all of it or none."""
+    part = path.with_suffix(f".{os.getpid()}")
+    part.write_text(text)
+    part.replace(path)
