@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def cache_folder(kind: str) -> Path:
-    """The existing folder for one kind of result: CODESIGN_CACHE, else XDG_CACHE_HOME/codesign, else ~/.cache."""
+    """The existing folder for one kind of result, in CODESIGN_CACHE or the user's cache folder."""
     chosen = os.environ.get("CODESIGN_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "codesign"
     folder = (Path(chosen) if chosen else base) / kind
