@@ -23,8 +23,8 @@ def pair_luts(luts: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
     """Pairs of indices of LUTs (given by their input nets) that share a site; each index at most once.
 
     The largest LUTs choose first, since they have the fewest partners, and each takes the largest that fits,
-    which leaves the small ones (that fit anywhere) for later.  Time is near linear: a LUT of b inputs fits one
-    of a inputs exactly if a + b - 5 nets are common, so it is filed under every subset of that many nets.
+    which leaves the small ones (that fit anywhere) for later.  Time is near linear: a LUT of b inputs fits
+    one of a inputs exactly if a + b - 5 nets are common, so it is filed under every subset of that many.
     """
     nets = [tuple(sorted(set(inputs))) for inputs in luts]
     order = sorted(
@@ -45,7 +45,7 @@ def pair_luts(luts: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
 
 
 def _file(nets: Sequence[Nets], order: Sequence[int]) -> dict[tuple[int, Nets], list[int]]:
-    """(inputs, common nets) -> the LUTs of that many inputs that have these nets, the first in `order` last."""
+    """(inputs, common nets) -> the LUTs of that many inputs with these nets, the first in `order` last."""
     filed: dict[tuple[int, Nets], list[int]] = defaultdict(list)
     for k in reversed(order):
         size = len(nets[k])

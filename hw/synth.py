@@ -1,8 +1,8 @@
 """What a design uses of a 7-series device: Yosys' synthesis, counted by the rules of the design page.
 
-*LUT* counts LUT1-LUT6, LUT6_2, LUT RAM and shift registers by the LUTs each takes; an inverter that Yosys leaves
-is a LUT1.  `lut_paired` is the same after `hw.pairing`'s pass over LUT1-LUT5 (RAM and shift registers keep
-their own).  Route-through LUTs, which only place and route adds, are in neither number.
+*LUT* counts LUT1-LUT6, LUT6_2, LUT RAM and shift registers by the LUTs each takes; an inverter that Yosys
+leaves is a LUT1.  `lut_paired` is the same after `hw.pairing`'s pass over LUT1-LUT5 (RAM and shift registers
+keep their own).  Route-through LUTs, which only place and route adds, are in neither number.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ class Cell:
 
 
 def synthesize(verilog: Path | str, top: str) -> Utilisation:
-    """Synthesized utilisation of module `top` of a Verilog file (a Path) or text (a str), cached by content."""
+    """Synthesized utilisation of module `top` of a Verilog file (Path) or text (str), cached by content."""
     text = verilog.read_text() if isinstance(verilog, Path) else verilog
     command = f"synth_xilinx -family xc7 -flatten -abc9 -top {top}"
     kept = cache_folder("synth") / f"{_key(text, command)}.json"

