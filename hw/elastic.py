@@ -13,7 +13,7 @@ from hw.timing import serve
 class Datapath(wiring.Component):
     """A circuit whose `y` answers `x` exactly `latency` (>= 1) clocks later; `valid` says that `x` is a beat.
 
-    It may keep state that counts beats, and must not care how often it is stopped: `Elastic` gates its clock enable.
+    It may keep state that counts beats; `Elastic` gates its clock, so it never sees a stall.
     """
 
     x: Signal
@@ -28,7 +28,7 @@ class Datapath(wiring.Component):
 class Elastic(wiring.Component):
     """One beat a clock through a datapath; a beat taken at clock t is offered at t + latency.
 
-    A spare register catches the beat that leaves the datapath when the reader stops; only then the datapath stops.
+    A spare register catches the beat that leaves the datapath when the reader stops; only then that stops.
     So `i.ready` comes straight from a register, and no path leads from `o.ready` to it.
     """
 

@@ -71,6 +71,33 @@ class Threshold:
         return lookup(table, x, lo)
 
 
+def staircase(
+    values: np.ndarray,
+    lo: int,
+    format: Format,
+    scale: tuple[float, ...] = (1.0,),
+    zero_point: tuple[int, ...] = (0,),
+) -> Threshold | None:
+    """The function with values (C, n) at x = lo..lo + n - 1 as a Threshold; None if a channel is not monotone.
+
+    All channels count from the same end of the same range; where a channel starts inside, its first thresholds
+    are always reached. So the staircase stays in the format, whatever the channels do.
+    """
+    stride = 2 if isinstance(format, Binary) else 1
+    low, high = int(values.min()), int(values.max())
+    if low == high:
+        low, high = (low - stride, high) if low > format.lo else (low, high + stride)
+    falls = values[:, -1] < values[:, 0]
+    rising = np.where(falls[:, None], -values, values)
+    if (np.diff(rising, axis=1) < 0).any() or high > format.hi:
+        return None
+    levels = np.arange(low + stride, high + 1, stride)
+    marks = [-(levels[::-1] - stride) if f else levels for f in falls]
+    thresholds = np.stack([lo + np.searchsorted(row, mark) for row, mark in zip(rising, marks)])
+    base, step = np.where(falls, high, low), np.where(falls, -stride, stride)
+    return Threshold(thresholds, format, base, step, scale, zero_point)
+
+
 def round_up(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """The least representable values not below `values`, so that x >= t is the same for every x of `dtype`."""
     near = values.astype(dtype)
