@@ -7,8 +7,6 @@ patterns that travel on wires) and back. A tensor's real value is scale * (integ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
-
 import numpy as np
 
 from codesign.errors import UserError
@@ -83,7 +81,14 @@ class Binary:
         return "binary"
 
 
-Format = Union[Int, Binary]
+Format = Int | Binary
+
+
+def of_values(values: np.ndarray) -> Format:
+    """The smallest format that holds these integers."""
+    if values.size and np.all(np.abs(values) == 1):
+        return Binary()
+    return Int(int(values.min(initial=0)), int(values.max(initial=0)))
 
 
 def hull(*formats: Format) -> Format:

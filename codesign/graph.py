@@ -85,7 +85,7 @@ class Constant:
     value: np.ndarray = field(compare=False)
 
     def __post_init__(self) -> None:
-        value = np.ascontiguousarray(self.value, dtype=carrier(self.type.format))
+        value = np.array(self.value, dtype=carrier(self.type.format), order="C")
         if value.shape != self.type.shape:
             raise GraphError(f"constant of shape {value.shape} declared as {self.type}")
         if self.type.format is not None and not self.type.format.contains(value):

@@ -1,0 +1,123 @@
+"""Collects the nodes of the new graph and keeps its types; moves tensors into the order that an operator needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Op, Operand, TensorType
+from codesign.importer.values import Constantlike, Quantized, Refused, Stored, per_last_axis
+from codesign.ops.layout import Reshape, Transpose
+
+
+class Builder:
+    """A graph in the making. `origin` and `stem`: the ONNX node being converted and its result's name."""
+
+    def __init__(self, reserved: frozenset[str]) -> None:
+        self.inputs: list[Input] = []
+        self.nodes: list[Node] = []
+        self.types: dict[str, TensorType] = {}
+        self.origin = self.stem = ""
+        self._reserved = reserved  # names that ONNX gave to results
+        self._values: dict[str, np.ndarray] = {}
+        self._arranged: dict[tuple[str, tuple[int, ...], tuple[int, ...]], str] = {}
+
+    def input(self, name: str, shape: tuple[int, ...]) -> Stored:
+        self.inputs.append(Input(name, TensorType(shape)))
+        self.types[name] = TensorType(shape)
+        return Stored.plain(name, shape)
+
+    def emit(self, op: Op, *inputs: str) -> str:
+        """Append a node; its result's name. An integer result is dequantized at once."""
+        try:
+            kind = op.infer(*(Operand(self.types[i], self._values.get(i)) for i in inputs))
+        except GraphError as e:
+            raise Refused(str(e)) from None
+        name = self._fresh()
+        self.nodes.append(Node(name, op, inputs, self.origin))
+        self.types[name] = kind
+        if isinstance(op, Constant):
+            self._values[name] = op.value
+        return self.emit(Dequantize(), name) if kind.is_integer else name
+
+    def apply(self, op: Op, x: Stored) -> Stored:
+        """An operator that leaves the shape as it is."""
+        return replace(x, name=self.emit(op, x.name))
+
+    def _fresh(self) -> str:
+        k = 1
+        while f"{self.stem}.{k}" in self.types or f"{self.stem}.{k}" in self._reserved:
+            k += 1
+        return f"{self.stem}.{k}"
+
+    def rename_last(self, name: str, x: Stored) -> Stored:
+        """Give the tensor ONNX's own name where it was computed by the last node."""
+        if not self.nodes or self.nodes[-1].name != x.name or x.name in self._reserved:
+            return x
+        self.nodes[-1] = replace(self.nodes[-1], name=name)
+        self.types[name] = self.types.pop(x.name)
+        for key in [k for k, v in self._arranged.items() if v == x.name]:
+            self._arranged[key] = name
+        return replace(x, name=name)
+
+    def constant(self, value: np.ndarray) -> str:
+        """A real constant."""
+        if not np.isfinite(value).all():
+            raise Refused("a constant that it reads is NaN or infinite")
+        return self.emit(Constant.real(value))
+
+    def weights(self, value: Constantlike, perm: tuple[int, ...]) -> str:
+        """Constant weights, transposed so that output channels are last; quantized ones keep their integers."""
+        value = value.transpose(perm)
+        if not isinstance(value, Quantized):
+            return self.constant(value)
+        scale, zero_point = per_last_axis(value.scale), per_last_axis(value.zero_point)
+        if scale is None or zero_point is None:
+            raise Refused("its weights have scales that vary within an output channel; use one per output channel")
+        kind = TensorType(value.shape, value.format, tuple(map(float, scale)), tuple(map(int, zero_point)))
+        return self.emit(Constant(kind, value.integers))
+
+    def reshape(self, x: Stored, shape: tuple[int, ...]) -> Stored:
+        """ONNX's Reshape of each sample: row-major in ONNX's order of axes."""
+        x = self.arrange(x, tuple(a for a in range(len(x.shape)) if a in x.order))
+        if x.stored_shape == shape:
+            return Stored.plain(x.name, shape)
+        return Stored.plain(self.emit(Reshape(shape), x.name), shape)
+
+    def full(self, x: Stored) -> Stored:
+        """Stored exactly as ONNX sees it."""
+        return self.arrange(x, tuple(range(len(x.shape))))
+
+    def arrange(self, x: Stored, order: tuple[int, ...]) -> Stored:
+        """The tensor with its axes stored in `order`, which names every axis longer than 1."""
+        if x.order == order:
+            return x
+        key = (x.name, x.order, order)
+        if key not in self._arranged:
+            self._arranged[key] = self._move(x, order)
+        return Stored(self._arranged[key], x.shape, order)
+
+    def _move(self, x: Stored, order: tuple[int, ...]) -> str:
+        """Reshape where only axes of length 1 move; else Transpose, behind a Reshape that adds or drops such axes."""
+        if [a for a in x.order if x.shape[a] != 1] == [a for a in order if x.shape[a] != 1]:
+            return self.emit(Reshape(tuple(x.shape[a] for a in order)), x.name)
+        axes = [a for a in x.order if a in order] + [a for a in order if a not in x.order]
+        name = x.name
+        if tuple(axes) != x.order:
+            name = self.emit(Reshape(tuple(x.shape[a] for a in axes)), name)
+        return self.emit(Transpose(tuple(axes.index(a) for a in order)), name)
+
+    def finish(self, outputs: dict[str, Stored]) -> Graph:
+        """The graph whose outputs have ONNX's names and axes."""
+        for name, x in outputs.items():
+            self.stem = name
+            if self.full(x).name != name:
+                self._name_output(name, self.full(x))
+        graph = Graph(tuple(self.inputs), tuple(self.nodes), tuple(outputs))
+        return graph.replace(graph.nodes)  # without what no output needs
+
+    def _name_output(self, name: str, x: Stored) -> None:
+        """A copy under the output's name; passes drop it where the tensor itself can be renamed."""
+        self.types[name] = self.types[x.name]
+        self.nodes.append(Node(name, Reshape(x.shape), (x.name,), self.origin))

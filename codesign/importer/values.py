@@ -1,0 +1,71 @@
+"""What an ONNX tensor is during import: computed, a quantized constant, or a plain array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+import numpy as np
+
+from codesign.formats import Format
+
+
+class Refused(Exception):
+    """A node that cannot be imported: the reason and what would help; the caller names the node."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A computed tensor: `name` in the graph, `shape` of one sample as ONNX sees it.
+
+    Stored axis k holds ONNX axis order[k]; axes of length 1 may be left out of `order`. So a transposition
+    costs nothing until an operator demands an order.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+
+    @classmethod
+    def plain(cls, name: str, shape: tuple[int, ...]) -> Stored:
+        """Stored as ONNX sees it."""
+        return cls(name, shape, tuple(range(len(shape))))
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        return tuple(self.shape[a] for a in self.order)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A constant of scale * (integers - zero_point): three arrays of one shape (scale, zero point broadcast)."""
+
+    integers: np.ndarray
+    format: Format
+    scale: np.ndarray
+    zero_point: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.integers.shape
+
+    def real(self) -> np.ndarray:
+        return self.scale * (self.integers - self.zero_point)
+
+    def transpose(self, perm: tuple[int, ...]) -> Quantized:
+        arrays = (a.transpose(perm) for a in (self.scale, self.zero_point))
+        return Quantized(self.integers.transpose(perm), self.format, *arrays)
+
+
+Constantlike = Union[Quantized, np.ndarray]
+Value = Union[Stored, Quantized, np.ndarray]
+
+
+def per_last_axis(values: np.ndarray) -> np.ndarray | None:
+    """One entry, or one for each index of the last axis, when that describes the whole array; else None."""
+    if not values.size:
+        return None
+    rows = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
+    if not (rows == rows[0]).all():
+        return None
+    return rows[0, :1] if (rows[0] == rows[0, 0]).all() else rows[0]

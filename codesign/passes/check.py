@@ -1,0 +1,73 @@
+"""After every pass: is the graph still the same function, on seeded samples?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from codesign.errors import CheckFailed
+from codesign.graph import Graph, Input
+from codesign.ops.quantize import Quantize
+
+SAMPLES = 16
+SEED = 2026
+TIE = 1e-5  # of one step: closer to a tie than this, two exact evaluations may round apart
+
+
+@dataclass(frozen=True)
+class Check:
+    """What comparing a graph before and after a pass showed; `ties`: samples that differ at a rounding tie."""
+
+    name: str
+    samples: int
+    ties: int
+    nodes: int
+
+
+def check_equal(name: str, before: Graph, after: Graph) -> Check:
+    """Compare outputs on seeded samples; CheckFailed names the pass and the first output that differs."""
+    feeds = {i.name: sample_input(i, SAMPLES, SEED) for i in before.inputs}
+    wanted, got = before.run(feeds), after.run(feeds)
+    differing = np.zeros(SAMPLES, dtype=bool)
+    for output in before.outputs:
+        differing |= _differs(wanted[output], got[output])
+    unexplained = differing & ~near_ties(before, feeds)
+    if unexplained.any():
+        raise CheckFailed(f"pass '{name}' changed the result of sample {int(np.argmax(unexplained))} (seed {SEED})")
+    return Check(name, SAMPLES, int(differing.sum()), len(after.nodes))
+
+
+def _differs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which samples differ by more than float64 rounding."""
+    close = np.isclose(a.astype(np.float64), b.astype(np.float64), rtol=1e-9, atol=1e-9)
+    return ~close.reshape(len(a), -1).all(axis=1)
+
+
+def sample_input(i: Input, samples: int, seed: int) -> np.ndarray:
+    """Values over several magnitudes, so that small and large ranges are both visited; float32."""
+    rng = np.random.default_rng(seed)
+    size = 4.0 ** rng.integers(-2, 5, size=(samples, *[1] * len(i.type.shape)))
+    return (rng.uniform(-0.5, 1.0, size=(samples, *i.type.shape)) * size).astype(np.float32)
+
+
+def near_ties(graph: Graph, feeds: dict[str, np.ndarray]) -> np.ndarray:
+    """Which samples bring some quantizer of a real graph within TIE steps of a tie."""
+    quantizers = [n for n in graph.nodes if isinstance(n.op, Quantize) and n.inputs[0] not in graph.constants]
+    samples = len(next(iter(feeds.values())))
+    near = np.zeros(samples, dtype=bool)
+    if quantizers:
+        values = {**feeds, **graph.run(feeds, [n.inputs[0] for n in quantizers])}
+    for node in quantizers:
+        assert isinstance(node.op, Quantize)
+        near |= (tie_distance(node.op, values[node.inputs[0]]) < TIE).reshape(samples, -1).any(axis=1)
+    return near
+
+
+def tie_distance(op: Quantize, x: np.ndarray) -> np.ndarray:
+    """Distance of each value from the nearest point where rounding changes, in steps."""
+    levels = op.levels(x.astype(np.float64))
+    offset = 0.5 if op.rounding in ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN") and op.format.bits > 1 else 0.0
+    if op.format.bits == 1 and op.format.lo < 0:
+        return np.abs(levels)
+    return np.abs(levels - offset - np.rint(levels - offset))

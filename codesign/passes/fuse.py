@@ -1,0 +1,127 @@
+"""Vertical fusion by evaluation: a chain of real functions between two integer tensors becomes one operator.
+
+Not by algebra: the chain itself is run on every reachable integer (or bisected where each of its functions is
+monotone), so the fused operator equals the chain whatever it is made of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from codesign.formats import carrier
+from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node
+from codesign.ops.elementwise import Add, Div, Mul, Sub
+from codesign.ops.quantize import Quantize
+from codesign.ops.threshold import Threshold
+from codesign.ops.unary import Unary
+from codesign.passes.staircase import tabulate
+
+ARITHMETIC = (Add, Sub, Mul, Div)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Elementwise nodes from an integer tensor `source` (through Dequantize) to the node that quantizes again."""
+
+    source: str
+    nodes: tuple[Node, ...]  # Dequantize first, the quantizing node last
+
+
+def fuse_activations(graph: Graph) -> Graph:
+    """Every quantizing node whose input is a function of one integer tensor becomes a Threshold or a Table."""
+    nodes = {n.name: n for n in graph.nodes}
+    for node in graph.nodes:
+        chain = find_chain(graph, node)
+        if chain is not None:
+            nodes[node.name] = _fused(graph, chain)
+    return graph.replace(nodes.values())
+
+
+def find_chain(graph: Graph, node: Node) -> Chain | None:
+    """The chain that ends in a quantizing node, or None where it does not start at one integer tensor."""
+    if not is_quantizing(graph, node):
+        return None
+    chain = [node]
+    while not isinstance(chain[-1].op, Dequantize):
+        data = data_operand(graph, chain[-1])
+        if data is None or data not in graph.by_name:
+            return None
+        chain.append(graph.by_name[data])
+    return Chain(chain[-1].inputs[0], tuple(reversed(chain)))
+
+
+def is_quantizing(graph: Graph, node: Node) -> bool:
+    """Whether a node turns a real tensor into integers."""
+    real = bool(node.inputs) and not graph.types[node.inputs[0]].is_integer
+    return isinstance(node.op, (Quantize, Threshold)) and real
+
+
+def data_operand(graph: Graph, node: Node) -> str | None:
+    """The one operand that is not constant, of an elementwise function that treats all positions alike; else None."""
+    if isinstance(node.op, (Quantize, Threshold, Unary)):
+        return node.inputs[0]
+    others = [i for i in node.inputs if i not in graph.constants]
+    if not isinstance(node.op, ARITHMETIC) or len(others) != 1 or len(node.inputs) != 2:
+        return None
+    constant = next(graph.constants[i] for i in node.inputs if i in graph.constants)
+    alike = constant.size in (1, constant.shape[-1] if constant.shape else 1)
+    return others[0] if alike and graph.types[others[0]].shape == graph.types[node.name].shape else None
+
+
+def slopes(graph: Graph, node: Node) -> np.ndarray | None:
+    """Sign of slope (+1, -1; one, or one a channel) of an elementwise node in its data operand; None: unknown."""
+    op = node.op
+    if isinstance(op, Unary):
+        return None if op.slope is None else np.array([op.slope])
+    if isinstance(op, Threshold):
+        return np.sign(op.step)
+    if isinstance(op, ARITHMETIC):
+        return _arithmetic_slopes(graph, node)
+    return np.array([1])
+
+
+def _arithmetic_slopes(graph: Graph, node: Node) -> np.ndarray | None:
+    data_first = node.inputs[0] not in graph.constants
+    constant = graph.constants[node.inputs[1] if data_first else node.inputs[0]].reshape(-1)
+    if isinstance(node.op, Add):
+        return np.array([1])
+    if isinstance(node.op, Sub):
+        return np.array([1 if data_first else -1])
+    if isinstance(node.op, Div) and not data_first:
+        return None
+    return np.where(constant < 0, -1, 1)
+
+
+def _fused(graph: Graph, chain: Chain) -> Node:
+    root = chain.nodes[-1]
+    source = graph.types[chain.source]
+    channels = source.shape[-1] if source.shape else 1
+    single = _channel_graph(graph, chain, channels)
+    dtype = carrier(source.format)
+
+    def function(integers: np.ndarray) -> np.ndarray:
+        return single.run({chain.source: integers.astype(dtype)})[root.name]
+
+    assert source.format is not None
+    monotone = all(slopes(graph, n) is not None for n in chain.nodes)
+    try:
+        op = tabulate(function, source.format, channels, graph.types[root.name], monotone)
+    except GraphError as e:
+        raise GraphError(f"node '{root.origin or root.name}': {e}") from None
+    return replace(root, op=op, inputs=(chain.source,))
+
+
+def _channel_graph(graph: Graph, chain: Chain, channels: int) -> Graph:
+    """The chain alone, on tensors of one position: (samples, channels)."""
+    source = replace(graph.types[chain.source], shape=(channels,))
+    nodes = []
+    for node in chain.nodes:
+        for name in node.inputs:
+            if name in graph.constants:
+                nodes.append(Node(name, Constant.real(graph.constants[name].reshape(-1))))
+        nodes.append(node)
+    unique = {n.name: n for n in nodes}
+    root = chain.nodes[-1].name
+    return Graph((Input(chain.source, source),), (), (chain.source,)).replace(unique.values(), (root,))

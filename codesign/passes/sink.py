@@ -1,0 +1,94 @@
+"""Moves pools and layout below the elementwise functions that follow them, down to where numbers are integers.
+
+max(f(a), f(b)) = f(max(a, b)) for any f that never falls; so a maximum pool between a convolution and its
+quantizer can work on the quantizer's few bits instead. Functions that never rise turn it into a minimum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from codesign.formats import Format
+from codesign.graph import Graph, Node, Op
+from codesign.ops.layout import Reshape, Transpose
+from codesign.ops.pad import Pad
+from codesign.ops.pool import GlobalMaxPool, MaxPool
+from codesign.ops.quantize import Quantize
+from codesign.ops.threshold import Threshold
+from codesign.passes.fuse import ARITHMETIC, data_operand, slopes
+
+MOVES = (MaxPool, GlobalMaxPool, Pad, Reshape, Transpose)
+
+
+def sink(graph: Graph) -> Graph:
+    """Swap movers and functions until nothing moves."""
+    while True:
+        swapped = next((g for node in graph.nodes if (g := _swap(graph, node)) is not None), None)
+        if swapped is None:
+            return graph
+        graph = swapped
+
+
+def _swap(graph: Graph, function: Node) -> Graph | None:
+    """The graph with `function(move(x))` as `move'(function(x))`, or None where they don't commute."""
+    if not isinstance(function.op, (*ARITHMETIC, Quantize, Threshold)) and type(function.op).__name__ != "Unary":
+        return None
+    data = data_operand(graph, function)
+    move = graph.by_name.get(data) if data else None
+    if move is None or not isinstance(move.op, MOVES) or graph.types[move.name].is_integer:
+        return None
+    if len(graph.readers[move.name]) > 1 or move.name in graph.outputs:
+        return None
+    moved = _moved(graph, move, function)
+    if moved is None:
+        return None
+    inner = graph.fresh(f"{function.name}_{type(move.op).__name__.lower()}")
+    inputs = tuple(move.inputs[0] if i == data else i for i in function.inputs)
+    new = {n.name: n for n in graph.nodes if n.name != move.name}
+    new[inner] = replace(function, name=inner, inputs=inputs)
+    new[function.name] = Node(function.name, moved, (inner,), move.origin)
+    return graph.replace(new.values())
+
+
+def _moved(graph: Graph, move: Node, function: Node) -> Op | None:
+    """The mover as it must be after the function, or None."""
+    slope = slopes(graph, function)
+    if isinstance(move.op, (Reshape, Transpose)):
+        return move.op if _keeps_channels(graph, move) or _one_for_all(graph, function) else None
+    if slope is None or len(set(slope)) != 1:
+        return None
+    falls = int(slope[0]) < 0
+    if isinstance(move.op, Pad):
+        return _moved_pad(move.op, function, falls)
+    assert isinstance(move.op, (MaxPool, GlobalMaxPool))
+    return replace(move.op, least=move.op.least != falls)
+
+
+def _moved_pad(pad: Pad, function: Node, falls: bool) -> Pad | None:
+    """Only the padding of pools moves: minus infinity (plus, below a falling function) is the neutral element."""
+    if np.isfinite(pad.value):
+        return None
+    value = -pad.value if falls else pad.value
+    if isinstance(function.op, (Quantize, Threshold)):
+        fmt: Format = function.op.format
+        value = float(fmt.hi if value > 0 else fmt.lo)
+    return replace(pad, value=value)
+
+
+def _keeps_channels(graph: Graph, move: Node) -> bool:
+    """Whether the last axis is the same before and after a layout operator."""
+    before, after = graph.types[move.inputs[0]].shape, graph.types[move.name].shape
+    same = before[-1:] == after[-1:]
+    return same and (not isinstance(move.op, Transpose) or move.op.perm[-1] == len(before) - 1)
+
+
+def _one_for_all(graph: Graph, function: Node) -> bool:
+    """Whether a function is the same on every channel."""
+    op = function.op
+    if isinstance(op, Quantize):
+        return len(op.scale) == 1 and len(op.zero_point) == 1
+    if isinstance(op, Threshold):
+        return len(op.thresholds) == len(op.base) == len(op.step) == 1
+    return all(graph.constants[i].size == 1 for i in function.inputs if i in graph.constants)

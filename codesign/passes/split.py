@@ -1,0 +1,120 @@
+"""Where the accelerator begins and ends: host work before it, integers in it, host work after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from codesign.errors import UserError
+from codesign.graph import Constant, Dequantize, Graph, Input, Node
+from codesign.ops.integer import Reinterpret
+from codesign.ops.layout import Reshape, Transpose
+
+CHUNK_ELEMENTS = 1 << 19  # input elements a chunk: its tensors stay in the processor's caches
+LAYOUT = (Reshape, Transpose, Reinterpret)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A quantized network cut in three: `before` (host), `core` (the accelerator: integers only), `after` (host)."""
+
+    before: Graph
+    core: Graph
+    after: Graph
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The network's outputs for arrays with a leading sample axis, in chunks of samples."""
+        samples = len(next(iter(feeds.values())))
+        size = sum(i.type.size for i in self.before.inputs)
+        step = max(1, CHUNK_ELEMENTS // max(size, 1))
+        parts = [self._run({k: v[n : n + step] for k, v in feeds.items()}) for n in range(0, samples, step)]
+        return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+
+    def _run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        values = self.to_core(feeds)
+        return self.from_core({**values, **self.core.run({i.name: values[i.name] for i in self.core.inputs})})
+
+    def to_core(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The integers that enter the accelerator (and what the host keeps for afterwards)."""
+        return self.before.run({i.name: feeds[i.name].astype(np.float32, copy=False) for i in self.before.inputs})
+
+    def from_core(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The network's outputs from the integers that left the accelerator."""
+        return self.after.run({i.name: values[i.name] for i in self.after.inputs})
+
+
+def split(graph: Graph) -> Model:
+    """Cut a fused graph; UserError where a node in the middle stays real."""
+    part = _parts(graph)
+    core_outputs = _crossing(graph, part, "core", {"after"})
+    if not core_outputs:
+        raise UserError("the model has no layer to accelerate (no quantized product, pool or sum)")
+    core_inputs = _crossing(graph, part, "before", {"core"})
+    before_outputs = _crossing(graph, part, "before", {"core", "after"})
+    core = _cut(graph, core_inputs, core_outputs)
+    kept = [n for n in before_outputs if any(part.get(r.name) == "after" for r in graph.readers[n])]
+    given = list(dict.fromkeys([*core_outputs, *kept, *(o for o in graph.outputs if part.get(o) == "before")]))
+    before = Graph(graph.inputs, (), ()).replace(graph.nodes, list(dict.fromkeys([*before_outputs, *given[len(core_outputs) :]])))
+    return Model(before, core, _cut(graph, given, graph.outputs))
+
+
+def _parts(graph: Graph) -> dict[str, str]:
+    """Which part each tensor belongs to; constants belong to none."""
+    part = {i.name: "before" for i in graph.inputs}
+    for node in graph.nodes:
+        if not isinstance(node.op, Constant):
+            part[node.name] = _part_of(graph, node, {part[i] for i in node.inputs if i in part})
+    for node in reversed(graph.nodes):  # layout at the end is the host's
+        readers = {part[r.name] for r in graph.readers[node.name]}
+        if part.get(node.name) == "core" and isinstance(node.op, LAYOUT) and readers <= {"after"}:
+            part[node.name] = "after"
+    return part
+
+
+def _part_of(graph: Graph, node: Node, operands: set[str]) -> str:
+    real = not graph.types[node.name].is_integer or any(not graph.types[i].is_integer for i in node.inputs)
+    if "after" in operands:
+        if not real and not isinstance(node.op, LAYOUT):
+            _refuse_real(graph, node)
+        return "after"
+    if real:
+        return "after" if "core" in operands else "before"
+    return "before" if operands == {"before"} and isinstance(node.op, LAYOUT) else "core"
+
+
+def _refuse_real(graph: Graph, node: Node) -> None:
+    """Name the first operator that kept the operand of an integer layer real."""
+    name = node.inputs[0]
+    while name in graph.by_name and not isinstance(graph.by_name[name].op, Dequantize):
+        blame = graph.by_name[name]
+        operands = [i for i in blame.inputs if i not in graph.constants]
+        if len(operands) != 1 or graph.types[name].is_integer is False and len(operands) > 1:
+            break
+        name = operands[0]
+    blame = graph.by_name[name] if name in graph.by_name else node
+    raise UserError(
+        f"node '{blame.origin or blame.name}' ({type(blame.op).__name__}) stays real between integer layers; "
+        "quantize its operands with one scale (Quant on every input), or move it to the end of the network"
+    )
+
+
+def _crossing(graph: Graph, part: Mapping[str, str], source: str, targets: set[str]) -> list[str]:
+    """Tensors of one part that nodes of other parts (or, from the core, the outputs) read."""
+    return [
+        name
+        for name in graph.types
+        if part.get(name) == source
+        and (
+            any(part.get(r.name) in targets for r in graph.readers[name])
+            or (name in graph.outputs and source == "core")
+        )
+    ]
+
+
+def _cut(graph: Graph, given: Iterable[str], outputs: Iterable[str]) -> Graph:
+    """The part of a graph between some tensors."""
+    given = list(given)
+    nodes = [n for n in graph.nodes if n.name not in given]
+    return Graph(tuple(Input(n, graph.types[n]) for n in given), (), ()).replace(nodes, tuple(outputs))
