@@ -1,0 +1,73 @@
+"""Where ready paths end: registers between a circuit and a reader that may stop."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from codesign.cost import Cost
+
+
+class Skid(wiring.Component):
+    """Makes a stream of a register of the caller's, which must load exactly when `run` is up.
+
+    `issue` says that what the register loads is a beat. A spare register catches the beat that would be lost when
+    the reader stops; so `run` is a register's output and no path leads from `o.ready` to it.
+    """
+
+    issue: Signal
+    run: Signal
+    data: Signal
+    o: stream.Interface
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(
+            {"issue": In(1), "run": Out(1), "data": In(bits), "o": Out(stream.Signature(unsigned(bits)))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        held, spared = Signal(), Signal()
+        spare = Signal(len(self.data), reset_less=True)
+        m.d.comb += [
+            self.run.eq(~spared),
+            self.o.valid.eq(spared | held),
+            self.o.payload.eq(Mux(spared, spare, self.data)),
+        ]
+        with m.If(self.run):
+            m.d.sync += [held.eq(self.issue), spare.eq(self.data)]
+        m.d.sync += spared.eq(self.o.valid & ~self.o.ready)
+        return m
+
+
+class Buffer(wiring.Component):
+    """Two beats of storage, one clock of latency; `i.ready` and `o.valid` come from registers only."""
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, bits: int) -> None:
+        port = stream.Signature(unsigned(bits))
+        super().__init__({"i": In(port), "o": Out(port)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        bits = len(self.i.payload)
+        m.submodules.skid = skid = Skid(bits)
+        data = Signal(bits, reset_less=True)
+        with m.If(skid.run):
+            m.d.sync += data.eq(self.i.payload)
+        m.d.comb += [skid.data.eq(data), skid.issue.eq(self.i.valid), self.i.ready.eq(skid.run)]
+        connect(m, skid.o, flipped(self.o))
+        return m
+
+
+def buffer_cost(bits: int) -> Cost:
+    """Of a Buffer."""
+    return Cost(lut=bits + 2, ff=2 * bits + 2)
+
+
+def skid_cost(bits: int) -> Cost:
+    """Of a Skid, without the caller's register."""
+    return Cost(lut=bits + 2, ff=bits + 2)

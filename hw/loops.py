@@ -1,0 +1,57 @@
+"""Nested counters and the addresses that walk with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike, signed
+
+from codesign.cost import Cost
+
+
+def counters(m: Module, counts: Sequence[int], step: ValueLike) -> tuple[list[Signal], list[Value]]:
+    """Nested counters, outermost first, advanced by `step` -> their indices, and per level whether it and all inner
+    ones are at their last index."""
+    indices = [Signal(range(count), name=f"index{k}") for k, count in enumerate(counts)]
+    last: list[Value] = [Const(1, 1)] * len(counts)
+    inner: Value = Const(1, 1)
+    for k in reversed(range(len(counts))):
+        at_last = indices[k] == counts[k] - 1
+        with m.If(Value.cast(step) & inner):
+            m.d.sync += indices[k].eq(Mux(at_last, 0, indices[k] + 1))
+        inner = last[k] = inner & at_last
+    return indices, last
+
+
+def strides_to_steps(loops: Sequence[tuple[int, int]]) -> list[int]:
+    """Loops (count, stride), outermost first -> what the address moves by when a level advances and all inner restart."""
+    spans = [(count - 1) * stride for count, stride in loops]
+    return [stride - sum(spans[k + 1 :]) for k, (_, stride) in enumerate(loops)]
+
+
+def choose_step(steps: Sequence[int], last: Sequence[Value]) -> Value:
+    """The step of the level that advances: `last` of `counters`, one shorter since the outermost loop never ends."""
+    width = signed(max(max(step, ~step).bit_length() for step in steps) + 1)
+    chosen: Value = Const(steps[0], width)
+    for step, ended in zip(steps[1:], last):
+        chosen = Mux(ended, chosen, Const(step, width))
+    return chosen
+
+
+def ring_address(m: Module, depth: int, steps: Sequence[int], last: Sequence[Value], move: ValueLike) -> Signal:
+    """An address in a ring of `depth` words that moves by the chosen step (of any size and sign) when `move`."""
+    address = Signal(range(depth))
+    ahead = Signal(range(2 * depth))
+    wrapped = Signal(signed(depth.bit_length() + 1))
+    m.d.comb += ahead.eq(address + choose_step([step % depth for step in steps], last))
+    m.d.comb += wrapped.eq(address + choose_step([step % depth - depth for step in steps], last))
+    power_of_two = depth & (depth - 1) == 0
+    with m.If(move):
+        m.d.sync += address.eq(ahead if power_of_two else Mux(wrapped < 0, ahead, wrapped))
+    return address
+
+
+def counters_cost(counts: Sequence[int]) -> Cost:
+    """Of `counters`."""
+    bits = [(count - 1).bit_length() for count in counts if count > 1]
+    return Cost(lut=sum(1.4 * b + 0.5 for b in bits), ff=sum(bits))

@@ -1,0 +1,42 @@
+"""Memories with one write and one read port: where they are put, and what that takes."""
+
+from __future__ import annotations
+
+from amaranth.lib.memory import Memory
+
+from codesign.cost import Cost
+
+_LUTS_PER_RAMB18 = 128  # the device has 190 LUTs a RAMB18; LUTs run out first
+_ASPECTS = ((16384, 1, 0.5), (8192, 2, 0.5), (4096, 4, 0.5), (2048, 9, 0.5), (1024, 18, 0.5), (512, 36, 0.5),
+            (32768, 1, 1), (16384, 2, 1), (8192, 4, 1), (4096, 9, 1), (2048, 18, 1), (1024, 36, 1), (512, 72, 1))  # fmt: skip
+
+
+def in_blocks(depth: int, width: int) -> bool:
+    """Whether a memory belongs in block RAM rather than in LUTs."""
+    return depth > 64 and lutram_luts(depth, width) > 2 * _LUTS_PER_RAMB18 * block_count(depth, width)
+
+
+def ram(depth: int, width: int) -> Memory:
+    """An empty memory in the place that suits its size."""
+    style = "block" if in_blocks(depth, width) else "distributed"
+    return Memory(shape=width, depth=depth, init=[], attrs={"ram_style": style})
+
+
+def ram_cost(depth: int, width: int) -> Cost:
+    """Of `ram` with one read port, its output register included."""
+    if in_blocks(depth, width):
+        return Cost(bram36=block_count(depth, width))
+    return Cost(lut=lutram_luts(depth, width), ff=width)
+
+
+def lutram_luts(depth: int, width: int) -> float:
+    """RAM32M holds 6 bits and RAM64M 3 bits in four LUTs; deeper memories add a multiplexer."""
+    if depth <= 32:
+        return 4 * -(-width // 6)
+    banks = -(-depth // 64)
+    return banks * 4 * -(-width // 3) + (width * (banks - 1) / 2.5 + banks if banks > 1 else 0)
+
+
+def block_count(depth: int, width: int) -> float:
+    """RAMB36s (a RAMB18 is a half): the cheapest way to tile the memory with one aspect."""
+    return min(-(-depth // d) * -(-width // w) * size for d, w, size in _ASPECTS)

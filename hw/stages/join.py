@@ -1,0 +1,76 @@
+"""Two streams into one, element by element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from amaranth.hdl import Cat, Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import connect, flipped
+
+from codesign.cost import Cost
+from codesign.formats import Int
+from hw.buffer import Buffer, buffer_cost
+from hw.ports import elements, encode, stage_ports
+from hw.stream import StreamType
+from hw.timing import serve
+
+
+@dataclass(frozen=True)
+class Add:
+    """a + b, exact; two streams of the same elements and lanes, their formats as they are."""
+
+    a: StreamType
+    b: StreamType
+
+    def __post_init__(self) -> None:
+        if (self.a.size, self.a.lanes) != (self.b.size, self.b.lanes):
+            raise ValueError(f"Add of {self.a} and {self.b}")
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return self.a, self.b
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        a, b = self.a.format, self.b.format
+        return (replace(self.a, format=Int(a.lo + b.lo, a.hi + b.hi)),)
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        a, b = frames
+        return (a.astype(np.int64) + b.reshape(a.shape),)
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (serve(np.maximum(arrive[0], arrive[1])) + 1,)
+
+    def cost(self) -> Cost:
+        bits = self.outputs[0].beat_bits
+        return buffer_cost(bits) + Cost(lut=bits + 2)
+
+    def rtl(self) -> wiring.Component:
+        return _AddCircuit(self)
+
+
+class _AddCircuit(wiring.Component):
+    i0: stream.Interface
+    i1: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, stage: Add) -> None:
+        self.stage = stage
+        super().__init__(stage_ports(stage))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        (out,) = self.stage.outputs
+        m.submodules.buffer = buffer = Buffer(out.beat_bits)
+        connect(m, buffer.o, flipped(self.o))
+        pairs = zip(elements(self.i0.payload, self.stage.a), elements(self.i1.payload, self.stage.b), strict=True)
+        m.d.comb += [
+            buffer.i.payload.eq(Cat(encode(a + b, out.format) for a, b in pairs)),
+            buffer.i.valid.eq(self.i0.valid & self.i1.valid),
+            self.i0.ready.eq(self.i1.valid & buffer.i.ready),
+            self.i1.ready.eq(self.i0.valid & buffer.i.ready),
+        ]
+        return m
