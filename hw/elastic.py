@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, EnableInserter, Module, Signal, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from codesign.cost import Cost
+from hw.buffer import Skid, skid_cost
 from hw.timing import serve
 
 
@@ -28,8 +30,7 @@ class Datapath(wiring.Component):
 class Elastic(wiring.Component):
     """One beat a clock through a datapath; a beat taken at clock t is offered at t + latency.
 
-    A spare register catches the beat that leaves the datapath when the reader stops; only then that stops.
-    So `i.ready` comes straight from a register, and no path leads from `o.ready` to it.
+    The datapath only stops while the reader's spare beat is full, so `i.ready` comes straight from a register.
     """
 
     i: stream.Interface
@@ -37,34 +38,34 @@ class Elastic(wiring.Component):
 
     def __init__(self, datapath: Datapath) -> None:
         self.datapath = datapath
-        super().__init__(
-            {
-                "i": In(stream.Signature(unsigned(len(datapath.x)))),
-                "o": Out(stream.Signature(unsigned(len(datapath.y)))),
-            }
-        )
+        x, y = (stream.Signature(unsigned(len(port))) for port in (datapath.x, datapath.y))
+        super().__init__({"i": In(x), "o": Out(y)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         path = self.datapath
-        run = Signal()
-        m.submodules.datapath = EnableInserter(run)(path)
-        flight = Signal(path.latency)  # which of the datapath's registers hold a beat, the newest lowest
-        spare, spared = Signal(len(path.y), reset_less=True), Signal()
+        m.submodules.skid = skid = Skid(len(path.y))
+        m.submodules.datapath = EnableInserter(skid.run)(path)
+        flight = Signal(path.latency - 1)  # which registers but the last hold a beat, the newest lowest
+        on_way = Cat(self.i.valid, flight)
+        with m.If(skid.run):
+            m.d.sync += flight.eq(on_way)
         m.d.comb += [
-            run.eq(~spared),
-            self.i.ready.eq(run),
+            self.i.ready.eq(skid.run),
             path.x.eq(self.i.payload),
             path.valid.eq(self.i.valid),
-            self.o.valid.eq(spared | flight[-1]),
-            self.o.payload.eq(Mux(spared, spare, path.y)),
+            skid.issue.eq(on_way[-1]),
+            skid.data.eq(path.y),
         ]
-        with m.If(run):
-            m.d.sync += [flight.eq(Cat(self.i.valid, flight)), spare.eq(path.y)]
-        m.d.sync += spared.eq(self.o.valid & ~self.o.ready)
+        connect(m, skid.o, flipped(self.o))
         return m
 
 
 def elastic_schedule(arrive: np.ndarray, latency: int) -> np.ndarray:
     """Arrival times -> times at which `Elastic` offers the beats, its reader always ready."""
     return serve(arrive) + latency
+
+
+def elastic_cost(y_bits: int, latency: int) -> Cost:
+    """Of an Elastic without its datapath."""
+    return skid_cost(y_bits) + Cost(ff=latency - 1)

@@ -1,0 +1,101 @@
+"""Read-only memory: words that were computed at compile time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Union
+
+import numpy as np
+from amaranth.hdl import Module, Signal, Value, unsigned
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from codesign.cost import Cost
+from codesign.formats import Int
+from hw.memory import block_count
+from hw.ports import element
+
+_LUTS_PER_BRAM36 = 256  # the device has 380 LUTs a RAMB36; LUTs run out first
+
+
+class Rom(wiring.Component):
+    """data = words[address], one clock after the address; words are unsigned numbers of `width` bits."""
+
+    address: Signal
+    data: Signal
+
+    def __init__(self, words: Sequence[int], width: int) -> None:
+        self.words, self.width = tuple(words), width
+        super().__init__({"address": In(range(len(words))), "data": Out(width)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        style = "block" if rom_in_blocks(len(self.words), self.width) else "logic"
+        m.submodules.store = store = memory.Memory(
+            shape=unsigned(self.width), depth=len(self.words), init=self.words, attrs={"rom_style": style}
+        )
+        port = store.read_port()
+        m.d.comb += [port.addr.eq(self.address), self.data.eq(port.data)]
+        return m
+
+
+def rom_in_blocks(depth: int, width: int) -> bool:
+    """Whether a memory of this size belongs in block RAM rather than in LUTs."""
+    return depth > 64 and table_luts(depth) * width > _LUTS_PER_BRAM36 * block_count(depth, width)
+
+
+def rom_cost(depth: int, width: int) -> Cost:
+    """Of a Rom of random contents, its output register included."""
+    if rom_in_blocks(depth, width):
+        return Cost(bram36=block_count(depth, width))
+    return Cost(lut=width * table_luts(depth), ff=width)
+
+
+def table_luts(depth: int) -> float:
+    """LUTs of one bit of a table of random entries: LUT6s, joined by free multiplexers up to four, then by LUTs."""
+    leaves = -(-depth // 64)
+    return leaves + (-(-(leaves // 4 - 1) // 3) if leaves > 4 else 0) if depth > 1 else 0
+
+
+Field = Union[int, Value]
+
+
+class Fields:
+    """Numbers that depend on an address: columns (depth,); those that never change are constants, not memory."""
+
+    def __init__(self, columns: Iterable[np.ndarray]) -> None:
+        self.columns = [np.asarray(c, dtype=np.int64) for c in columns]
+        self.formats = [Int(int(c.min()), int(c.max())) for c in self.columns]
+        self.depth = len(self.columns[0])
+
+    @property
+    def width(self) -> int:
+        """Bits of a word of the memory; 0 where there is none."""
+        return sum(f.bits for f in self.formats if f.lo != f.hi)
+
+    def read(self, m: Module, address: Value) -> list[Field]:
+        """Each number one clock after the address: an int where it never changes."""
+        if not self.width:
+            return [f.lo for f in self.formats]
+        rom = Rom(self._words(), self.width)
+        m.submodules += rom
+        m.d.comb += rom.address.eq(address)
+        fields, start = [], 0
+        for f in self.formats:
+            constant = f.lo == f.hi
+            fields.append(f.lo if constant else element(rom.data[start : start + f.bits], f))
+            start += 0 if constant else f.bits
+        return fields
+
+    def cost(self) -> Cost:
+        return rom_cost(self.depth, self.width) if self.width else Cost()
+
+    def _words(self) -> list[int]:
+        """The memory's words, the first column lowest."""
+        words = [0] * self.depth
+        start = 0
+        for column, f in zip(self.columns, self.formats):
+            if f.lo != f.hi:
+                words = [w | int(code) << start for w, code in zip(words, f.encode(column))]
+                start += f.bits
+        return words

@@ -1,0 +1,59 @@
+"""Any function of one small integer: its values in memory, one memory a lane."""
+
+from __future__ import annotations
+
+import numpy as np
+from amaranth.hdl import Cat, Module
+
+from codesign.cost import Cost
+from codesign.ops.table import Table
+from hw.rom import Rom, rom_cost, rom_in_blocks
+from hw.stages.lanes import ElementStage, LaneDatapath, counter_cost, fold_counter, register
+
+
+class TableStage(ElementStage[Table]):
+    """Clocks: the memory, and a register behind it where it is block RAM."""
+
+    @property
+    def latency(self) -> int:
+        return 1 + self.in_blocks
+
+    @property
+    def in_blocks(self) -> bool:
+        return rom_in_blocks(self.folds << self.input.format.bits, self.format.bits)
+
+    @property
+    def folds(self) -> int:
+        return len(self.by_fold(self.op.values))
+
+    def words(self, lane: int) -> list[int]:
+        """The codes of a lane's results, at the address code of x + fold * 2**(bits of x)."""
+        x = self.input.format
+        codes = np.arange(1 << x.bits, dtype=np.uint64)
+        position = np.clip(x.to_int(codes), x.lo, x.hi) - self.op.lo
+        return self.format.encode(self.by_fold(self.op.values)[:, lane, position]).reshape(-1).tolist()
+
+    def datapath(self) -> LaneDatapath:
+        return _Lookup(self)
+
+    def datapath_cost(self) -> Cost:
+        memory = rom_cost(self.folds << self.input.format.bits, self.format.bits)
+        behind = Cost(ff=self.format.bits * self.in_blocks)
+        return (memory + behind) * self.input.lanes + counter_cost(self.folds)
+
+
+class _Lookup(LaneDatapath):
+    stage: TableStage
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        bits = self.stage.input.format.bits
+        fold = fold_counter(m, self.valid, self.stage.folds)
+        results = []
+        for lane in range(self.stage.input.lanes):
+            rom = Rom(self.stage.words(lane), self.stage.format.bits)
+            m.submodules[f"rom{lane}"] = rom
+            m.d.comb += rom.address.eq(Cat(self.x[lane * bits : (lane + 1) * bits], fold))
+            results.append(rom.data)
+        m.d.comb += self.y.eq(register(m, Cat(results)) if self.stage.in_blocks else Cat(results))
+        return m

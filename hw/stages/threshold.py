@@ -1,0 +1,72 @@
+"""Staircases by parallel comparators: one a threshold and lane."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module
+
+from codesign.cost import Cost
+from hw.ports import elements
+from hw.rom import Fields
+from hw.stages.lanes import (
+    LaneDatapath,
+    at_least_luts,
+    counter_cost,
+    fold_counter,
+    ones,
+    reached,
+    register,
+    register_field,
+)
+from hw.stages.stairs import StairStage, Stairs, stair_code, stair_code_luts
+
+
+class ThresholdStage(StairStage):
+    """Compares with all thresholds at once: constants, or a memory's row where channels take turns on a lane.
+
+    Clocks: the memory's row (where there is one); the comparisons; their count and the result's code.
+    """
+
+    @property
+    def latency(self) -> int:
+        return 3 if row_fields(self.stairs).width else 2
+
+    def datapath(self) -> LaneDatapath:
+        return _Comparators(self)
+
+    def datapath_cost(self) -> Cost:
+        stairs, fields, x_bits = self.stairs, row_fields(self.stairs), self.input.format.bits
+        lanes, bits, count = self.input.lanes, self.format.bits, stairs.thresholds.shape[2]
+        used = sum(1 for f in fields.formats[: lanes * count] if f.lo <= self.input.format.hi)
+        in_memory = sum(f.bits for f in fields.formats[: lanes * count] if f.lo != f.hi)
+        compare = x_bits if in_memory else at_least_luts(x_bits)
+        code = count - stairs.count_bits + stair_code_luts(stairs.count_bits, bits, not fields.width)
+        cost = Cost(lut=used * compare + lanes * code, ff=used + lanes * bits)
+        if fields.width:
+            cost += fields.cost() + counter_cost(stairs.folds) + Cost(ff=lanes * x_bits)
+        return cost
+
+
+def row_fields(stairs: Stairs) -> Fields:
+    """The fields of a fold: every lane's thresholds, then every lane's addend, then every lane's direction."""
+    thresholds = stairs.thresholds.reshape(stairs.folds, -1)
+    return Fields([*thresholds.T, *stairs.added.T, *stairs.falls.T])
+
+
+class _Comparators(LaneDatapath):
+    stage: ThresholdStage
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        stairs = self.stage.stairs
+        fields = row_fields(stairs)
+        row = fields.read(m, fold_counter(m, self.valid, stairs.folds))
+        x = register(m, self.x) if fields.width else self.x
+        lanes, count = self.stage.input.lanes, stairs.thresholds.shape[2]
+        codes = []
+        for lane, value in enumerate(elements(x, self.stage.input)):
+            hits = Cat(reached(value, t) for t in row[lane * count : (lane + 1) * count])
+            added, falls = (register_field(m, row[lanes * k + lane]) for k in (count, count + 1))
+            codes.append(stair_code(ones(list(register(m, hits))), added, falls, self.stage.format.bits))
+        m.d.comb += self.y.eq(register(m, Cat(codes)))
+        return m
+
