@@ -12,8 +12,8 @@ from codesign.cost import Cost
 class Skid(wiring.Component):
     """Makes a stream of a register of the caller's, which must load exactly when `run` is up.
 
-    `issue` says that what the register loads is a beat. A spare register catches the beat that would be lost when
-    the reader stops; so `run` is a register's output and no path leads from `o.ready` to it.
+    `issue` says that what the register loads is a beat. A spare register catches the beat that would be lost
+    when the reader stops; so `run` is a register's output and no path leads from `o.ready` to it.
     """
 
     issue: Signal

@@ -10,8 +10,10 @@ from codesign.cost import Cost
 
 
 def counters(m: Module, counts: Sequence[int], step: ValueLike) -> tuple[list[Signal], list[Value]]:
-    """Nested counters, outermost first, advanced by `step` -> their indices, and per level whether it and all inner
-    ones are at their last index."""
+    """Nested counters, outermost first, advanced by `step`.
+
+    Returns their indices, and for each level whether it and all inner ones are at their last index.
+    """
     indices = [Signal(range(count), name=f"index{k}") for k, count in enumerate(counts)]
     last: list[Value] = [Const(1, 1)] * len(counts)
     inner: Value = Const(1, 1)
@@ -24,22 +26,24 @@ def counters(m: Module, counts: Sequence[int], step: ValueLike) -> tuple[list[Si
 
 
 def strides_to_steps(loops: Sequence[tuple[int, int]]) -> list[int]:
-    """Loops (count, stride), outermost first -> what the address moves by when a level advances and all inner restart."""
+    """Loops (count, stride), outermost first -> the move when a level advances and all inner restart."""
     spans = [(count - 1) * stride for count, stride in loops]
     return [stride - sum(spans[k + 1 :]) for k, (_, stride) in enumerate(loops)]
 
 
 def choose_step(steps: Sequence[int], last: Sequence[Value]) -> Value:
-    """The step of the level that advances: `last` of `counters`, one shorter since the outermost loop never ends."""
+    """The step of the level that advances, by `last` of `counters`; the outermost loop has none."""
     width = signed(max(max(step, ~step).bit_length() for step in steps) + 1)
     chosen: Value = Const(steps[0], width)
-    for step, ended in zip(steps[1:], last):
+    for step, ended in zip(steps[1:], last, strict=True):
         chosen = Mux(ended, chosen, Const(step, width))
     return chosen
 
 
-def ring_address(m: Module, depth: int, steps: Sequence[int], last: Sequence[Value], move: ValueLike) -> Signal:
-    """An address in a ring of `depth` words that moves by the chosen step (of any size and sign) when `move`."""
+def ring_address(
+    m: Module, depth: int, steps: Sequence[int], last: Sequence[Value], move: ValueLike
+) -> Signal:
+    """An address in a ring of `depth` words; `move` moves it by the chosen step, of any size and sign."""
     address = Signal(range(depth))
     ahead = Signal(range(2 * depth))
     wrapped = Signal(signed(depth.bit_length() + 1))

@@ -7,8 +7,11 @@ from amaranth.lib.memory import Memory
 from codesign.cost import Cost
 
 _LUTS_PER_RAMB18 = 128  # the device has 190 LUTs a RAMB18; LUTs run out first
-_ASPECTS = ((16384, 1, 0.5), (8192, 2, 0.5), (4096, 4, 0.5), (2048, 9, 0.5), (1024, 18, 0.5), (512, 36, 0.5),
-            (32768, 1, 1), (16384, 2, 1), (8192, 4, 1), (4096, 9, 1), (2048, 18, 1), (1024, 36, 1), (512, 72, 1))  # fmt: skip
+# Depth and width of the simple dual port block memories, and their size in RAMB36.
+_ASPECTS = (
+    *((16384 >> k, width, 0.5) for k, width in enumerate((1, 2, 4, 9, 18, 36))),
+    *((32768 >> k, width, 1.0) for k, width in enumerate((1, 2, 4, 9, 18, 36, 72))),
+)
 
 
 def in_blocks(depth: int, width: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Value, ValueLike, unsigned
+from amaranth.hdl import Cat, Const, Shape, Value, ValueLike, unsigned
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Member, Out
 
@@ -41,6 +41,11 @@ def element(code: Value, fmt: Format) -> Value:
     if isinstance(fmt, Binary):
         return Cat(Const(1, 1), ~code).as_signed()
     return code.as_signed() if fmt.signed else code.as_unsigned()
+
+
+def value_shape(fmt: Format) -> Shape:
+    """Of a signal that holds the format's integers."""
+    return Shape(fmt.bits + isinstance(fmt, Binary), fmt.signed)
 
 
 def encode(value: ValueLike, fmt: Format) -> Value:

@@ -18,7 +18,7 @@ from hw.timing import serve
 
 @dataclass(frozen=True)
 class Fork:
-    """Every beat to each of `ways` (>= 2) outputs; each takes it when it likes, the next follows when all have it."""
+    """Every beat to each of `ways` (>= 2) outputs; each takes it when it likes, the next waits for all."""
 
     input: StreamType
     ways: int

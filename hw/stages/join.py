@@ -66,9 +66,9 @@ class _AddCircuit(wiring.Component):
         (out,) = self.stage.outputs
         m.submodules.buffer = buffer = Buffer(out.beat_bits)
         connect(m, buffer.o, flipped(self.o))
-        pairs = zip(elements(self.i0.payload, self.stage.a), elements(self.i1.payload, self.stage.b), strict=True)
+        a, b = elements(self.i0.payload, self.stage.a), elements(self.i1.payload, self.stage.b)
         m.d.comb += [
-            buffer.i.payload.eq(Cat(encode(a + b, out.format) for a, b in pairs)),
+            buffer.i.payload.eq(Cat(encode(x + y, out.format) for x, y in zip(a, b, strict=True))),
             buffer.i.valid.eq(self.i0.valid & self.i1.valid),
             self.i0.ready.eq(self.i1.valid & buffer.i.ready),
             self.i1.ready.eq(self.i0.valid & buffer.i.ready),

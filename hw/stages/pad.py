@@ -31,7 +31,7 @@ class Pad:
 
     def __post_init__(self) -> None:
         if len(self.input.shape) != 3 or self.input.shape[2] % self.input.lanes:
-            raise ValueError(f"Pad takes (rows, columns, channels), its lanes dividing the channels: {self.input}")
+            raise ValueError(f"Pad takes (rows, columns, channels), lanes dividing channels: {self.input}")
 
     @property
     def inputs(self) -> tuple[StreamType, ...]:
@@ -40,7 +40,8 @@ class Pad:
     @property
     def outputs(self) -> tuple[StreamType, ...]:
         rows, columns, channels = self.input.shape
-        shape = (sum(self.before[:1] + self.after[:1]) + rows, self.before[1] + columns + self.after[1], channels)
+        (top, left), (bottom, right) = self.before, self.after
+        shape = (top + rows + bottom, left + columns + right, channels)
         return (replace(self.input, shape=shape, format=self._format),)
 
     @property
@@ -49,7 +50,7 @@ class Pad:
         return self.input.format if _holds(self.input.format, self.value) else hull(self.input.format, value)
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
-        around = [(0, 0), *zip(self.before, self.after), (0, 0)]
+        around = [(0, 0), *zip(self.before, self.after, strict=True), (0, 0)]
         return (np.pad(frames[0].astype(np.int64), around, constant_values=self.value),)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:

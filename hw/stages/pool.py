@@ -1,0 +1,138 @@
+"""The largest, smallest or sum of the positions of a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import connect, flipped
+
+from codesign.cost import Cost
+from hw.buffer import Buffer, buffer_cost
+from hw.elastic import Datapath, Elastic, elastic_schedule
+from hw.loops import counters, counters_cost
+from hw.ports import elements, encode, stage_ports, value_shape
+from hw.reduce import Operation, combine, node_luts, reduce_values, reduced_format, registered, tree
+from hw.stream import StreamType
+from hw.timing import serve
+
+
+@dataclass(frozen=True)
+class Pool:
+    """(..., groups, positions, lanes) -> (..., groups * lanes): `op` over the positions.
+
+    A beat carries one position of a group (lanes), or all of them (positions * lanes).
+    """
+
+    input: StreamType
+    op: Operation
+
+    def __post_init__(self) -> None:
+        _, positions, lanes = self.input.shape[-3:]
+        if self.input.lanes not in (lanes, positions * lanes):
+            raise ValueError(f"Pool takes one position or all of them a beat: {self.input}")
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        *outer, groups, positions, lanes = self.input.shape
+        fmt = reduced_format(self.op, self.input.format, positions)
+        return (StreamType((*outer, groups * lanes), fmt, lanes),)
+
+    @property
+    def _beats(self) -> int:
+        """Beats a result."""
+        return self.input.beats // self.outputs[0].beats
+
+    @property
+    def _levels(self) -> int:
+        """Clocks through the tree of all positions."""
+        return max(1, (self.input.shape[-2] - 1).bit_length())
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        result = reduce_values(self.op, frames[0], axis=-2)
+        return (result.reshape(len(result), *self.outputs[0].shape),)
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        if self._beats == 1:
+            return (elastic_schedule(arrive[0], self._levels),)
+        return (serve(arrive[0])[self._beats - 1 :: self._beats] + 1,)
+
+    def cost(self) -> Cost:
+        out = self.outputs[0]
+        if self._beats == 1:
+            return _tree_cost(self)
+        a_lane = Cost(lut=node_luts(self.op, out.format.bits), ff=out.format.bits)
+        return a_lane * out.lanes + counters_cost([self._beats]) + buffer_cost(out.beat_bits) + Cost(lut=2)
+
+    def rtl(self) -> wiring.Component:
+        return Elastic(_Tree(self)) if self._beats == 1 else _SerialPool(self)
+
+
+def _tree_cost(stage: Pool) -> Cost:
+    positions, out = stage.input.shape[-2], stage.outputs[0]
+    bits = (stage.input.format.bits + out.format.bits) / 2
+    nodes = Cost(lut=node_luts(stage.op, bits), ff=bits) * (out.lanes * (positions - 1))
+    return nodes + Cost(lut=out.beat_bits + 3, ff=out.beat_bits + 4)
+
+
+class _SerialPool(wiring.Component):
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, stage: Pool) -> None:
+        self.stage = stage
+        super().__init__(stage_ports(stage))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        stage, out = self.stage, self.stage.outputs[0]
+        m.submodules.buffer = buffer = Buffer(out.beat_bits)
+        connect(m, buffer.o, flipped(self.o))
+        moves = self.i.valid & self.i.ready
+        (position,), (at_last,) = counters(m, [stage._beats], moves)
+        results = [
+            _running(m, stage, value, position == 0, moves) for value in elements(self.i.payload, stage.input)
+        ]
+        m.d.comb += [
+            buffer.i.payload.eq(Cat(encode(result, out.format) for result in results)),
+            buffer.i.valid.eq(self.i.valid & at_last),
+            self.i.ready.eq(buffer.i.ready),
+        ]
+        return m
+
+
+def _running(m: Module, stage: Pool, value: Value, first: ValueLike, moves: ValueLike) -> Value:
+    """The result up to this value, which it keeps for the next."""
+    held = Signal(value_shape(stage.outputs[0].format), reset_less=True)
+    result = Mux(first, value, combine(stage.op, held, value))
+    with m.If(moves):
+        m.d.sync += held.eq(result)
+    return result
+
+
+class _Tree(Datapath):
+    """All positions of a group in a beat: a tree for each lane, registered at every level."""
+
+    def __init__(self, stage: Pool) -> None:
+        self.stage = stage
+        super().__init__(stage.input.beat_bits, stage.outputs[0].beat_bits, stage._levels)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        stage, out = self.stage, self.stage.outputs[0]
+        values = elements(self.x, stage.input)
+        results = [self._reduce(m, values[lane :: out.lanes]) for lane in range(out.lanes)]
+        m.d.comb += self.y.eq(Cat(encode(result, out.format) for result in results))
+        return m
+
+    def _reduce(self, m: Module, values: list[Value]) -> Value:
+        if len(values) == 1:
+            return registered(m, values[0])
+        return tree(values, partial(combine, self.stage.op), partial(registered, m))

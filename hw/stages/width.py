@@ -1,0 +1,197 @@
+"""Another number of lanes for the same elements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import connect, flipped
+
+from codesign.cost import Cost
+from hw.buffer import Buffer, buffer_cost
+from hw.ports import stage_ports
+from hw.stream import StreamType
+from hw.timing import serve
+
+
+@dataclass(frozen=True)
+class Width:
+    """The same elements, `lanes` a beat; any that divide the frame, at the rate of the narrower side."""
+
+    input: StreamType
+    lanes: int
+
+    def __post_init__(self) -> None:
+        self.input.with_lanes(self.lanes)
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        return (self.input.with_lanes(self.lanes),)
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (frames[0],)
+
+    @property
+    def _units(self) -> tuple[int, int]:
+        """Lanes in and out, in units of what divides both."""
+        unit = gcd(self.input.lanes, self.lanes)
+        return self.input.lanes // unit, self.lanes // unit
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        taken, given = self._units
+        total = len(arrive[0]) * taken
+        last_needed = (np.arange(given, total + 1, given) - 1) // taken
+        if given == 1:
+            return (serve(arrive[0][last_needed]) + 1,)
+        if taken == 1:
+            return (serve(arrive[0])[last_needed] + 1,)
+        return (_gearbox_schedule(arrive[0], taken, given),)
+
+    def cost(self) -> Cost:
+        taken, given = self._units
+        bits, out_bits = self.input.beat_bits, self.outputs[0].beat_bits
+        if given == 1:
+            return buffer_cost(out_bits) + _pick_cost(out_bits, taken)
+        if taken == 1:
+            counter = (given - 1).bit_length()
+            return Cost(lut=2 * counter + given + 2, ff=2 * out_bits - bits + counter + 1)
+        return _gearbox_cost(bits // taken, taken, given)
+
+    def rtl(self) -> wiring.Component:
+        taken, given = self._units
+        if taken == given:
+            return Buffer(self.input.beat_bits)
+        if given == 1:
+            return _Narrower(self)
+        return _Wider(self) if taken == 1 else _Gearbox(self)
+
+
+class _Circuit(wiring.Component):
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, stage: Width) -> None:
+        self.stage = stage
+        self.bits = stage.outputs[0].beat_bits
+        self.taken, self.given = stage._units
+        super().__init__(stage_ports(stage))
+
+
+class _Narrower(_Circuit):
+    """Sends a beat piece by piece while it waits at the input."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.buffer = buffer = Buffer(self.bits)
+        connect(m, buffer.o, flipped(self.o))
+        piece = Signal(range(self.taken))
+        at_last = piece == self.taken - 1
+        pieces = Array(self.i.payload[k * self.bits : (k + 1) * self.bits] for k in range(self.taken))
+        m.d.comb += [
+            buffer.i.payload.eq(pieces[piece]),
+            buffer.i.valid.eq(self.i.valid),
+            self.i.ready.eq(buffer.i.ready & at_last),
+        ]
+        with m.If(buffer.i.valid & buffer.i.ready):
+            m.d.sync += piece.eq(Mux(at_last, 0, piece + 1))
+        return m
+
+
+class _Wider(_Circuit):
+    """Gathers all pieces but the last, which goes straight into the output register with them.
+
+    One output register is enough for full rate: it has at least two clocks a beat.
+    """
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        piece = Signal(range(self.given))
+        width = len(self.i.payload)
+        pieces = [Signal(width, name=f"piece{k}", reset_less=True) for k in range(self.given - 1)]
+        at_last = piece == self.given - 1
+        payload = Signal(self.bits, reset_less=True)
+        m.d.comb += [self.i.ready.eq(~at_last | ~self.o.valid), self.o.payload.eq(payload)]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += piece.eq(Mux(at_last, 0, piece + 1))
+            for k, held in enumerate(pieces):
+                with m.If(piece == k):
+                    m.d.sync += held.eq(self.i.payload)
+            with m.If(at_last):
+                m.d.sync += [payload.eq(Cat(*pieces, self.i.payload)), self.o.valid.eq(1)]
+        return m
+
+
+class _Gearbox(_Circuit):
+    """A queue of units: a beat enters behind the units there are, and leaves from the front.
+
+    `ready` and `valid` come from the fill alone. It holds just as much as full rate takes.
+    """
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        taken, given, capacity = self.taken, self.given, _capacity(self.taken, self.given)
+        unit = self.bits // given
+        queue, fill = Signal(capacity * unit, reset_less=True), Signal(range(capacity + 1))
+        put, get = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+        kept, left = Signal.like(queue), Signal.like(fill)
+        m.d.comb += [
+            self.o.valid.eq(fill >= given),
+            self.i.ready.eq(fill <= capacity - taken),
+            self.o.payload.eq(queue),
+            kept.eq(Mux(get, queue >> (given * unit), queue)),
+            left.eq(Mux(get, fill - given, fill)),
+        ]
+        m.d.sync += [queue.eq(kept), fill.eq(left)]
+        with m.If(put):
+            m.d.sync += fill.eq(left + taken)
+            with m.Switch(left):
+                for start in range(capacity - taken + 1):
+                    with m.Case(start):
+                        m.d.sync += queue[start * unit : (start + taken) * unit].eq(self.i.payload)
+        return m
+
+
+def _capacity(taken: int, given: int) -> int:
+    """Units that a gearbox must hold so that the narrower side never waits."""
+    return taken + given + min(taken, given) - 1
+
+
+def _gearbox_schedule(arrive: np.ndarray, taken: int, given: int) -> np.ndarray:
+    """Cycle by cycle on the fill, skipping cycles in which nothing is there to move."""
+    room = _capacity(taken, given) - taken
+    offered, fill, cycle, beat = [], 0, 0, 0
+    while beat < len(arrive) or fill >= given:
+        if fill < given:
+            cycle = max(cycle, int(arrive[beat]))
+        put = beat < len(arrive) and arrive[beat] <= cycle and fill <= room
+        if fill >= given:
+            offered.append(cycle)
+            fill -= given
+        fill, beat, cycle = fill + taken * put, beat + put, cycle + 1
+    return np.array(offered, np.int64)
+
+
+def _pick_cost(bits: int, ways: int) -> Cost:
+    """Of a multiplexer of `ways` words and its counter."""
+    counter = (ways - 1).bit_length()
+    return Cost(lut=bits * _mux_luts(ways) + 1.5 * counter + 2, ff=counter)
+
+
+def _mux_luts(ways: int) -> float:
+    """LUTs a bit: four ways fit one LUT6, and MUXF7 and MUXF8 are free."""
+    return max(1.0, ways / 4)
+
+
+def _gearbox_cost(unit: int, taken: int, given: int) -> Cost:
+    capacity = _capacity(taken, given)
+    fill = capacity.bit_length()
+    return Cost(lut=1.5 * capacity * unit * taken / 2 + 6 * fill, ff=capacity * unit + fill)
