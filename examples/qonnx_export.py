@@ -1,5 +1,8 @@
 """Writes a trained network as QONNX, as Brevitas would: float weights that pass through Quant nodes."""
 
+# pyright: reportMissingImports=false
+# (torch is in the extra `train`, which type checking does without)
+
 import copy
 from pathlib import Path
 from typing import Any

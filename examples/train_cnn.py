@@ -1,5 +1,8 @@
 """Trains the examples' CNN: MNIST, 4-bit weights and activations. `python -m examples.train_cnn`"""
 
+# pyright: reportMissingImports=false
+# (torch is in the extra `train`, which type checking does without)
+
 from collections import OrderedDict
 
 import torch

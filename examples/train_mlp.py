@@ -1,5 +1,8 @@
 """Trains the examples' MLP: 8x8 digits, binary weights, 2-bit activations. `python -m examples.train_mlp`"""
 
+# pyright: reportMissingImports=false
+# (torch is in the extra `train`, which type checking does without)
+
 from collections import OrderedDict
 
 import torch

@@ -1,5 +1,8 @@
 """Quantization-aware training in plain PyTorch: straight-through quantizers, their layers, one loop."""
 
+# pyright: reportMissingImports=false
+# (torch is in the extra `train`, which type checking does without)
+
 from collections.abc import Callable
 
 import torch
