@@ -21,7 +21,7 @@ class Imported:
 
 
 def import_model(path: str | Path) -> Imported:
-    """The graph that computes what the file's model computes, in float64; UserError where that is impossible."""
+    """The graph that computes in float64 what the file's model computes; UserError where it cannot."""
     proto, model_hash = load(Path(path))
     model = parse(proto)
     return Imported(convert(model), model_hash, model.notes)

@@ -1,4 +1,4 @@
-"""Collects the nodes of the new graph and keeps its types; moves tensors into the order that an operator needs."""
+"""Collects the new graph's nodes with their types; moves tensors into the order that an operator needs."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Builder:
             k += 1
         return f"{self.stem}.{k}"
 
-    def rename_last(self, name: str, x: Stored) -> Stored:
-        """Give the tensor ONNX's own name where it was computed by the last node."""
-        if not self.nodes or self.nodes[-1].name != x.name or x.name in self._reserved:
+    def rename_last(self, name: str, x: Stored, before: int) -> Stored:
+        """Give the tensor ONNX's own name where a node after the first `before` computes it as the last."""
+        if len(self.nodes) == before or self.nodes[-1].name != x.name:
             return x
         self.nodes[-1] = replace(self.nodes[-1], name=name)
         self.types[name] = self.types.pop(x.name)
@@ -68,13 +68,13 @@ class Builder:
         return self.emit(Constant.real(value))
 
     def weights(self, value: Constantlike, perm: tuple[int, ...]) -> str:
-        """Constant weights, transposed so that output channels are last; quantized ones keep their integers."""
+        """Constant weights, transposed to have output channels last; quantized ones keep their integers."""
         value = value.transpose(perm)
         if not isinstance(value, Quantized):
             return self.constant(value)
         scale, zero_point = per_last_axis(value.scale), per_last_axis(value.zero_point)
         if scale is None or zero_point is None:
-            raise Refused("its weights have scales that vary within an output channel; use one per output channel")
+            raise Refused("its weights' scales vary within an output channel; use one per output channel")
         kind = TensorType(value.shape, value.format, tuple(map(float, scale)), tuple(map(int, zero_point)))
         return self.emit(Constant(kind, value.integers))
 
@@ -99,7 +99,7 @@ class Builder:
         return Stored(self._arranged[key], x.shape, order)
 
     def _move(self, x: Stored, order: tuple[int, ...]) -> str:
-        """Reshape where only axes of length 1 move; else Transpose, behind a Reshape that adds or drops such axes."""
+        """Reshape where only axes of length 1 move; else Transpose, after adding or dropping such axes."""
         if [a for a in x.order if x.shape[a] != 1] == [a for a in order if x.shape[a] != 1]:
             return self.emit(Reshape(tuple(x.shape[a] for a in order)), x.name)
         axes = [a for a in x.order if a in order] + [a for a in order if a not in x.order]
@@ -112,12 +112,22 @@ class Builder:
         """The graph whose outputs have ONNX's names and axes."""
         for name, x in outputs.items():
             self.stem = name
-            if self.full(x).name != name:
-                self._name_output(name, self.full(x))
+            self._name_output(name, self.full(x).name, set(outputs))
         graph = Graph(tuple(self.inputs), tuple(self.nodes), tuple(outputs))
         return graph.replace(graph.nodes)  # without what no output needs
 
-    def _name_output(self, name: str, x: Stored) -> None:
-        """A copy under the output's name; passes drop it where the tensor itself can be renamed."""
-        self.types[name] = self.types[x.name]
-        self.nodes.append(Node(name, Reshape(x.shape), (x.name,), self.origin))
+    def _name_output(self, name: str, now: str, outputs: set[str]) -> None:
+        """Rename the tensor `now`; where an input or another output has that name, copy it."""
+        if now == name:
+            return
+        if now in outputs or now in {i.name for i in self.inputs}:
+            self.types[name] = self.types[now]
+            self.nodes.append(Node(name, Reshape(self.types[now].shape), (now,), self.origin))
+            return
+        self.types[name] = self.types.pop(now)
+        self.nodes = [_renamed(n, now, name) for n in self.nodes]
+
+
+def _renamed(node: Node, old: str, new: str) -> Node:
+    inputs = tuple(new if i == old else i for i in node.inputs)
+    return replace(node, name=new if node.name == old else node.name, inputs=inputs)

@@ -86,12 +86,12 @@ def array_of(tensor: onnx.TensorProto) -> np.ndarray:
     try:
         value = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError):
-        raise UserError(f"tensor '{tensor.name}' is malformed: its data do not fit its shape or type") from None
+        raise UserError(f"tensor '{tensor.name}' is malformed: data, shape and type disagree") from None
     if tensor.data_type not in FLOATS:
         return value
     value = value.astype(np.float64)
     if not np.isfinite(value).all():
-        raise UserError(f"tensor '{tensor.name}' holds NaN or infinite values; train or export the model again")
+        raise UserError(f"tensor '{tensor.name}' holds NaN or infinite values; train the model again")
     return value
 
 
@@ -101,11 +101,11 @@ def _inputs(infos: Iterable[onnx.ValueInfoProto]) -> tuple[tuple[ModelInput, ...
     for info in infos:
         t = info.type.tensor_type
         if not info.type.HasField("tensor_type") or not t.HasField("shape"):
-            raise UserError(f"input '{info.name}' has no shape; export the model with one (sample axis first)")
+            raise UserError(f"input '{info.name}' has no shape; export the model with one")
         dims = list(t.shape.dim)
         if len(dims) < 2:
             raise UserError(
-                f"input '{info.name}' has {len(dims)} axes; it needs a sample axis and one more: add one, as (1, n)"
+                f"input '{info.name}' has {len(dims)} axes; it needs a sample axis and one more, as (1, n)"
             )
         shape = tuple(_dim(info.name, axis, d) for axis, d in enumerate(dims))
         if not _is_fixed(dims[0]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 import numpy as np
 
@@ -38,7 +37,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Quantized:
-    """A constant of scale * (integers - zero_point): three arrays of one shape (scale, zero point broadcast)."""
+    """A constant of scale * (integers - zero_point): three arrays of one shape."""
 
     integers: np.ndarray
     format: Format
@@ -57,8 +56,8 @@ class Quantized:
         return Quantized(self.integers.transpose(perm), self.format, *arrays)
 
 
-Constantlike = Union[Quantized, np.ndarray]
-Value = Union[Stored, Quantized, np.ndarray]
+Constantlike = Quantized | np.ndarray
+Value = Stored | Quantized | np.ndarray
 
 
 def per_last_axis(values: np.ndarray) -> np.ndarray | None:

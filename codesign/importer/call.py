@@ -1,0 +1,99 @@
+"""One node being converted: typed access to its inputs and attributes, each with its own refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from codesign.importer.builder import Builder
+from codesign.importer.model import OnnxNode
+from codesign.importer.values import Constantlike, Quantized, Refused, Stored, Value
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A node, its inputs (None: left out), the sample axis' length, the graph so far, and what is read."""
+
+    node: OnnxNode
+    inputs: tuple[Value | None, ...]
+    batch: int
+    opset: int
+    build: Builder
+    needed: frozenset[str]
+
+    def has(self, index: int) -> bool:
+        """Whether an optional input is there."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def tensor(self, index: int = 0) -> Stored:
+        """An input that must be computed from the network's input."""
+        value = self.inputs[index] if self.has(index) else None
+        if not isinstance(value, Stored):
+            raise Refused(f"its input {index} is constant or missing; it must depend on the network's input")
+        return value
+
+    def constant(self, index: int, what: str) -> Constantlike:
+        """An input that must be constant."""
+        value = self.inputs[index] if self.has(index) else None
+        if value is None:
+            raise Refused(f"its input {index} ({what}) is missing")
+        if isinstance(value, Stored):
+            raise Refused(f"its input {index} ({what}) is computed; only constants are supported")
+        return value
+
+    def array(self, index: int, what: str) -> np.ndarray:
+        """A constant input as an array of real values (or of the integers that a shape holds)."""
+        value = self.constant(index, what)
+        return value.real() if isinstance(value, Quantized) else value
+
+    def scalar(self, index: int, what: str) -> float:
+        value = self.array(index, what)
+        if value.size != 1:
+            raise Refused(f"its input {index} ({what}) has shape {value.shape}; one number is needed")
+        return float(value.reshape(()))
+
+    def integers(self, name: str, default: Sequence[int]) -> tuple[int, ...]:
+        """An attribute that is a list of integers."""
+        value = self._attribute(name, list(default), list)
+        if not all(isinstance(v, int) for v in value):
+            raise Refused(f"attribute '{name}' is not a list of integers")
+        return tuple(value)
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        return self._attribute(name, default, int)
+
+    def number(self, name: str, default: float) -> float:
+        value = self._attribute(name, default, float)
+        if not np.isfinite(value):
+            raise Refused(f"attribute '{name}' is {value}")
+        return value
+
+    def text(self, name: str, default: str) -> str:
+        return self._attribute(name, default, str)
+
+    def _attribute(self, name: str, default: Any, kind: type[T]) -> T:
+        value = self.node.attributes.get(name, default)
+        if value is None:
+            raise Refused(f"attribute '{name}' is missing")
+        if not isinstance(value, kind):
+            raise Refused(f"attribute '{name}' is not of type {kind.__name__}")
+        return value
+
+    def axis(self, axis: int, rank: int) -> int:
+        """An ONNX axis (of `rank`, sample axis included) as an axis of one sample."""
+        if not -rank <= axis < rank:
+            raise Refused(f"axis {axis} does not exist in a tensor of {rank} axes")
+        if axis % rank == 0:
+            raise Refused("it works along axis 0, which is the sample axis; samples are independent here")
+        return axis % rank - 1
+
+    def only_first_output(self) -> None:
+        """Refuse nodes whose further results are used (they are named only if so)."""
+        extra = [o for o in self.node.outputs[1:] if o in self.needed]
+        if extra:
+            raise Refused(f"its result '{extra[0]}' is not supported, only the first one is")

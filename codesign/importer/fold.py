@@ -1,0 +1,71 @@
+"""Nodes whose inputs are all constant, evaluated at import by ONNX's reference evaluator in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from codesign.importer.elementwise import same_quantized
+from codesign.importer.model import OnnxNode
+from codesign.importer.values import Constantlike, Quantized, Refused
+
+MOVES = ("Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")  # keep every element
+MOST_ELEMENTS = 1 << 28
+
+
+def fold(node: OnnxNode, inputs: list[Constantlike | None], opset: int) -> list[Constantlike]:
+    """The node's results. A quantized constant stays one where elements only move or are scaled."""
+    first = inputs[0] if inputs else None
+    if isinstance(first, Quantized):
+        kept = _moved(node, first, inputs, opset) if node.op in MOVES else _scaled(node, first, inputs)
+        if kept is not None:
+            return [kept]
+    return list(evaluate(node, [i.real() if isinstance(i, Quantized) else i for i in inputs], opset))
+
+
+def _moved(node: OnnxNode, x: Quantized, inputs: list[Constantlike | None], opset: int) -> Quantized:
+    rest = [i.real() if isinstance(i, Quantized) else i for i in inputs[1:]]
+    arrays = (evaluate(node, [a, *rest], opset)[0] for a in (x.integers, x.scale, x.zero_point))
+    integers, scale, zero_point = arrays
+    return Quantized(integers, x.format, scale, zero_point)
+
+
+def _scaled(node: OnnxNode, x: Quantized, inputs: list[Constantlike | None]) -> Quantized | None:
+    factor = inputs[1] if len(inputs) == 2 else None
+    if not isinstance(factor, np.ndarray) or node.op not in ("Mul", "Div") or (factor == 0).any():
+        return None
+    return same_quantized(x, factor if node.op == "Mul" else 1 / factor)
+
+
+def evaluate(node: OnnxNode, inputs: list[np.ndarray | None], opset: int) -> list[np.ndarray]:
+    """Results of a standard operator on arrays; floats in float64."""
+    _check_size(node, inputs)
+    feeds = {n: a for n, a in zip(node.inputs, inputs, strict=True) if a is not None}
+    results = _evaluator(node, opset).run(None, feeds)
+    arrays = [np.asarray(r) for r in results]
+    return [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
+
+
+def _evaluator(node: OnnxNode, opset: int) -> ReferenceEvaluator:
+    untyped = [onnx.ValueInfoProto(name=n) for n in dict.fromkeys(node.inputs) if n]
+    results = [onnx.ValueInfoProto(name=n) for n in node.outputs if n]
+    graph = onnx.helper.make_graph([node.proto], "constant", untyped, results)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    try:
+        return ReferenceEvaluator(model)
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as e:
+        raise Refused(f"its constant result cannot be computed: {_line(e)}") from None
+
+
+def _check_size(node: OnnxNode, inputs: list[np.ndarray | None]) -> None:
+    """Refuse operators that would fill the memory from a small file."""
+    if node.op not in ("ConstantOfShape", "Expand", "Tile"):
+        return
+    wanted = inputs[-1] if inputs else None
+    if wanted is not None and float(np.prod(wanted.astype(np.float64))) > MOST_ELEMENTS:
+        raise Refused(f"it makes a constant of more than {MOST_ELEMENTS} elements")
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
