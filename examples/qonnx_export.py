@@ -29,10 +29,9 @@ class Writer:
         self.constants: list[onnx.TensorProto] = []
         self.last = input_name
 
-    def constant(self, name: str, value: Tensor | float) -> str:
+    def constant(self, name: str, value: Tensor) -> str:
         """Add a float32 constant."""
-        array = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
-        self.constants.append(numpy_helper.from_array(array.astype(np.float32), name))
+        self.constants.append(numpy_helper.from_array(value.detach().numpy(), name))
         return name
 
     def node(self, op: str, inputs: list[str], name: str, domain: str = "", **attributes: Any) -> str:
@@ -42,7 +41,7 @@ class Writer:
 
     def quant(self, x: str, name: str, scale: Tensor, bits: int, signed: bool, narrow: bool = False) -> str:
         """A Quant node with zero point 0 that rounds half to even."""
-        parameters = {"scale": scale, "zeropt": 0.0, "bitwidth": float(bits)}
+        parameters = {"scale": scale, "zeropt": torch.tensor(0.0), "bitwidth": torch.tensor(float(bits))}
         constants = [self.constant(f"{name}.{key}", value) for key, value in parameters.items()]
         attributes = {"signed": int(signed), "narrow": int(narrow), "rounding_mode": "ROUND"}
         return self.node("Quant", [x, *constants], name, QONNX_DOMAIN, **attributes)
