@@ -28,7 +28,13 @@ from codesign.ops.unary import Unary
 from codesign.passes.weights import integer_form
 
 INPUT_FORMAT = Int.of(16, signed=True)
+ASSUMED = "_as_fixed_16_6"
 INPUT_SCALE = 2.0**-10  # fixed<16,6>: what a model gets that says nothing of how its input is quantized
+
+
+def assumed_inputs(graph: Graph) -> list[str]:
+    """The quantizers that `integerize` put behind an input which the model leaves real."""
+    return [n.name for n in graph.nodes if n.name.endswith(ASSUMED) and isinstance(n.op, Quantize)]
 
 
 def integerize(graph: Graph) -> Graph:
@@ -133,7 +139,7 @@ class Lifting:
 
     def quantized_input(self, name: str) -> str:
         """Quantize a tensor of the input that the model itself leaves real."""
-        integers = self.derive(f"{name}_quantized", Quantize(INPUT_FORMAT, (INPUT_SCALE,)), name)
+        integers = self.derive(f"{name}{ASSUMED}", Quantize(INPUT_FORMAT, (INPUT_SCALE,)), name)
         self.lifted[name] = integers
         return integers
 

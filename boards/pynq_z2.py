@@ -1,0 +1,5 @@
+"""PYNQ-Z2."""
+
+from boards.board import XC7Z020, Board
+
+BOARD = Board("pynq-z2", "PYNQ-Z2", "xc7z020clg400-1", XC7Z020)

@@ -1,0 +1,5 @@
+"""ZedBoard."""
+
+from boards.board import XC7Z020, Board
+
+BOARD = Board("zedboard", "ZedBoard", "xc7z020clg484-1", XC7Z020)

@@ -1,0 +1,207 @@
+"""The whole path, top to bottom: model -> graph -> integers -> pipeline -> RTL -> words that are equal."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sim
+from boards import board_named
+from boards.board import Board
+from codesign import __version__, arrays, serialize
+from codesign.build import SCHEMA, check_replaceable, read_manifest, record, report_of, write_json, write_whole
+from codesign.cost import Budget
+from codesign.errors import CheckFailed
+from codesign.graph import Graph, TensorType
+from codesign.importer import import_model
+from codesign.passes import run_passes
+from codesign.passes.integerize import assumed_inputs
+from codesign.passes.split import Model, split
+from hw.describe import describe_rtl, describe_stages
+from hw.estimate import Timing, estimates, rates
+from hw.fold import Plan, fold, fold_fastest
+from hw.layers import Folding
+from hw.lower import lower
+from hw.pipeline import Pipeline
+from hw.rtl import verilog
+from hw.synth import synthesize
+from sim.check import Shown, simulate
+from sim.vectors import write_vectors
+
+DEFAULT_SHARE = 0.25  # of the board's budget, where no rate is asked for
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may say of a compilation; `target_fps`: a rate, "max", or None for a quarter of the board."""
+
+    board: str = "pynq-z2"
+    clock_mhz: float = 100.0
+    target_fps: float | str | None = None
+    no_fuse: tuple[str, ...] = ()
+
+
+def compile_model(model: Path, build: Path, options: Options, progress: Progress) -> dict[str, Any]:
+    """The build folder of a model; its manifest."""
+    board = board_named(options.board)
+    check_replaceable(build)
+    progress(f"importing {model.name}")
+    imported = import_model(model)
+    progress("fusing to integers, with a check after every pass")
+    graph, checks = run_passes(imported.graph, options.no_fuse)
+    network = split(graph)
+    progress("choosing the parallelism")
+    plan = choose_folding(network.core, board, options)
+    pipeline = lower(network.core, plan.folding, plan.input_lanes)
+    progress(f"generating the RTL of {len(pipeline.stages)} stages")
+    text = verilog(pipeline)
+    manifest = {
+        "schema": SCHEMA,
+        "tool": {"name": "codesign", "version": __version__},
+        "model": {"file": model.name, "sha256": imported.model_hash, "notes": list(imported.notes)},
+        "board": board.describe(),
+        **describe_network(imported.graph, network),
+        "passes": [asdict(c) for c in checks],
+        "rtl": describe_rtl(pipeline),
+        "stages": describe_stages(pipeline),
+        "folding": {k: asdict(f) for k, f in plan.folding.items()},
+        "input_lanes": dict(plan.input_lanes),
+        "estimated": {**estimates(pipeline, options.clock_mhz), "bottleneck": plan.bottleneck},
+        "results": {},
+    }
+    progress("writing the build folder")
+    write_whole(build, lambda folder: _fill(folder, network, graph, pipeline, text, manifest))
+    return manifest
+
+
+def choose_folding(core: Graph, board: Board, options: Options) -> Plan:
+    """The plan for the rate that the user asked for; CheckFailed says what binds where there is none."""
+    if options.target_fps == "max":
+        return fold_fastest(core, board.budget)
+    if options.target_fps is None:
+        share = Budget(**{k: int(v * DEFAULT_SHARE) for k, v in asdict(board.budget).items()})
+        try:
+            return fold_fastest(core, share)
+        except CheckFailed:  # even the slowest folding needs more than the share: then the fastest that fits
+            return fold_fastest(core, board.budget)
+    interval = int(options.clock_mhz * 1e6 / float(options.target_fps))
+    if interval < 1:
+        most = options.clock_mhz * 1e6
+        raise CheckFailed(f"{options.target_fps} frames a second: one frame a cycle is the most, {most:.0f}")
+    return fold(core, board.budget, interval)
+
+
+def describe_network(source: Graph, network: Model) -> dict[str, Any]:
+    """Inputs and outputs as the user knows them, the integers at the accelerator's border, the host's work."""
+    before, core, after = network.before, network.core, network.after
+    return {
+        "inputs": [_tensor(i.name, i.type) for i in before.inputs],
+        "outputs": [_tensor(o, after.types[o]) for o in after.outputs],
+        "core": {
+            "inputs": [_tensor(i.name, i.type) for i in core.inputs],
+            "outputs": [_tensor(o, core.types[o]) for o in core.outputs],
+        },
+        "assumed_inputs": assumed_inputs(before),
+        "host": {"before": str(before).splitlines(), "after": str(after).splitlines()},
+        "graph": {"before": str(source).splitlines(), "core": str(core).splitlines()},
+    }
+
+
+def _tensor(name: str, t: TensorType) -> dict[str, Any]:
+    if not t.is_integer:
+        return {"name": name, "shape": list(t.shape), "type": "float32"}
+    meaning = {"scale": list(t.scale), "zero_point": list(t.zero_point)}
+    return {"name": name, "shape": list(t.shape), "type": str(t.format), **meaning}
+
+
+def _fill(
+    folder: Path, network: Model, graph: Graph, pipeline: Pipeline, text: str, manifest: dict[str, Any]
+) -> None:
+    """Every file of a build folder."""
+    for name in ("rtl", "sim", "vectors"):
+        (folder / name).mkdir()
+    (folder / manifest["rtl"]["files"][0]).write_text(text)
+    (folder / "model.txt").write_text(str(graph))
+    serialize.save(network, folder / "model.npz")
+    write_vectors(folder / "vectors", pipeline)
+    source = Path(sim.__file__).parent
+    shutil.copyfile(source / "bench.py", folder / "sim/bench.py")
+    shutil.copyfile(source / "test_build.py", folder / "test_build.py")
+    write_json(folder / "manifest.json", manifest)
+    write_json(folder / "report.json", report_of(manifest))
+
+
+@dataclass(frozen=True)
+class Build:
+    """An opened build folder."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    network: Model
+
+    @classmethod
+    def open(cls, path: Path) -> Build:
+        return cls(path, read_manifest(path), serialize.load(path / "model.npz"))
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline that the RTL was made from."""
+        folding = {k: Folding(**f) for k, f in self.manifest["folding"].items()}
+        return lower(self.network.core, folding, self.manifest["input_lanes"])
+
+    def read(self, inputs: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+        """Samples by input name, and warnings about them."""
+        feeds = arrays.read_inputs(inputs, self.network.before.inputs)
+        return feeds, arrays.check_range(self.network.before, self.manifest["assumed_inputs"], feeds)
+
+
+def run_build(build: Build, inputs: Path, outputs: Path) -> dict[str, Any]:
+    """The bit-exact integer emulator on a sample file."""
+    feeds, warnings = build.read(inputs)
+    results = build.network.run(feeds)
+    arrays.write_outputs(outputs, results, build.network.after.types)
+    return {"samples": len(next(iter(feeds.values()))), "outputs": list(results), "warnings": warnings}
+
+
+def simulate_build(
+    build: Build, inputs: Path, outputs: Path | None, engine: str, stall_seed: int | None, waves: Path | None,
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:  # fmt: skip
+    """The generated RTL on a sample file: CheckFailed names where it first differs from the integer emulator."""
+    feeds, warnings = build.read(inputs)
+    before = build.network.to_core(feeds)
+    golden = build.network.core.run({i.name: before[i.name] for i in build.network.core.inputs})
+    shown = simulate(build.path, build.pipeline, before, golden, engine, stall_seed, waves, progress)
+    if outputs is not None:
+        results = build.network.from_core({**before, **shown.outputs})
+        arrays.write_outputs(outputs, results, build.network.after.types)
+    result = {
+        "source": f"simulated ({engine}), every output word compared with the integer emulator",
+        **simulated(shown, build.manifest["estimated"]["clock_mhz"]),
+        "stall_seed": stall_seed,
+    }
+    record(build.path, "simulated", result)
+    return {**result, "warnings": warnings}
+
+
+def simulated(shown: Shown, clock_mhz: float) -> dict[str, Any]:
+    """What a simulation showed, as the report has it."""
+    counts = {"samples": shown.frames, "words": shown.words, "mismatches": 0, "cycles": shown.cycles}
+    if shown.interval_cycles is None:
+        return {**counts, "latency_cycles": shown.latency_cycles}
+    return {**counts, **rates(Timing(shown.latency_cycles, shown.interval_cycles), clock_mhz)}
+
+
+def synthesize_build(build: Build) -> dict[str, Any]:
+    """Utilisation by Yosys beside the estimate."""
+    rtl = build.manifest["rtl"]
+    used = synthesize(build.path / rtl["files"][0], rtl["top"])
+    result = {"source": f"synthesized ({used.yosys}, {used.command})", **asdict(used)}
+    record(build.path, "synthesized", result)
+    return {**result, "estimated": {k: build.manifest["estimated"][k] for k in ("lut", "ff", "dsp", "bram36")}}

@@ -1,0 +1,66 @@
+"""A pipeline as plain data for the manifest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hw.pipeline import Pipeline
+from hw.rtl import TOP, port_bits, port_prefixes
+from hw.stream import StreamType
+
+
+def describe_rtl(pipeline: Pipeline) -> dict[str, Any]:
+    """Top module, ports and internal edges, as `sim` and every other reader of the Verilog need them."""
+    return {
+        "top": TOP,
+        "files": [f"rtl/{TOP}.v"],
+        "clock": "aclk",
+        "reset": "aresetn",
+        "inputs": _ports(pipeline.inputs, "s"),
+        "outputs": _ports(pipeline.outputs, "m"),
+        "edges": [
+            {
+                "index": k,
+                "source": e.source or pipeline.inputs[e.source_port][0],
+                "target": e.target or pipeline.outputs[e.target_port][0],
+                "data_bits": pipeline.stream_from(e).beat_bits,
+                "depth": e.depth,
+                **_stream(pipeline.stream_from(e)),
+            }
+            for k, e in enumerate(pipeline.edges)
+        ],
+    }
+
+
+def describe_stages(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """Name, kind, layers, streams and estimated cost of every stage."""
+    return [
+        {
+            "name": p.name,
+            "kind": type(p.stage).__name__,
+            "layers": list(p.layers),
+            "inputs": [_stream(s) for s in p.stage.inputs],
+            "outputs": [_stream(s) for s in p.stage.outputs],
+            "estimated": {k: round(v, 1) for k, v in vars(p.stage.cost()).items()},
+        }
+        for p in pipeline.stages
+    ]
+
+
+def _ports(streams: tuple[tuple[str, StreamType], ...], letter: str) -> list[dict[str, Any]]:
+    prefixes = port_prefixes(letter, len(streams))
+    return [
+        {"name": name, "port": prefix, "port_bits": port_bits(s), **_stream(s)}
+        for (name, s), prefix in zip(streams, prefixes, strict=True)
+    ]
+
+
+def _stream(s: StreamType) -> dict[str, Any]:
+    return {
+        "shape": list(s.shape),
+        "beats": s.beats,
+        "lanes": s.lanes,
+        "element_bits": s.format.bits,
+        "signed": s.format.signed,
+        "binary": s.binary,
+    }

@@ -1,0 +1,68 @@
+"""What a pipeline is estimated to cost and how fast it runs, before anything is built."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from codesign.cost import Cost
+from hw.pipeline import Pipeline
+from hw.stages.fifo import Fifo
+
+FRAMES = 4
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Clock cycles from a frame's first input beat to its last output beat, and between frames back to back."""
+
+    latency_cycles: int
+    interval_cycles: int
+
+
+def estimate_cost(pipeline: Pipeline) -> Cost:
+    """The sum over stages and FIFOs."""
+    fifos = [Fifo(pipeline.stream_from(e), e.depth).cost() for e in pipeline.edges if e.depth]
+    return reduce(Cost.__add__, [*(p.stage.cost() for p in pipeline.stages), *fifos], Cost())
+
+
+def estimate_timing(pipeline: Pipeline) -> Timing:
+    """From the stages' own schedules: inputs offered without a gap, outputs taken at once."""
+    made: dict[tuple[str | None, int], np.ndarray] = {
+        (None, k): np.arange(s.beats * FRAMES, dtype=np.int64) for k, (_, s) in enumerate(pipeline.inputs)
+    }
+    for placed in pipeline.stages:
+        arrive = [made[e.source, e.source_port] + (e.depth > 0) for e in pipeline.into(placed.name)]
+        for k, times in enumerate(placed.stage.schedule(*arrive)):
+            made[placed.name, k] = times
+    ends = [_frame_ends(made[e.source, e.source_port]) for e in pipeline.into(None)]
+    last = np.max(ends, axis=0)
+    return Timing(int(last[0]) + 1, int(last[-1] - last[-2]))
+
+
+def _frame_ends(times: np.ndarray) -> np.ndarray:
+    return times.reshape(FRAMES, -1)[:, -1]
+
+
+def estimates(pipeline: Pipeline, clock_mhz: float) -> dict[str, Any]:
+    """Cost and rates for the manifest, saying where they come from."""
+    cost, timing = estimate_cost(pipeline), estimate_timing(pipeline)
+    return {
+        "source": "estimated by the stages' cost formulas and schedules",
+        **{k: round(v, 1) for k, v in asdict(cost).items()},
+        **rates(timing, clock_mhz),
+    }
+
+
+def rates(timing: Timing, clock_mhz: float) -> dict[str, Any]:
+    """Cycles, and what they mean at a clock; the rate is that of the fabric alone."""
+    return {
+        "latency_cycles": timing.latency_cycles,
+        "interval_cycles": timing.interval_cycles,
+        "clock_mhz": clock_mhz,
+        "latency_us": round(timing.latency_cycles / clock_mhz, 3),
+        "fabric_fps": round(clock_mhz * 1e6 / timing.interval_cycles, 1),
+    }

@@ -1,0 +1,160 @@
+"""How parallel each layer is: the cheapest folding that keeps up with a rate, within a board's budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import reduce
+
+from codesign.cost import Budget, Cost
+from codesign.errors import CheckFailed
+from codesign.graph import Constant, Graph, Node
+from codesign.ops.integer import Center
+from codesign.ops.requant import Requant
+from codesign.ops.table import Table
+from codesign.ops.threshold import Threshold
+from hw.layers import Folding, layer_of
+from hw.lower import FREE
+
+ACTIVATIONS = (Threshold, Table, Requant, Center)  # take over the lanes of what they follow
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One folding of one layer: cycles a frame, and the cost of it and of the activations that follow."""
+
+    folding: Folding
+    cycles: int
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The folding of every layer; `bottleneck`: the slowest one."""
+
+    folding: Mapping[str, Folding]
+    input_lanes: Mapping[str, int]
+    cost: Cost
+    interval_cycles: int
+    bottleneck: str
+
+
+def fold(core: Graph, budget: Budget, interval_cycles: int) -> Plan:
+    """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none."""
+    space = Space(core, budget)
+    plan = space.plan(interval_cycles)
+    if plan.interval_cycles > interval_cycles:
+        raise CheckFailed(
+            f"no folding reaches one frame in {interval_cycles} cycles: layer '{plan.bottleneck}' needs "
+            f"{plan.interval_cycles} even when it is fully parallel"
+        )
+    over = budget.exceeded_by(plan.cost)
+    if over:
+        raise CheckFailed(_over_budget(over[0], plan, budget, interval_cycles, space.fastest(budget)))
+    return plan
+
+
+def fold_fastest(core: Graph, budget: Budget) -> Plan:
+    """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
+    space = Space(core, budget)
+    plan = space.fastest(budget)
+    if plan is None:
+        slowest = space.plan(space.intervals[-1])
+        over = budget.exceeded_by(slowest.cost)[0]
+        raise CheckFailed(
+            f"the network does not fit: folded as far as possible it needs {getattr(slowest.cost, over):.0f} "
+            f"{over.upper()} of {getattr(budget, over)}"
+        )
+    return plan
+
+
+def _over_budget(over: str, plan: Plan, budget: Budget, wanted: int, fastest: Plan | None) -> str:
+    text = (
+        f"one frame in {wanted} cycles needs {getattr(plan.cost, over):.0f} {over.upper()} of "
+        f"{getattr(budget, over)}: {over.upper()} binds, layer '{plan.bottleneck}' is the slowest"
+    )
+    return f"{text}; the fastest that fits takes {fastest.interval_cycles} cycles a frame" if fastest else text
+
+
+class Space:
+    """Every folding of every layer of a graph, costed once."""
+
+    def __init__(self, core: Graph, budget: Budget) -> None:
+        self.core, self.budget = core, budget
+        self.layers = [n for n in core.nodes if not isinstance(n.op, (Constant, *FREE, *ACTIVATIONS))]
+        self.choices = {n.name: self._pareto(n) for n in self.layers}
+        cycles = {c.cycles for choices in self.choices.values() for c in choices}
+        self.intervals = sorted(cycles)
+
+    def _pareto(self, node: Node) -> list[Choice]:
+        """The foldings that no other beats in both cycles and cost, the fastest first."""
+        layer = layer_of(self.core, node)
+        every = [
+            Choice(f, layer.cycles(self.core, node, f), self._cost(node, f)) for f in layer.foldings(self.core, node)
+        ]
+        every.sort(key=lambda c: (c.cycles, self.weight(c.cost)))
+        best: list[Choice] = []
+        for choice in every:
+            if not best or self.weight(choice.cost) < self.weight(best[-1].cost):
+                best.append(choice)
+        return best
+
+    def _cost(self, node: Node, folding: Folding) -> Cost:
+        """Of a layer and the activations behind it."""
+        nodes = [(node, folding), *((n, Folding(folding.lanes_out, folding.lanes_out)) for n in self._followers(node))]
+        stages = [s for n, f in nodes for _, s in layer_of(self.core, n).stages(self.core, n, f)]
+        return reduce(Cost.__add__, (s.cost() for s in stages), Cost())
+
+    def _followers(self, node: Node) -> list[Node]:
+        readers = [r for r in self.core.readers[node.name] if isinstance(r.op, (Threshold, Table, Requant))]
+        return [n for r in readers for n in (r, *self._followers(r))]
+
+    def weight(self, cost: Cost) -> float:
+        """One number for a cost: the sum of the shares of the budget."""
+        return sum(getattr(cost, f.name) / max(getattr(self.budget, f.name), 1) for f in fields(Cost))
+
+    def plan(self, interval: int) -> Plan:
+        """For each layer the cheapest folding within the interval, or its fastest where none is."""
+        picked: dict[str, Choice] = {}
+        for node in self.layers:
+            fitting = [c for c in self.choices[node.name] if c.cycles <= interval]
+            picked[node.name] = fitting[-1] if fitting else self.choices[node.name][0]
+        folding = {k: c.folding for k, c in picked.items()}
+        self._follow(folding)
+        cost = reduce(Cost.__add__, (c.cost for c in picked.values()), Cost())
+        slowest = max(self.layers, key=lambda n: picked[n.name].cycles)
+        name = slowest.origin or slowest.name
+        return Plan(folding, self._input_lanes(folding), cost, picked[slowest.name].cycles, name)
+
+    def _follow(self, folding: dict[str, Folding]) -> None:
+        """Activations run with the lanes that arrive."""
+        lanes: dict[str, int] = {k: f.lanes_out for k, f in folding.items()}
+        for node in self.core.nodes:
+            if node.name in folding or isinstance(node.op, Constant):
+                continue
+            lanes[node.name] = lanes.get(node.inputs[0], 1)
+            if isinstance(node.op, ACTIVATIONS):
+                folding[node.name] = Folding(lanes[node.name], lanes[node.name])
+
+    def _input_lanes(self, folding: Mapping[str, Folding]) -> dict[str, int]:
+        """Each input arrives with the lanes of its first reader."""
+        lanes = {}
+        for i in self.core.inputs:
+            name = i.name
+            while name not in folding or name == i.name:
+                reader = self.core.readers[name][0]
+                name = reader.name
+            lanes[i.name] = folding[name].lanes_in
+        return lanes
+
+    def fastest(self, budget: Budget) -> Plan | None:
+        """The fastest plan within a budget, by bisection: a longer interval never costs more."""
+        low, high, best = 0, len(self.intervals) - 1, None
+        while low <= high:
+            middle = (low + high) // 2
+            plan = self.plan(self.intervals[middle])
+            if budget.exceeded_by(plan.cost):
+                low = middle + 1
+            else:
+                best, high = plan, middle - 1
+        return best

@@ -1,0 +1,255 @@
+"""Each integer operator as hardware: which foldings it has, and the chain of stages that each gives.
+
+One row an operator in LAYERS. A folding is how many elements enter and leave a layer in a cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from codesign.errors import UserError
+from codesign.graph import Graph, Node, Op, TensorType
+from codesign.ops.argmax import ArgMax
+from codesign.ops.conv import Conv
+from codesign.ops.elementwise import Add
+from codesign.ops.integer import Center
+from codesign.ops.matmul import MatMul
+from codesign.ops.pad import Pad
+from codesign.ops.pool import GlobalMaxPool, GlobalSumPool, MaxPool, SumPool
+from codesign.ops.requant import Requant
+from codesign.ops.table import Table
+from codesign.ops.threshold import Threshold
+from hw import stages
+from hw.pipeline import Stage
+from hw.stream import StreamType
+
+
+@dataclass(frozen=True)
+class Folding:
+    """Elements in and out of a layer in a cycle; `whole`: a sliding window hands over all its positions at once."""
+
+    lanes_in: int
+    lanes_out: int
+    whole: bool = False
+
+
+Chain = list[tuple[str, Stage]]  # (suffix of the stage's name, stage)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """`foldings` that are possible, `stages` of one of them, and the cycles a frame takes."""
+
+    foldings: Callable[[Graph, Node], Sequence[Folding]]
+    stages: Callable[[Graph, Node, Folding], Chain]
+    cycles: Callable[[Graph, Node, Folding], int]
+
+
+def layer_of(graph: Graph, node: Node) -> Layer:
+    """The row of LAYERS for a node; UserError where the operator has no hardware."""
+    layer = LAYERS.get(type(node.op))
+    if layer is None:
+        raise UserError(
+            f"node '{node.origin or node.name}' ({type(node.op).__name__}) has no hardware stage; "
+            "keep it at the beginning or the end of the network, where the host can run it"
+        )
+    return layer
+
+
+@cache
+def divisors(n: int) -> tuple[int, ...]:
+    return tuple(d for d in range(1, n + 1) if n % d == 0)
+
+
+def stream_of(t: TensorType, lanes: int) -> StreamType:
+    """A tensor as a stream."""
+    assert t.format is not None
+    return StreamType(t.shape, t.format, lanes)
+
+
+def source_type(graph: Graph, node: Node) -> tuple[TensorType, int]:
+    """Type of the stream into a product, and the zero point that its bias takes back (see Center)."""
+    below = graph.by_name.get(node.inputs[0])
+    if below is not None and isinstance(below.op, Center):
+        return graph.types[below.inputs[0]], below.op.zero_point
+    return graph.types[node.inputs[0]], 0
+
+
+def _weights(graph: Graph, node: Node) -> np.ndarray:
+    return graph.constants[node.inputs[1]].astype(np.int64)
+
+
+# --- products -------------------------------------------------------------------------------------------------
+
+
+def _matrix(graph: Graph, node: Node) -> np.ndarray:
+    """The weights of a product as (K, N); grouped convolutions as their block-diagonal matrix."""
+    w = _weights(graph, node)
+    if isinstance(node.op, MatMul):
+        return w
+    groups = node.op.groups  # type: ignore[attr-defined]
+    kr, kc, channels, filters = w.shape
+    dense = np.zeros((kr, kc, channels * groups, filters), dtype=np.int64)
+    for g in range(groups):
+        own = slice(g * filters // groups, (g + 1) * filters // groups)
+        dense[:, :, g * channels : (g + 1) * channels, own] = w[..., own]
+    return dense.reshape(-1, filters)
+
+
+def _is_depthwise(graph: Graph, node: Node) -> bool:
+    return isinstance(node.op, Conv) and node.op.is_depthwise(graph.types[node.inputs[1]].shape)
+
+
+def _needs_window(graph: Graph, node: Node) -> bool:
+    if not isinstance(node.op, Conv):
+        return False
+    return graph.types[node.inputs[1]].shape[:2] != (1, 1) or node.op.stride != (1, 1)
+
+
+def _product_foldings(graph: Graph, node: Node) -> list[Folding]:
+    channels = source_type(graph, node)[0].shape[-1]
+    if _is_depthwise(graph, node):
+        return [Folding(d, d) for d in divisors(channels)]
+    rows, columns = _matrix(graph, node).shape
+    serial = [Folding(i, o) for i in divisors(channels) for o in divisors(columns)]
+    if not _needs_window(graph, node) or rows == channels:
+        return serial
+    return serial + [Folding(channels, o, whole=True) for o in divisors(columns)]
+
+
+def _product_cycles(graph: Graph, node: Node, folding: Folding) -> int:
+    source, out = source_type(graph, node)[0], graph.types[node.name]
+    positions = out.size // out.shape[-1]
+    arriving = source.size // folding.lanes_in
+    if _is_depthwise(graph, node):
+        taps = int(np.prod(graph.types[node.inputs[1]].shape[:2]))
+        return max(arriving, positions * source.shape[-1] // folding.lanes_in * taps)
+    rows, columns = _matrix(graph, node).shape
+    beats = 1 if folding.whole else rows // folding.lanes_in
+    return max(arriving, positions * beats * (columns // folding.lanes_out))
+
+
+def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    source, zero = source_type(graph, node)
+    stream = stream_of(source, folding.lanes_in)
+    if _is_depthwise(graph, node):
+        return _depthwise_stages(graph, node, stream, zero)
+    chain: Chain = []
+    if _needs_window(graph, node):
+        op, kernel = node.op, graph.types[node.inputs[1]].shape[:2]
+        assert isinstance(op, Conv)
+        window = stages.Window(stream, kernel, op.stride, op.dilation, channelwise=False, parallel=folding.whole)
+        chain.append(("window", window))
+        stream = window.outputs[0]
+    matrix = _matrix(graph, node)
+    bias = -zero * matrix.sum(0) if zero else None
+    fmt = graph.types[node.inputs[1]].format
+    assert fmt is not None
+    product = stages.MatVec(
+        stream, matrix, stages.format_of(matrix, fmt), pe=folding.lanes_out, simd=stream.lanes, bias=bias
+    )
+    return [*chain, ("matvec", product)]
+
+
+def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int) -> Chain:
+    op, w = node.op, _weights(graph, node)
+    assert isinstance(op, Conv)
+    window = stages.Window(stream, w.shape[:2], op.stride, op.dilation, channelwise=True)
+    taps = w.reshape(-1, op.groups, w.shape[3] // op.groups)  # (taps, channels, multiplier)
+    bias = (-zero * taps.sum(0)).reshape(-1) if zero else None
+    fmt = graph.types[node.inputs[1]].format
+    assert fmt is not None
+    return [("window", window), ("mac", stages.ChannelwiseMac(window.outputs[0], taps, fmt, bias))]
+
+
+# --- layers with one number of lanes ---------------------------------------------------------------------------
+
+
+def _even(graph: Graph, node: Node) -> list[Folding]:
+    """The same lanes in and out: any divisor of the channels."""
+    return [Folding(d, d) for d in divisors(graph.types[node.inputs[0]].shape[-1])]
+
+
+def _to_one(graph: Graph, node: Node) -> list[Folding]:
+    return [Folding(d, 1) for d in divisors(graph.types[node.inputs[0]].shape[-1])]
+
+
+def _beats(graph: Graph, node: Node, folding: Folding) -> int:
+    """As many cycles as the larger of input and output has beats."""
+    sizes = [graph.types[i].size // folding.lanes_in for i in node.inputs]
+    return max(*sizes, graph.types[node.name].size // folding.lanes_out)
+
+
+def _pool_cycles(graph: Graph, node: Node, folding: Folding) -> int:
+    taps = int(np.prod(node.op.kernel))  # type: ignore[attr-defined]
+    positions = graph.types[node.name].size // folding.lanes_out
+    return max(graph.types[node.inputs[0]].size // folding.lanes_in, positions * taps)
+
+
+def _input(graph: Graph, node: Node, folding: Folding) -> StreamType:
+    return stream_of(graph.types[node.inputs[0]], folding.lanes_in)
+
+
+def _kind(op: Op) -> str:
+    if isinstance(op, (SumPool, GlobalSumPool)):
+        return "sum"
+    return "min" if op.least else "max"  # type: ignore[attr-defined]
+
+
+def _pool_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    op = node.op
+    assert isinstance(op, (MaxPool, SumPool))
+    window = stages.Window(_input(graph, node, folding), op.kernel, op.stride, op.dilation, channelwise=True)
+    return [("window", window), ("pool", stages.Pool(window.outputs[0], _kind(op)))]
+
+
+def _global_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    return [("pool", stages.GlobalPool(_input(graph, node, folding), _kind(node.op)))]
+
+
+def _pad_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    op = node.op
+    assert isinstance(op, Pad)
+    return [("pad", stages.Pad(_input(graph, node, folding), op.before, op.after, int(op.value)))]
+
+
+def _add_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    a, b = (stream_of(graph.types[i], folding.lanes_in) for i in node.inputs)
+    return [("add", stages.Add(a, b))]
+
+
+def _argmax_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    op = node.op
+    assert isinstance(op, ArgMax)
+    return [("argmax", stages.ArgMax(_input(graph, node, folding), largest=not op.least))]
+
+
+def _activation_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    op = node.op
+    assert isinstance(op, (Threshold, Table, Requant))
+    return [("activation", stages.cheapest(_input(graph, node, folding), op))]
+
+
+PRODUCT = Layer(_product_foldings, _product_stages, _product_cycles)
+ACTIVATION = Layer(_even, _activation_stages, _beats)
+POOL = Layer(_even, _pool_stages, _pool_cycles)
+GLOBAL = Layer(_even, _global_stages, _beats)
+
+LAYERS: dict[type, Layer] = {
+    MatMul: PRODUCT,
+    Conv: PRODUCT,
+    Threshold: ACTIVATION,
+    Table: ACTIVATION,
+    Requant: ACTIVATION,
+    MaxPool: POOL,
+    SumPool: POOL,
+    GlobalMaxPool: GLOBAL,
+    GlobalSumPool: GLOBAL,
+    Pad: Layer(_even, _pad_stages, _beats),
+    Add: Layer(_even, _add_stages, _beats),
+    ArgMax: Layer(_to_one, _argmax_stages, _beats),
+}

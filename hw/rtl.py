@@ -1,0 +1,139 @@
+"""Pipeline -> Amaranth -> Verilog: stages, the streams between them, and AXI4-Stream at the top."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from amaranth.back import rtlil
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, Signal
+from amaranth.lib import wiring
+
+from hw.pipeline import Edge, Pipeline
+from hw.stages.fifo import Fifo
+from hw.stream import StreamType
+from hw.yosys import verilog_from_rtlil
+
+TOP = "accelerator"
+
+
+def verilog(pipeline: Pipeline) -> str:
+    """The whole accelerator as Verilog text, module `accelerator`; the same pipeline gives the same bytes."""
+    top = Accelerator(pipeline)
+    return verilog_from_rtlil(rtlil.convert(top, name=TOP, ports=top.ports, emit_src=False))
+
+
+def port_prefixes(letter: str, count: int) -> list[str]:
+    """AXI4-Stream port names: s_axis, or s0_axis, s1_axis.. where there are several."""
+    return [f"{letter}_axis"] if count == 1 else [f"{letter}{k}_axis" for k in range(count)]
+
+
+def port_bits(stream: StreamType) -> int:
+    """tdata is a whole number of bytes."""
+    return -(-stream.beat_bits // 8) * 8
+
+
+def identifier(name: str) -> str:
+    """A tensor's name as a Verilog identifier without double underscores."""
+    return re.sub(r"_+", "_", re.sub(r"\W", "_", name)).strip("_") or "x"
+
+
+class AxiStream:
+    """The signals of one AXI4-Stream port."""
+
+    def __init__(self, prefix: str, bits: int) -> None:
+        self.tdata = Signal(bits, name=f"{prefix}_tdata")
+        self.tvalid = Signal(name=f"{prefix}_tvalid")
+        self.tready = Signal(name=f"{prefix}_tready")
+        self.tlast = Signal(name=f"{prefix}_tlast")
+        self.signals = [self.tdata, self.tvalid, self.tready, self.tlast]
+
+
+class Wire:
+    """A named stream inside the top module, where simulation can see it."""
+
+    def __init__(self, index: int, bits: int) -> None:
+        self.data = Signal(bits, name=f"edge{index}_data")
+        self.valid = Signal(name=f"edge{index}_valid")
+        self.ready = Signal(name=f"edge{index}_ready")
+
+
+class Accelerator(Elaboratable):
+    """All stages of a pipeline, wired; `ports` lists the top-level signals."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.aclk, self.aresetn = Signal(), Signal()
+        self.inputs = self._ports("s", [s for _, s in pipeline.inputs])
+        self.outputs = self._ports("m", [s for _, s in pipeline.outputs])
+        axis = [*self.inputs, *self.outputs]
+        self.ports = [self.aclk, self.aresetn, *(s for a in axis for s in a.signals)]
+
+    def _ports(self, letter: str, streams: Sequence[StreamType]) -> list[AxiStream]:
+        prefixes = port_prefixes(letter, len(streams))
+        return [AxiStream(p, port_bits(s)) for p, s in zip(prefixes, streams, strict=True)]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._clock(m)
+        parts = {p.name: p.stage.rtl() for p in self.pipeline.stages}
+        for name, part in parts.items():
+            m.submodules[name] = part
+        for k, edge in enumerate(self.pipeline.edges):
+            self._connect(m, k, edge, parts)
+        return m
+
+    def _clock(self, m: Module) -> None:
+        """One clock; the reset is registered once, because it reaches every stage."""
+        m.domains.sync = sync = ClockDomain("sync")
+        m.domains.raw = ClockDomain("raw", reset_less=True)
+        reset = Signal(init=1)
+        m.d.comb += [sync.clk.eq(self.aclk), ClockSignal("raw").eq(self.aclk), sync.rst.eq(reset)]
+        m.d.raw += reset.eq(~self.aresetn)
+
+    def _connect(self, m: Module, k: int, edge: Edge, parts: dict[str, wiring.Component]) -> None:
+        """source -> edge wires -> (FIFO ->) target."""
+        stream = self.pipeline.stream_from(edge)
+        wire = Wire(k, stream.beat_bits)
+        self._drive(m, wire, edge, parts)
+        if edge.depth:
+            m.submodules[f"fifo{k}"] = fifo = Fifo(stream, edge.depth).rtl()
+            m.d.comb += [fifo.i.payload.eq(wire.data), fifo.i.valid.eq(wire.valid), wire.ready.eq(fifo.i.ready)]
+            source = (fifo.o.payload, fifo.o.valid, fifo.o.ready)
+        else:
+            source = (wire.data, wire.valid, wire.ready)
+        self._sink(m, source, edge, stream, parts)
+
+    def _drive(self, m: Module, wire: Wire, edge: Edge, parts: dict[str, wiring.Component]) -> None:
+        if edge.source is None:
+            axis = self.inputs[edge.source_port]
+            m.d.comb += [wire.data.eq(axis.tdata), wire.valid.eq(axis.tvalid), axis.tready.eq(wire.ready)]
+        else:
+            port = _port(self.pipeline, parts, edge.source, "o", edge.source_port)
+            m.d.comb += [wire.data.eq(port.payload), wire.valid.eq(port.valid), port.ready.eq(wire.ready)]
+
+    def _sink(self, m: Module, source, edge: Edge, stream: StreamType, parts) -> None:
+        data, valid, ready = source
+        if edge.target is None:
+            axis = self.outputs[edge.target_port]
+            m.d.comb += [axis.tdata.eq(data), axis.tvalid.eq(valid), ready.eq(axis.tready)]
+            _mark_last(m, axis, stream.beats)
+        else:
+            port = _port(self.pipeline, parts, edge.target, "i", edge.target_port)
+            m.d.comb += [port.payload.eq(data), port.valid.eq(valid), ready.eq(port.ready)]
+
+
+def _port(pipeline: Pipeline, parts: dict[str, wiring.Component], stage: str, letter: str, index: int):
+    """The component's port: `i` or `o`, numbered where the stage has several."""
+    streams = pipeline.by_name[stage].inputs if letter == "i" else pipeline.by_name[stage].outputs
+    return getattr(parts[stage], letter if len(streams) == 1 else f"{letter}{index}")
+
+
+def _mark_last(m: Module, axis: AxiStream, beats: int) -> None:
+    """tlast on the last beat of every frame."""
+    count = Signal(range(max(beats, 2)))
+    m.d.comb += axis.tlast.eq(count == beats - 1)
+    with m.If(axis.tvalid & axis.tready):
+        m.d.sync += count.eq(count + 1)
+        with m.If(axis.tlast):
+            m.d.sync += count.eq(0)

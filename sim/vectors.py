@@ -1,0 +1,34 @@
+"""Golden words of a pipeline, seeded: what the build folder carries for its own bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hw.pipeline import Pipeline
+from hw.stream import StreamType, pack
+
+FRAMES = 4
+SEED = 1
+
+
+def write_vectors(folder: Path, pipeline: Pipeline) -> None:
+    """inputs_K.npy, edges_K.npy and outputs_K.npy: uint32 words (frames, beats, words)."""
+    rng = np.random.default_rng(SEED)
+    frames = [random_frames(rng, s, FRAMES) for _, s in pipeline.inputs]
+    for k, (frame, (_, stream)) in enumerate(zip(frames, pipeline.inputs, strict=True)):
+        np.save(folder / f"inputs_{k}.npy", pack(frame, stream))
+    for k, (edge, values) in enumerate(zip(pipeline.edges, pipeline.golden(*frames), strict=True)):
+        words = pack(values, pipeline.stream_from(edge))
+        np.save(folder / f"edges_{k}.npy", words)
+        if edge.target is None:
+            np.save(folder / f"outputs_{edge.target_port}.npy", words)
+
+
+def random_frames(rng: np.random.Generator, stream: StreamType, frames: int) -> np.ndarray:
+    """Values over the whole format; the first two frames hold nothing but its lowest and its highest."""
+    lo, hi = stream.format.lo, stream.format.hi
+    values = rng.integers(lo, hi, size=(frames, *stream.shape), endpoint=True)
+    values[0], values[1 % frames] = lo, hi
+    return np.where(values >= 0, 1, -1) if stream.binary else values
