@@ -22,12 +22,11 @@ FOLDER = Path(__file__).parent
 
 
 class Writer:
-    """Collects nodes and constants; `last` is the tensor that the next layer reads."""
+    """Collects nodes and constants; every method that adds something returns the name of its tensor."""
 
-    def __init__(self, input_name: str) -> None:
+    def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self.last = input_name
 
     def constant(self, name: str, value: Tensor) -> str:
         """Add a float32 constant."""
@@ -55,12 +54,8 @@ class Writer:
         assert isinstance(quant, IntWeight)
         return self.quant(weight, f"{name}.quant", quant.scale, quant.bits, signed=True, narrow=True)
 
-    def layer(self, layer: nn.Module, name: str) -> None:
-        """Append one layer of the network."""
-        self.last = self.node_of(layer, name, self.last)
-
-    def node_of(self, layer: nn.Module, name: str, x: str) -> str:
-        """The node of a layer that reads tensor `x`."""
+    def layer(self, layer: nn.Module, name: str, x: str) -> str:
+        """Add a layer of the network, which reads tensor `x`."""
         match layer:
             case UnsignedQuant():
                 return self.quant(x, name, layer.scale, layer.bits, signed=False)
@@ -99,13 +94,13 @@ def conv_attributes(layer: QuantConv) -> dict[str, Any]:
     return {"kernel_shape": [kernel] * 2, "pads": [pad] * 4, "strides": [1, 1], "group": layer.groups}
 
 
-def export(model: nn.Sequential, path: Path, input_shape: tuple[int | str, ...], classes: int) -> None:
-    """Write `model` to `path`; the first of `input_shape` is the batch axis, a number or a name."""
-    writer = Writer("image")
+def export(model: nn.Sequential, path: Path, image_shape: tuple[int, ...], classes: int) -> None:
+    """Write `model` to `path`, for one image of `image_shape` (channels, height, width) at a time."""
+    writer, last = Writer(), "image"
     for name, layer in model.named_children():
-        writer.layer(layer, name)
-    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, input_shape)]
-    outputs = [helper.make_tensor_value_info(writer.last, TensorProto.FLOAT, (input_shape[0], classes))]
+        last = writer.layer(layer, name, last)
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, *image_shape))]
+    outputs = [helper.make_tensor_value_info(last, TensorProto.FLOAT, (1, classes))]
     graph = helper.make_graph(writer.nodes, path.stem, inputs, outputs, writer.constants)
     opsets = [helper.make_opsetid("", 13), helper.make_opsetid(QONNX_DOMAIN, 1)]
     onnx.save(
@@ -127,6 +122,6 @@ def integer_logits(model: nn.Sequential, x: Array) -> tuple[Array, float]:
 def save(model: nn.Sequential, name: str, x: Array, y: Array) -> None:
     """Write examples/NAME.onnx, and NAME_expected.npz (labels, logits, unit) of the test images `x`."""
     logits, unit = integer_logits(model, x)
-    export(model, FOLDER / f"{name}.onnx", (1, *x.shape[1:]), logits.shape[1])
+    export(model, FOLDER / f"{name}.onnx", x.shape[1:], logits.shape[1])
     np.savez_compressed(FOLDER / f"{name}_expected.npz", labels=y, logits=logits, unit=unit)
     print(f"{name}: {(logits.argmax(1) == y).mean():.2%} of {len(y)} test images")
