@@ -39,6 +39,14 @@ def _read(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     return stored if isinstance(stored, np.ndarray) else {k: stored[k] for k in stored.files}
 
 
+def read_labels(path: Path, samples: int) -> np.ndarray:
+    """Class numbers, one a sample."""
+    labels = _read(path)
+    if not isinstance(labels, np.ndarray) or labels.shape != (samples,) or labels.dtype.kind not in "iu":
+        raise UserError(f"{path}: labels must be one integer for each of the {samples} samples, in a .npy file")
+    return labels
+
+
 def _checked(array: np.ndarray, i: Input, path: Path) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise UserError(f"{path}: input '{i.name}' has type {array.dtype}; it must be numbers (float32, uint8, ...)")

@@ -14,6 +14,7 @@ import sim
 from boards import board_named
 from boards.board import Board
 from codesign import __version__, arrays, serialize
+from codesign.accuracy import accuracy_of
 from codesign.build import SCHEMA, check_replaceable, read_manifest, record, report_of, write_json, write_whole
 from codesign.cost import Budget
 from codesign.errors import CheckFailed
@@ -161,12 +162,17 @@ class Build:
         return feeds, arrays.check_range(self.network.before, self.manifest["assumed_inputs"], feeds)
 
 
-def run_build(build: Build, inputs: Path, outputs: Path) -> dict[str, Any]:
-    """The bit-exact integer emulator on a sample file."""
+def run_build(build: Build, inputs: Path, outputs: Path, labels: Path | None) -> dict[str, Any]:
+    """The bit-exact integer emulator on a sample file; with labels, its accuracy goes into the report."""
     feeds, warnings = build.read(inputs)
     results = build.network.run(feeds)
     arrays.write_outputs(outputs, results, build.network.after.types)
-    return {"samples": len(next(iter(feeds.values()))), "outputs": list(results), "warnings": warnings}
+    summary = {"samples": len(next(iter(feeds.values()))), "outputs": list(results), "warnings": warnings}
+    if labels is None:
+        return summary
+    scored = accuracy_of(next(iter(results.values())), arrays.read_labels(labels, summary["samples"]))
+    record(build.path, "accuracy", {"source": "integer emulator", "labels": labels.name, **scored})
+    return {**summary, "accuracy": scored["accuracy"]}
 
 
 def simulate_build(

@@ -124,8 +124,13 @@ class Builder:
             self.types[name] = self.types[now]
             self.nodes.append(Node(name, Reshape(self.types[now].shape), (now,), self.origin))
             return
-        self.types[name] = self.types.pop(now)
-        self.nodes = [_renamed(n, now, name) for n in self.nodes]
+        if name in self.types:  # the same tensor in another order
+            self._rename(name, self._fresh())
+        self._rename(now, name)
+
+    def _rename(self, old: str, new: str) -> None:
+        self.types[new] = self.types.pop(old)
+        self.nodes = [_renamed(n, old, new) for n in self.nodes]
 
 
 def _renamed(node: Node, old: str, new: str) -> Node:

@@ -50,6 +50,7 @@ class Conversion:
         for node in model.nodes:
             for name in node.inputs:
                 self.readers.setdefault(name, []).append(node)
+        self.needed = frozenset(self.readers) | set(model.outputs)
         names = {o for n in model.nodes for o in n.outputs} | {i.name for i in model.inputs}
         self.build = Builder(frozenset(names))
         self.values: dict[str, Value] = dict(model.constants)
@@ -107,11 +108,8 @@ class Conversion:
             raise Refused(f"attribute '{unknown[0]}' is not understood; export the model without it")
         if not row.inputs[0] <= len(inputs) <= row.inputs[1]:
             raise Refused(f"it has {len(inputs)} inputs; {row.inputs[0]} to {row.inputs[1]} are understood")
-        result = row.handler(Call(node, inputs, self.batch, self.model.opset, self.build, self._needed()))
+        result = row.handler(Call(node, inputs, self.batch, self.model.opset, self.build, self.needed))
         return list(result) if isinstance(result, tuple) else [result]
-
-    def _needed(self) -> frozenset[str]:
-        return frozenset(self.readers) | set(self.model.outputs)
 
     def _arranged(self, name: str, x: Stored) -> Stored:
         """Images stored channels last from the start, where nothing before the first window forbids it."""

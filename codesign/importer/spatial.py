@@ -11,7 +11,7 @@ from codesign.graph import Op
 from codesign.importer.call import Call
 from codesign.importer.elementwise import along_axis, with_constant
 from codesign.importer.shapes import squeezed, transposed, unsqueezed
-from codesign.importer.values import Constantlike, Quantized, Refused, Stored
+from codesign.importer.values import Constantlike, Refused, Stored
 from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add
 from codesign.ops.pad import Pad
@@ -136,11 +136,7 @@ def _filters(call: Call) -> Constantlike:
         raise Refused(f"its weights have shape {w.shape}; {rank} axes are needed")
     if call.node.domain == DOMAIN_LAST:
         w = w.transpose((0, rank - 1, *range(1, rank - 1)))
-    if rank == 4:
-        return w
-    if isinstance(w, Quantized):
-        return Quantized(*(a if not isinstance(a, np.ndarray) else a[:, :, None] for a in vars(w).values()))
-    return w[:, :, None]
+    return w if rank == 4 else w.reshape((*w.shape[:2], 1, w.shape[2]))
 
 
 def _biased(call: Call, y: Stored, outputs: int) -> Stored:

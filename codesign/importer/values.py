@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,13 @@ class Quantized:
         return self.scale * (self.integers - self.zero_point)
 
     def transpose(self, perm: tuple[int, ...]) -> Quantized:
-        arrays = (a.transpose(perm) for a in (self.scale, self.zero_point))
-        return Quantized(self.integers.transpose(perm), self.format, *arrays)
+        return self._each(lambda a: a.transpose(perm))
+
+    def reshape(self, shape: tuple[int, ...]) -> Quantized:
+        return self._each(lambda a: a.reshape(shape))
+
+    def _each(self, move: Callable[[np.ndarray], np.ndarray]) -> Quantized:
+        return Quantized(move(self.integers), self.format, move(self.scale), move(self.zero_point))
 
 
 Constantlike = Quantized | np.ndarray

@@ -37,6 +37,21 @@ def assumed_inputs(graph: Graph) -> list[str]:
     return [n.name for n in graph.nodes if n.name.endswith(ASSUMED) and isinstance(n.op, Quantize)]
 
 
+def quantize_inputs(graph: Graph) -> Graph:
+    """Put a fixed<16,6> quantizer where the input of the network reaches a product without one."""
+    lifting = Lifting(graph)
+    for node in graph.nodes:
+        lifting.convert(node)
+    for name in lifting.assumed:
+        integers, real = graph.fresh(f"{name}{ASSUMED}"), graph.fresh(f"{name}{ASSUMED}_real")
+        readers = [
+            replace(n, inputs=tuple(real if i == name else i for i in n.inputs)) for n in graph.nodes
+        ]
+        quantize = Node(integers, Quantize(INPUT_FORMAT, (INPUT_SCALE,)), (name,))
+        graph = graph.replace([*readers, quantize, Node(real, Dequantize(), (integers,))])
+    return graph
+
+
 def integerize(graph: Graph) -> Graph:
     """Lift every tensor that has an exact integer form; UserError where a product has none."""
     lifting = Lifting(graph)
@@ -54,6 +69,7 @@ class Lifting:
         self.nodes: dict[str, Node] = {}
         self.given = {i.name for i in graph.inputs}
         self.lifted: dict[str, str] = {}
+        self.assumed: list[str] = []
 
     def add(self, node: Node) -> str:
         """Append a node; its name."""
@@ -141,6 +157,7 @@ class Lifting:
         """Quantize a tensor of the input that the model itself leaves real."""
         integers = self.derive(f"{name}{ASSUMED}", Quantize(INPUT_FORMAT, (INPUT_SCALE,)), name)
         self.lifted[name] = integers
+        self.assumed.append(name)
         return integers
 
 

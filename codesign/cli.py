@@ -1,0 +1,221 @@
+"""The command line: arguments -> flow, progress, errors. Exit status 0 done, 1 a check failed, 2 the input's fault."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+from codesign import __version__, show
+from codesign.errors import CheckFailed, UserError
+
+Handler = Callable[[argparse.Namespace], dict[str, Any]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        result = arguments.handler(arguments)
+    except CheckFailed as e:
+        return _fail(f"check failed: {e}", 1)
+    except UserError as e:
+        return _fail(str(e), 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    _print(arguments, result)
+    return 0
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"codesign: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _print(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
+    for warning in result.get("warnings", []):
+        print(f"codesign: note: {warning}", file=sys.stderr)
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        arguments.show(result)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="codesign",
+        description="From a trained, quantized network (QONNX) to an accelerator for a Zynq-7020 whose RTL equals "
+        "it bit for bit.",
+        epilog="A first session:  codesign compile model.onnx -o build;  codesign simulate build --inputs x.npy;  "
+        "codesign synth build;  codesign report build.   x.npy holds what the model takes, with a leading sample axis.",
+    )
+    parser.add_argument("--version", action="version", version=f"codesign {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (_add_inspect, _add_compile, _add_run, _add_simulate, _add_synth, _add_report):
+        add(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, handler: Handler, display: Callable[[Any], None], text: str, epilog: str = ""):
+    """A command with what all share."""
+    p = commands.add_parser(name, help=text.split(".")[0], description=text, epilog=epilog)
+    p.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    p.set_defaults(handler=handler, show=display)
+    return p
+
+
+def _add_inspect(commands: Any) -> None:
+    p = _command(
+        commands, "inspect", _inspect, show.inspection,
+        "Layers, parameters, multiply-accumulates, formats, memory and an energy estimate of a model, before and "
+        "after fusion. Nothing is written.",
+        "Example: codesign inspect model.onnx",
+    )  # fmt: skip
+    p.add_argument("model", type=Path, metavar="MODEL", help="an ONNX or QONNX file")
+
+
+def _add_compile(commands: Any) -> None:
+    p = _command(
+        commands, "compile", _compile, show.compiled,
+        "Make a build folder: integer model, Verilog, bench, vectors, manifest. Each rewrite of the network is checked "
+        "against the network before it.",
+        "Examples: codesign compile model.onnx -o build --target-fps 20000;  codesign compile model.onnx -o build "
+        "--board zedboard --target-fps max",
+    )  # fmt: skip
+    p.add_argument("model", type=Path, metavar="MODEL", help="a quantized ONNX file (QONNX: Quant, BipolarQuant, ...)")
+    p.add_argument("-o", "--output", type=Path, required=True, metavar="BUILD", help="the build folder to make")
+    p.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2, arty-z7-20, zedboard or zybo-z7-20")
+    p.add_argument("--clock-mhz", type=_positive, default=100.0, metavar="MHZ", help="clock of the logic (100)")
+    p.add_argument(
+        "--target-fps", type=_rate, metavar="N|max",
+        help="frames a second to reach within the board's budget, or max; without it, the fastest folding that takes "
+        "at most a quarter of the budget",
+    )  # fmt: skip
+    p.add_argument(
+        "--no-fuse", action="append", default=[], metavar="NAME",
+        help="switch a fusion off by name (sink, argmax, input); may be repeated",
+    )  # fmt: skip
+
+
+def _add_run(commands: Any) -> None:
+    p = _command(
+        commands, "run", _run, show.ran,
+        "Run the bit-exact integer emulator: what the hardware computes, at the speed of matrix products.",
+        "Example: codesign run build --inputs x.npy -o y.npy",
+    )  # fmt: skip
+    _add_build_and_samples(p)
+    p.add_argument("-o", "--output", type=Path, required=True, metavar="Y", help=".npy for the results")
+    p.add_argument("--labels", type=Path, help=".npy of class numbers: records accuracy and confusion for the report")
+
+
+def _add_simulate(commands: Any) -> None:
+    p = _command(
+        commands, "simulate", _simulate, show.simulated,
+        "Simulate the generated Verilog on samples and compare every word with the integer emulator; a difference is "
+        "named by stage, index and values (exit status 1).",
+        "Example: codesign simulate build --inputs x.npy --stall-seed 1 --waves out.fst",
+    )  # fmt: skip
+    _add_build_and_samples(p)
+    p.add_argument("-o", "--output", type=Path, metavar="Y", help=".npy for the results of the simulated hardware")
+    p.add_argument("--engine", choices=("verilator", "cocotb"), default="verilator", help="cocotb is slower and also "
+                   "resets in mid-frame and watches every edge")
+    p.add_argument("--stall-seed", type=int, metavar="N", help="random idle gaps and back-pressure from this seed")
+    p.add_argument("--waves", type=Path, metavar="FILE", help="write a waveform, .fst or .vcd (GTKWave, Surfer)")
+
+
+def _add_synth(commands: Any) -> None:
+    p = _command(
+        commands, "synth", _synth, show.synthesized,
+        "Synthesize for the xc7z020 with Yosys (no vendor tool) and set the utilisation beside the estimate.",
+        "Example: codesign synth build --json",
+    )  # fmt: skip
+    p.add_argument("build", type=Path, metavar="BUILD", help="a folder made by `codesign compile`")
+
+
+def _add_report(commands: Any) -> None:
+    p = _command(
+        commands, "report", _report, show.reported,
+        "Write one self-contained HTML page with everything known of a build, each number with its origin.",
+        "Example: codesign report build",
+    )  # fmt: skip
+    p.add_argument("build", type=Path, metavar="BUILD", help="a folder made by `codesign compile`")
+
+
+def _add_build_and_samples(p: argparse.ArgumentParser) -> None:
+    p.add_argument("build", type=Path, metavar="BUILD", help="a folder made by `codesign compile`")
+    p.add_argument(
+        "--inputs", type=Path, required=True, metavar="X",
+        help=".npy with what the model takes, real values, shape (samples, ...); .npz by name for several inputs",
+    )  # fmt: skip
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e12:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _rate(text: str) -> float | str:
+    return text if text == "max" else _positive(text)
+
+
+# The flow is imported where it is used: `--help` and a mistyped option answer at once.
+
+
+def _inspect(a: argparse.Namespace) -> dict[str, Any]:
+    from codesign.inspect import inspect_model
+
+    return inspect_model(a.model).to_dict()
+
+
+def _compile(a: argparse.Namespace) -> dict[str, Any]:
+    from codesign.flow import Options, compile_model
+
+    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse))
+    with show.steps() as progress:
+        manifest = compile_model(a.model, a.output, options, progress)
+    return {"build": str(a.output), **manifest}
+
+
+def _run(a: argparse.Namespace) -> dict[str, Any]:
+    from codesign.flow import Build, run_build
+
+    return run_build(Build.open(a.build), a.inputs, a.output, a.labels)
+
+
+def _simulate(a: argparse.Namespace) -> dict[str, Any]:
+    from codesign.flow import Build, simulate_build
+
+    with show.frames() as progress:
+        return simulate_build(
+            Build.open(a.build), a.inputs, a.output, a.engine, a.stall_seed, a.waves, progress
+        )
+
+
+def _synth(a: argparse.Namespace) -> dict[str, Any]:
+    from codesign.flow import Build, synthesize_build
+
+    with show.steps() as progress:
+        progress("synthesizing with Yosys")
+        return synthesize_build(Build.open(a.build))
+
+
+def _report(a: argparse.Namespace) -> dict[str, Any]:
+    from codesign.report import write_report
+
+    return {"report": str(write_report(a.build))}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Results as people read them, and progress on long work; nothing is computed here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+OUT = Console(highlight=False)
+RESOURCES = ("lut", "ff", "dsp", "bram36")
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str], None]]:
+    """A spinner with the step at work, on standard error; plain lines where that is no terminal."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield lambda text: print(f"codesign: {text}", file=sys.stderr, flush=True)
+        return
+    with console.status("starting") as status:
+        yield lambda text: status.update(text)
+
+
+@contextmanager
+def frames() -> Iterator[Callable[[int, int], None]]:
+    """A bar of frames done, on standard error."""
+    columns = (SpinnerColumn(), TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("frames", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def compiled(m: dict[str, Any]) -> None:
+    """The stages of a fresh build, and what they are estimated to take."""
+    table = Table(title=f"{m['model']['file']} on {m['board']['title']}", title_justify="left")
+    for name in ("stage", "kind", "lanes in", "lanes out", "LUT", "FF", "DSP", "BRAM36"):
+        table.add_column(name, justify="left" if name in ("stage", "kind") else "right")
+    for s in m["stages"]:
+        cost = [f"{s['estimated'][r]:g}" for r in RESOURCES]
+        lanes = [str(s[side][0]["lanes"]) for side in ("inputs", "outputs")]
+        table.add_row(s["name"], s["kind"], *lanes, *cost)
+    OUT.print(table)
+    _notes(m)
+    _estimate(m)
+    OUT.print(f"build folder: {m['build']}")
+
+
+def _notes(m: dict[str, Any]) -> None:
+    for note in m["model"]["notes"]:
+        OUT.print(f"note: {note}")
+    for name in m["assumed_inputs"]:
+        OUT.print(f"note: the model does not quantize '{name}': taken as fixed<16,6>, steps of 2^-10 in -32..32")
+
+
+def _estimate(m: dict[str, Any]) -> None:
+    e, budget = m["estimated"], m["board"]["budget"]
+    used = ", ".join(f"{e[r]:.0f} {r.upper()} ({e[r] / budget[r]:.0%} of the budget)" for r in RESOURCES)
+    OUT.print(f"estimated: {used}")
+    OUT.print(f"estimated: {_timing(e)}; slowest layer: {e['bottleneck']}")
+
+
+def _timing(e: dict[str, Any]) -> str:
+    text = f"latency {e['latency_cycles']} cycles"
+    if "interval_cycles" not in e:
+        return text
+    return (
+        f"{text} ({e['latency_us']:g} µs at {e['clock_mhz']:g} MHz), a frame every {e['interval_cycles']} cycles "
+        f"({e['fabric_fps']:,.0f} frames/s in the fabric)"
+    )
+
+
+def ran(r: dict[str, Any]) -> None:
+    OUT.print(f"{r['samples']} samples, outputs {', '.join(r['outputs'])}")
+    if "accuracy" in r:
+        OUT.print(f"accuracy {r['accuracy']:.2%}")
+
+
+def simulated(r: dict[str, Any]) -> None:
+    OUT.print(f"{r['samples']} samples, {r['words']} words compared, {r['mismatches']} mismatches")
+    OUT.print(f"simulated: {_timing(r)}")
+
+
+def synthesized(r: dict[str, Any]) -> None:
+    table = Table(title=r["source"], title_justify="left")
+    for name in ("", "LUT", "LUT paired", "FF", "DSP", "BRAM36", "CARRY4"):
+        table.add_column(name, justify="right" if name else "left")
+    e = r["estimated"]
+    table.add_row("estimated", f"{e['lut']:.0f}", "", *(f"{e[k]:g}" for k in ("ff", "dsp", "bram36")), "")
+    table.add_row("synthesized", *(f"{r[k]:g}" for k in ("lut", "lut_paired", "ff", "dsp", "bram36", "carry4")))
+    OUT.print(table)
+
+
+def reported(r: dict[str, Any]) -> None:
+    OUT.print(f"report: {r['report']}")
+
+
+def inspection(r: dict[str, Any]) -> None:
+    from codesign.inspect import print_tables
+
+    print_tables(r, OUT)
