@@ -61,7 +61,7 @@ class Fifo:
 
 
 class _FifoCircuit(wiring.Component):
-    """A ring: in LUT memory read where the oldest beat stands, in block memory read ahead into its register."""
+    """A ring: LUT memory is read where the oldest beat stands, block memory read ahead into its register."""
 
     i: stream.Interface
     o: stream.Interface

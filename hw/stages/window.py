@@ -1,0 +1,73 @@
+"""The windows of a convolution or a pooling, made of an image's stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.lib import wiring
+
+from codesign.arithmetic import windows
+from codesign.cost import Cost
+from hw.sliding import Pair, Sliding
+from hw.stages.window_parallel import ParallelForm
+from hw.stages.window_serial import SerialForm
+from hw.stream import StreamType
+
+
+@dataclass(frozen=True)
+class Window:
+    """(rows, columns, C) -> the elements of every window; L of them a beat, for L input lanes.
+
+    Dense: (rows, columns, kernel rows * kernel columns * C), in the order of a convolution's weights.
+    Channelwise: (rows, columns, C / L, kernel rows * kernel columns, L).
+    Parallel: all positions of a window a beat, of one channel group; dense takes all channels in one group.
+    """
+
+    input: StreamType
+    kernel: Pair
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    channelwise: bool = False
+    parallel: bool = False
+
+    def __post_init__(self) -> None:
+        if self.parallel and not self.channelwise and self.sliding.pixel > 1:
+            raise ValueError(f"a dense parallel Window takes all channels of a pixel in a beat: {self.input}")
+
+    @property
+    def sliding(self) -> Sliding:
+        """The geometry, in beats."""
+        return Sliding(self.input, self.kernel, self.stride, self.dilation)
+
+    @property
+    def form(self) -> SerialForm | ParallelForm:
+        """The circuit that makes the windows."""
+        return ParallelForm(self.sliding) if self.parallel else SerialForm(self.sliding, self.channelwise)
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        sliding, lanes, positions = self.sliding, self.input.lanes, self.sliding.positions
+        inner = (sliding.pixel, positions, lanes) if self.channelwise else (positions * self.input.shape[2],)
+        out_lanes = lanes * positions if self.parallel else lanes
+        return (StreamType((*sliding.counts, *inner), self.input.format, out_lanes),)
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        view = windows(frames[0].astype(np.int64), self.kernel, self.stride, self.dilation)
+        if self.channelwise:
+            view = view.reshape(*view.shape[:-1], -1, self.input.lanes)  # (n, rows, columns, kh, kw, groups, L)
+            view = view.transpose(0, 1, 2, 5, 3, 4, 6)
+        return (np.ascontiguousarray(view).reshape(len(view), *self.outputs[0].shape),)
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (self.form.schedule(arrive[0]),)
+
+    def cost(self) -> Cost:
+        return self.form.cost()
+
+    def rtl(self) -> wiring.Component:
+        return self.form.rtl()

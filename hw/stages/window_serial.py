@@ -1,0 +1,137 @@
+"""Windows read one beat after the other from a ring that holds the rows still in use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from codesign.cost import Cost
+from hw.buffer import Skid, skid_cost
+from hw.loops import choose_step, counters, counters_cost, ring_address, strides_to_steps
+from hw.memory import ram, ram_cost
+from hw.sliding import Sliding
+
+_TOLERATED = 32  # rows of the next image are fetched ahead where the wait for them exceeds 1/32 of a frame
+
+
+@dataclass(frozen=True)
+class SerialForm:
+    """One beat of input a clock in, one beat of a window a clock out."""
+
+    sliding: Sliding
+    channelwise: bool
+
+    @property
+    def window_loops(self) -> list[tuple[int, int]]:
+        """(count, distance) of the loops within a window, outermost first."""
+        s = self.sliding
+        kernel, channels = list(zip(s.kernel, s.taps, strict=True)), (s.pixel, 1)
+        return [channels, *kernel] if self.channelwise else [*kernel, channels]
+
+    @property
+    def image_loops(self) -> list[tuple[int, int]]:
+        """(count, distance) of the loops over images and windows; images never end."""
+        s = self.sliding
+        return [(1, s.input.beats), *zip(s.counts, s.steps, strict=True)]
+
+    @property
+    def window_beats(self) -> int:
+        return self.sliding.positions * self.sliding.pixel
+
+    @property
+    def depth(self) -> int:
+        """Beats of the ring: a window's span, and what comes in meanwhile so that neither side waits for long."""
+        s, beats = self.sliding, self.window_beats
+        down, right = s.steps
+        to_next_image = s.input.beats - (s.counts[0] - 1) * down  # from the last row of windows
+        row = s.counts[1] * beats  # what goes out for a row of windows
+        meanwhile = max(beats, min(row - (s.counts[1] - 1) * right, down))
+        depth = s.span + meanwhile + max(0, min(row, down) - to_next_image)
+        wait = s.span + s.leftover  # of the reader, if the next image starts to enter when this one is through
+        if row > min(down, to_next_image) and _TOLERATED * wait > s.counts[0] * row:
+            depth = max(depth, s.span + wait)
+        return _rounded(depth, s.input.beat_bits)
+
+    def schedule(self, arrive: np.ndarray) -> np.ndarray:
+        """A window starts when its last beat is in; a beat enters when the window that frees its place has ended."""
+        index = np.arange(len(arrive), dtype=np.int64)
+        unhindered = np.maximum.accumulate(arrive - index).tolist()
+        first, span, depth = self._first_beats(len(arrive)), self.sliding.span, self.depth
+        starts, ends, hindered, freed = [], [], 0, 0
+        for beat in first:
+            last = beat + span - 1
+            while first[freed] + depth <= last:
+                hindered = max(hindered, ends[freed] - first[freed] - depth)
+                freed += 1
+            start = last + max(unhindered[last], hindered) + 1
+            starts.append(max(start, ends[-1]) if ends else start)
+            ends.append(starts[-1] + self.window_beats)
+        return (np.array(starts, np.int64)[:, None] + np.arange(self.window_beats) + 1).reshape(-1)
+
+    def _first_beats(self, total: int) -> list[int]:
+        """The first beat of every window of the images in `total` beats."""
+        (_, image), *loops = self.image_loops
+        down, right = (np.arange(count) * distance for count, distance in loops)
+        return (np.arange(0, total, image)[:, None, None] + down[:, None] + right).reshape(-1).tolist()
+
+    def cost(self) -> Cost:
+        s, bits, pointer = self.sliding, self.sliding.input.beat_bits, (self.depth - 1).bit_length()
+        loops = [count for count, _ in self.image_loops[1:] + self.window_loops]
+        wrap = 1 if self.depth & (self.depth - 1) else 0
+        control = Cost(lut=pointer * (4 + 3 * wrap) + 12, ff=3 * pointer + 2)
+        return ram_cost(self.depth, s.input.beat_bits) + skid_cost(bits) + counters_cost(loops) + control
+
+    def rtl(self) -> wiring.Component:
+        return _Circuit(self)
+
+
+def _rounded(depth: int, width: int) -> int:
+    """The next power of two where it takes the same memory, since addresses then wrap by themselves."""
+    power = 1 << (depth - 1).bit_length()
+    same = ram_cost(power, width) == ram_cost(depth, width)
+    return power if same else depth
+
+
+class _Circuit(wiring.Component):
+    """`stored` counts the beats from the current window's first on; below zero while that is yet to come."""
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, form: SerialForm) -> None:
+        self.form = form
+        port = stream.Signature(unsigned(form.sliding.input.beat_bits))
+        super().__init__({"i": In(port), "o": Out(port)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        form, depth = self.form, self.form.depth
+        m.submodules.memory = memory = ram(depth, len(self.i.payload))
+        m.submodules.skid = skid = Skid(len(self.i.payload))
+        connect(m, skid.o, flipped(self.o))
+        steps = strides_to_steps(form.image_loops)
+        stored = Signal(signed(max(depth, *(abs(step) for step in steps)).bit_length() + 1))
+        write, read = memory.write_port(), memory.read_port()
+        move = Signal()
+        loops = form.image_loops + form.window_loops
+        _, last = counters(m, [count for count, _ in loops[1:]], move)
+        m.d.comb += [
+            self.i.ready.eq(stored < depth),
+            write.en.eq(self.i.valid & self.i.ready),
+            write.addr.eq(ring_address(m, depth, [1], [], write.en)),
+            write.data.eq(self.i.payload),
+            skid.issue.eq(stored >= form.sliding.span),
+            move.eq(skid.issue & skid.run),
+            read.en.eq(skid.run),
+            read.addr.eq(ring_address(m, depth, strides_to_steps(loops), last, move)),
+            skid.data.eq(read.data),
+        ]
+        with m.If(move & last[2]):
+            m.d.sync += stored.eq(stored + write.en - choose_step(steps, last[:2]))
+        with m.Else():
+            m.d.sync += stored.eq(stored + write.en)
+        return m
