@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 
 from codesign.errors import UserError
+from codesign.formats import hull, of_values
 from codesign.graph import Graph, Node, Op, TensorType
 from codesign.ops.argmax import ArgMax
 from codesign.ops.conv import Conv
@@ -23,8 +24,16 @@ from codesign.ops.pool import GlobalMaxPool, GlobalSumPool, MaxPool, SumPool
 from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
-from hw import stages
 from hw.pipeline import Stage
+from hw.stages.activation import cheapest
+from hw.stages.argmax import ArgMax as ArgMaxStage
+from hw.stages.channelwise import ChannelwiseMac
+from hw.stages.global_pool import GlobalPool
+from hw.stages.join import Add as AddStage
+from hw.stages.matvec import MatVec
+from hw.stages.pad import Pad as PadStage
+from hw.stages.pool import Pool
+from hw.stages.window import Window
 from hw.stream import StreamType
 
 
@@ -142,28 +151,28 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     if _needs_window(graph, node):
         op, kernel = node.op, graph.types[node.inputs[1]].shape[:2]
         assert isinstance(op, Conv)
-        window = stages.Window(stream, kernel, op.stride, op.dilation, channelwise=False, parallel=folding.whole)
+        window = Window(stream, kernel, op.stride, op.dilation, channelwise=False, parallel=folding.whole)
         chain.append(("window", window))
         stream = window.outputs[0]
     matrix = _matrix(graph, node)
     bias = -zero * matrix.sum(0) if zero else None
     fmt = graph.types[node.inputs[1]].format
     assert fmt is not None
-    product = stages.MatVec(
-        stream, matrix, stages.format_of(matrix, fmt), pe=folding.lanes_out, simd=stream.lanes, bias=bias
-    )
+    if not fmt.contains(matrix):  # the zeros between the blocks of a grouped binary convolution
+        fmt = hull(fmt, of_values(matrix))
+    product = MatVec(stream, matrix, fmt, pe=folding.lanes_out, simd=stream.lanes, bias=bias)
     return [*chain, ("matvec", product)]
 
 
 def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int) -> Chain:
     op, w = node.op, _weights(graph, node)
     assert isinstance(op, Conv)
-    window = stages.Window(stream, w.shape[:2], op.stride, op.dilation, channelwise=True)
+    window = Window(stream, w.shape[:2], op.stride, op.dilation, channelwise=True)
     taps = w.reshape(-1, op.groups, w.shape[3] // op.groups)  # (taps, channels, multiplier)
     bias = (-zero * taps.sum(0)).reshape(-1) if zero else None
     fmt = graph.types[node.inputs[1]].format
     assert fmt is not None
-    return [("window", window), ("mac", stages.ChannelwiseMac(window.outputs[0], taps, fmt, bias))]
+    return [("window", window), ("mac", ChannelwiseMac(window.outputs[0], taps, fmt, bias))]
 
 
 # --- layers with one number of lanes ---------------------------------------------------------------------------
@@ -203,35 +212,35 @@ def _kind(op: Op) -> str:
 def _pool_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, (MaxPool, SumPool))
-    window = stages.Window(_input(graph, node, folding), op.kernel, op.stride, op.dilation, channelwise=True)
-    return [("window", window), ("pool", stages.Pool(window.outputs[0], _kind(op)))]
+    window = Window(_input(graph, node, folding), op.kernel, op.stride, op.dilation, channelwise=True)
+    return [("window", window), ("pool", Pool(window.outputs[0], _kind(op)))]
 
 
 def _global_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
-    return [("pool", stages.GlobalPool(_input(graph, node, folding), _kind(node.op)))]
+    return [("pool", GlobalPool(_input(graph, node, folding), _kind(node.op)))]
 
 
 def _pad_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, Pad)
-    return [("pad", stages.Pad(_input(graph, node, folding), op.before, op.after, int(op.value)))]
+    return [("pad", PadStage(_input(graph, node, folding), op.before, op.after, int(op.value)))]
 
 
 def _add_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     a, b = (stream_of(graph.types[i], folding.lanes_in) for i in node.inputs)
-    return [("add", stages.Add(a, b))]
+    return [("add", AddStage(a, b))]
 
 
 def _argmax_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, ArgMax)
-    return [("argmax", stages.ArgMax(_input(graph, node, folding), largest=not op.least))]
+    return [("argmax", ArgMaxStage(_input(graph, node, folding), largest=not op.least))]
 
 
 def _activation_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, (Threshold, Table, Requant))
-    return [("activation", stages.cheapest(_input(graph, node, folding), op))]
+    return [("activation", cheapest(_input(graph, node, folding), op))]
 
 
 PRODUCT = Layer(_product_foldings, _product_stages, _product_cycles)

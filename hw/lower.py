@@ -14,7 +14,8 @@ from codesign.ops.requant import Requant
 from hw.layers import Folding, layer_of, source_type
 from hw.pipeline import Edge, Pipeline, Placed
 from hw.rtl import identifier
-from hw.stages import Fork, Width
+from hw.stages.fork import Fork
+from hw.stages.width import Width
 from hw.stream import StreamType
 
 FREE = (Reshape, Reinterpret)  # the stream is the same before and after

@@ -1,0 +1,217 @@
+"""Passes on small graphs: what they do, and that the function stays the same."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codesign.errors import CheckFailed, UserError
+from codesign.formats import Binary, Int
+from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, TensorType
+from codesign.ops.argmax import ArgMax
+from codesign.ops.conv import Conv
+from codesign.ops.elementwise import Add, Div, Mul, Sub
+from codesign.ops.layout import Reshape, Transpose
+from codesign.ops.matmul import MatMul
+from codesign.ops.pad import Pad
+from codesign.ops.pool import AveragePool, MaxPool, SumPool
+from codesign.ops.quantize import Quantize
+from codesign.ops.softmax import Softmax
+from codesign.ops.table import Table
+from codesign.ops.threshold import Threshold
+from codesign.ops.unary import Unary
+from codesign.passes import run_passes
+from codesign.passes.check import check_equal
+from codesign.passes.split import split
+
+UINT4 = Int.of(4, signed=False)
+
+
+class Net:
+    """Builds a graph node after node; every method gives the name of its result."""
+
+    def __init__(self, *shape: int) -> None:
+        self.inputs = (Input("x", TensorType(shape)),)
+        self.nodes: list[Node] = []
+
+    def add(self, op, *inputs: str) -> str:
+        name = f"n{len(self.nodes)}"
+        self.nodes.append(Node(name, op, inputs))
+        return name
+
+    def constant(self, value) -> str:
+        return self.add(Constant.real(value))
+
+    def quantize(self, x: str, fmt=UINT4, scale=(0.25,), zero=(0,)) -> str:
+        return self.add(Dequantize(), self.add(Quantize(fmt, scale, zero), x))
+
+    def weights(self, *shape: int, fmt=Int(-7, 7), seed=0) -> str:
+        values = np.random.default_rng(seed).integers(fmt.lo, fmt.hi, shape, endpoint=True)
+        values = np.where(values >= 0, 1, -1) if fmt == Binary() else values
+        return self.add(Dequantize(), self.add(Constant(TensorType(shape, fmt, (0.5,)), values)))
+
+    def graph(self, *outputs: str) -> Graph:
+        return Graph(self.inputs, (), ("x",)).replace(self.nodes, outputs)
+
+
+def kinds(graph: Graph) -> list[str]:
+    return [type(n.op).__name__ for n in graph.nodes if not isinstance(n.op, Constant)]
+
+
+def test_a_chain_of_functions_becomes_one_threshold():
+    net = Net(8)
+    product = net.add(MatMul(), net.quantize("x"), net.weights(8, 4))
+    scaled = net.add(Mul(), product, net.constant(np.array([0.3, -0.2, 0.1, 0.7])))
+    shifted = net.add(Add(), scaled, net.constant(np.array([0.1, 0.2, -3.0, 0.0])))
+    result = net.quantize(net.add(Unary("relu"), shifted))
+    graph, _ = run_passes(net.graph(result))
+    assert kinds(graph) == ["Threshold", "MatMul", "Threshold", "Dequantize"]
+
+
+def test_a_function_that_bends_becomes_a_table():
+    net = Net(4)
+    product = net.add(MatMul(), net.quantize("x"), net.weights(4, 3))
+    result = net.quantize(net.add(Unary("abs"), product))
+    graph, _ = run_passes(net.graph(result))
+    assert isinstance(graph.by_name[graph.by_name[result].inputs[0]].op, Table)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(["relu", "neg", "scale", "shift", "tanh", "abs", "sigmoid", "from"]), max_size=4),
+    st.integers(0, 1000),
+)
+def test_any_chain_equals_its_fusion_on_every_integer(functions, seed):
+    rng = np.random.default_rng(seed)
+    net = Net(3)
+    x = net.add(MatMul(), net.quantize("x", Int.of(3, signed=True)), net.weights(3, 2, seed=seed))
+    for function in functions:
+        if function in ("scale", "shift", "from"):
+            c = net.constant(rng.normal(size=rng.choice([1, 2])))
+            op = {"scale": Mul(), "shift": Add(), "from": Sub()}[function]
+            x = net.add(op, *((c, x) if function == "from" else (x, c)))
+        else:
+            x = net.add(Unary(function), x)
+    before = net.graph(net.quantize(x, Int.of(3, signed=bool(seed % 2)), (0.37,)))
+    after, _ = run_passes(before)
+    every = np.stack(np.meshgrid(*[np.arange(-4, 4) * 0.25] * 3), axis=-1).reshape(-1, 3).astype(np.float32)
+    np.testing.assert_array_equal(before.run({"x": every})[before.outputs[0]], after.run({"x": every})[after.outputs[0]])
+
+
+def test_bisection_agrees_with_complete_evaluation(monkeypatch):
+    net = Net(16)
+    product = net.add(MatMul(), net.quantize("x", Int.of(8, signed=False)), net.weights(16, 4))
+    scaled = net.add(Mul(), product, net.constant(np.array([0.013, -0.02, 0.5, 0.0])))
+    graph = net.graph(net.quantize(scaled, Int.of(4, signed=True)))
+    complete, _ = run_passes(graph)
+    monkeypatch.setattr("codesign.passes.staircase.MOST_EVALUATIONS", 0)
+    bisected, _ = run_passes(graph)
+    thresholds = [next(n.op for n in reversed(g.nodes) if isinstance(n.op, Threshold)) for g in (complete, bisected)]
+    for name in ("thresholds", "base", "step"):
+        np.testing.assert_array_equal(getattr(thresholds[0], name), getattr(thresholds[1], name))
+
+
+@pytest.mark.parametrize("factor", [0.3, -0.3])
+def test_pools_sink_below_the_quantizer(factor):
+    net = Net(6, 6, 2)
+    conv = net.add(Conv(), net.quantize("x"), net.weights(3, 3, 2, 4))
+    pooled = net.add(MaxPool((3, 3), (2, 2)), net.add(Pad((1, 1), (1, 1), -np.inf), net.add(Unary("tanh"), conv)))
+    scaled = net.add(Mul(), pooled, net.constant(factor))
+    graph, _ = run_passes(net.graph(net.quantize(scaled, Int.of(4, True))))
+    assert kinds(graph) == ["Threshold", "Conv", "Threshold", "Pad", "MaxPool", "Dequantize"]
+    pool = next(n.op for n in graph.nodes if isinstance(n.op, MaxPool))
+    assert pool.least == (factor < 0)
+
+
+def test_zero_points_padding_and_averages_stay_exact():
+    net = Net(5, 5, 2)
+    data = net.quantize("x", Int.of(8, signed=False), (0.1,), (17,))
+    conv = net.add(Conv(), net.add(Pad((1, 1), (1, 1)), data), net.weights(3, 3, 2, 3))
+    mean = net.add(AveragePool((2, 2)), net.quantize(conv, Int.of(8, True), (3.0,), (-5,)))
+    graph, _ = run_passes(net.graph(mean))
+    assert {"Pad", "Center", "SumPool"} <= set(kinds(graph))
+    assert next(n.op.value for n in graph.nodes if isinstance(n.op, Pad)) == 17
+    assert next(graph.types[n.name].scale for n in graph.nodes if isinstance(n.op, SumPool)) == (3.0 / 4,)
+
+
+def test_a_transpose_before_a_product_goes_into_its_weights():
+    net = Net(3, 4, 2)
+    flat = net.add(Reshape((24,)), net.add(Transpose((2, 0, 1)), net.quantize("x")))
+    graph, _ = run_passes(net.graph(net.add(MatMul(), flat, net.weights(24, 5))))
+    assert "Transpose" not in kinds(graph)
+
+
+def test_argmax_runs_on_integers_below_scalar_factors_and_softmax():
+    net = Net(4)
+    product = net.add(MatMul(), net.quantize("x"), net.weights(4, 6))
+    logits = net.add(Div(), net.add(Sub(), product, net.constant(0.3)), net.constant(2.5))
+    graph, _ = run_passes(net.graph(net.add(ArgMax(), net.add(Softmax(), logits))))
+    assert kinds(graph) == ["Threshold", "MatMul", "ArgMax"]
+
+
+def test_argmax_of_channels_with_their_own_offsets_stays_on_the_host():
+    net = Net(4)
+    product = net.add(MatMul(), net.quantize("x"), net.weights(4, 3))
+    graph, _ = run_passes(net.graph(net.add(ArgMax(), net.add(Add(), product, net.constant([0.1, 0.2, 0.3])))))
+    assert "ArgMax" in [type(n.op).__name__ for n in split(graph).after.nodes]
+
+
+def test_binary_padding_with_zero_is_ternary():
+    net = Net(4, 4, 1)
+    padded = net.add(Pad((1, 1), (1, 1)), net.quantize("x", Binary(), (1.0,)))
+    graph, _ = run_passes(net.graph(net.add(Conv(), padded, net.weights(3, 3, 1, 2, fmt=Binary()))))
+    assert next(graph.types[n.name].format for n in graph.nodes if isinstance(n.op, Pad)) == Int(-1, 1)
+
+
+def test_real_weights_are_refused_by_name():
+    net = Net(4)
+    product = net.add(MatMul(), net.quantize("x"), net.constant(np.random.default_rng(0).normal(size=(4, 3))))
+    with pytest.raises(UserError, match=rf"'{product}' \(MatMul\): its weights .* not quantized"):
+        run_passes(net.graph(product))
+
+
+def test_a_layer_whose_input_stays_real_is_refused_by_name():
+    net = Net(4)
+    first = net.add(MatMul(), net.quantize("x"), net.weights(4, 3))
+    second = net.add(MatMul(), net.add(Unary("relu"), first), net.weights(3, 2))
+    with pytest.raises(UserError, match=rf"'{second}' \(MatMul\): its input .* not quantized"):
+        run_passes(net.graph(second))
+
+
+def test_an_unquantized_input_is_taken_as_fixed_point():
+    net = Net(4)
+    graph, _ = run_passes(net.graph(net.add(MatMul(), "x", net.weights(4, 3))))
+    assert graph.types[split(graph).core.inputs[0].name].format == Int.of(16, signed=True)
+
+
+def test_an_unknown_fusion_cannot_be_switched_off():
+    with pytest.raises(UserError, match="fusions that can be switched off are sink, argmax, input"):
+        run_passes(Net(2).graph("x"), off=("everything",))
+
+
+def test_switching_fusions_off_changes_no_result():
+    net = Net(6, 6, 1)
+    conv = net.add(Conv(), net.quantize("x"), net.weights(3, 3, 1, 2))
+    pooled = net.add(MaxPool((2, 2), (2, 2)), net.quantize(conv, UINT4, (1.7,)))
+    graph = net.graph(net.add(ArgMax(), net.add(MatMul(), net.add(Reshape((8,)), pooled), net.weights(8, 3))))
+    x = np.random.default_rng(3).uniform(0, 4, (50, 6, 6, 1)).astype(np.float32)
+    results = [run_passes(graph, off)[0].run({"x": x})[graph.outputs[0]] for off in ((), ("argmax",), ("input",))]
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
+
+
+def test_the_check_sees_a_wrong_rewrite():
+    net = Net(4)
+    product = net.add(MatMul(), net.quantize("x"), net.weights(4, 3, seed=1))
+    other = Net(4)
+    wrong = other.add(MatMul(), other.quantize("x"), other.weights(4, 3, seed=2))
+    with pytest.raises(CheckFailed, match="pass 'made up' changed the result of sample"):
+        check_equal("made up", net.graph(product), other.graph(wrong))
+
+
+def test_an_invalid_graph_cannot_exist():
+    with pytest.raises(GraphError, match="reads 'nowhere' before"):
+        Graph((Input("x", TensorType((2,))),), (Node("y", Unary("relu"), ("nowhere",)),), ("y",))
+    with pytest.raises(GraphError, match="multiplies shapes"):
+        net = Net(4)
+        net.graph(net.add(MatMul(), "x", net.constant(np.zeros((3, 2)))))
