@@ -54,7 +54,7 @@ def rom_cost(depth: int, width: int) -> Cost:
 def table_luts(depth: int) -> float:
     """LUTs of one bit of a table of random entries: LUT6s, joined by free multiplexers up to four, then by LUTs."""
     leaves = -(-depth // 64)
-    return leaves + (-(-(leaves // 4 - 1) // 3) if leaves > 4 else 0) if depth > 1 else 0
+    return leaves if leaves <= 4 else 1.4 * leaves
 
 
 Field = Union[int, Value]
@@ -88,7 +88,16 @@ class Fields:
         return fields
 
     def cost(self) -> Cost:
-        return rom_cost(self.depth, self.width) if self.width else Cost()
+        """In LUTs, equal bits of a word share a register, and equal or opposite ones a table."""
+        if not self.width:
+            return Cost()
+        if rom_in_blocks(self.depth, self.width):
+            return rom_cost(self.depth, self.width)
+        words = np.array([list(f"{w:0{self.width}b}") for w in self._words()]) == "1"
+        distinct = np.unique(words, axis=1)
+        changing = distinct[:, distinct.any(axis=0) & ~distinct.all(axis=0)]
+        tables = np.unique(changing ^ changing[0], axis=1).shape[1]
+        return Cost(lut=tables * table_luts(self.depth), ff=changing.shape[1])
 
     def _words(self) -> list[int]:
         """The memory's words, the first column lowest."""

@@ -141,7 +141,13 @@ def reached(x: Value, threshold: Field) -> Value:
 
 
 def at_least_luts(bits: int) -> float:
-    return -(-max(bits - 1, 1) // 5)
+    """Of a comparison with a constant; those of one lane share their low digits."""
+    return 0.85 * -(-max(bits - 1, 1) // 5)
+
+
+def compare_luts(bits: int) -> float:
+    """Of a comparison with a variable: a carry chain of two bits a LUT."""
+    return 0.6 * bits + 1
 
 
 def ones(reached: list[Value]) -> Value:

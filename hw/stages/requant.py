@@ -6,7 +6,7 @@ import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 
 from codesign.cost import Cost
-from codesign.formats import Int
+from codesign.formats import Format, Int
 from codesign.graph import GraphError
 from codesign.ops.requant import Requant
 from hw.ports import elements, resize
@@ -22,8 +22,13 @@ class RequantStage(ElementStage[Requant]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if signed_bits(self.input.format) > _A_BITS:
+        if not self.takes(self.input.format):
             raise GraphError(f"a multiplier takes {_A_BITS} bits; {self.input.format} has more")
+
+    @staticmethod
+    def takes(x: Format) -> bool:
+        """Whether a multiplier is wide enough for x."""
+        return signed_bits(x) <= _A_BITS
 
     @property
     def latency(self) -> int:
@@ -63,10 +68,26 @@ class RequantStage(ElementStage[Requant]):
         return _MultiplyShift(self)
 
     def datapath_cost(self) -> Cost:
-        raise NotImplementedError
+        fields, lanes, out = self.fields, self.input.lanes, self.format
+        level_bits = max(self.sums.bits - self.op.shift, 1)
+        beyond = -(-max(level_bits - out.bits, 0) // 5)
+        uneven = 0 if out == Int.of(out.bits, out.signed) else level_bits / 2  # limits that no bit pattern shows
+        lut = out.bits + beyond + uneven + (self.op.shift / 5 if self.half else 0)
+        lut += (1.4 * self.sums.bits) * (self.digits > 1)
+        ff = level_bits + out.bits
+        products = Cost(dsp=self.digits)
+        if self.shifts_only:
+            products = Cost(lut=self.sums.bits / 2, ff=2 * self.input.format.bits + self.sums.bits)
+        return (Cost(lut=lut, ff=ff) + products) * lanes + fields.cost() + counter_cost(fields.depth)
+
+    @property
+    def shifts_only(self) -> bool:
+        """Whether every lane multiplies by a constant power of two, which takes no multiplier."""
+        digits = self.fields.formats[: self.input.lanes * self.digits]
+        return all(f.lo == f.hi and f.lo >= 0 and f.lo & (f.lo - 1) == 0 for f in digits)
 
 
-def signed_bits(numbers: Int) -> int:
+def signed_bits(numbers: Format) -> int:
     return numbers.bits + (not numbers.signed)
 
 

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from codesign.cost import Cost
 from hw.ports import elements
 from hw.rom import Fields
-from hw.stages.lanes import LaneDatapath, at_least_luts, counter_cost, fold_counter, reached, register
+from hw.stages.lanes import LaneDatapath, at_least_luts, compare_luts, counter_cost, fold_counter, reached, register
 from hw.stages.stairs import Stairs, StairStage, stair_code, stair_code_luts
 
 
@@ -30,7 +30,7 @@ class SearchStage(StairStage):
             fields = level_fields(stairs, level)
             clocks = 1 + has_memory(fields)
             for f in fields:
-                cost += f.cost() + Cost(lut=x_bits if f.width else at_least_luts(x_bits))
+                cost += f.cost() + Cost(lut=compare_luts(x_bits) if f.width else at_least_luts(x_bits))
             carried = lanes * (level + x_bits * (level + 1 < stairs.count_bits)) + fold_bits
             cost += Cost(ff=carried + lanes + (clocks - 1) * (lanes * (x_bits + level) + fold_bits))
         constant = not end_fields(stairs).width

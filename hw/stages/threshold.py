@@ -10,6 +10,7 @@ from hw.rom import Fields
 from hw.stages.lanes import (
     LaneDatapath,
     at_least_luts,
+    compare_luts,
     counter_cost,
     fold_counter,
     ones,
@@ -38,7 +39,7 @@ class ThresholdStage(StairStage):
         lanes, bits, count = self.input.lanes, self.format.bits, stairs.thresholds.shape[2]
         used = sum(1 for f in fields.formats[: lanes * count] if f.lo <= self.input.format.hi)
         in_memory = sum(f.bits for f in fields.formats[: lanes * count] if f.lo != f.hi)
-        compare = x_bits if in_memory else at_least_luts(x_bits)
+        compare = compare_luts(x_bits) if in_memory else at_least_luts(x_bits)
         code = count - stairs.count_bits + stair_code_luts(stairs.count_bits, bits, not fields.width)
         cost = Cost(lut=used * compare + lanes * code, ff=used + lanes * bits)
         if fields.width:
