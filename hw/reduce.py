@@ -34,7 +34,7 @@ def combine(op: Operation, a: Value, b: Value) -> Value:
     return Mux(a > b, a, b) if op == "max" else Mux(a < b, a, b)
 
 
-def node_luts(op: Operation, bits: int) -> float:
+def node_luts(op: Operation, bits: float) -> float:
     """LUTs of one lane that keeps a running result: an adder, or a comparison and a choice."""
     return bits if op == "sum" else 1.7 * bits
 

@@ -29,7 +29,8 @@ class Sliding:
     @property
     def counts(self) -> Pair:
         """Rows and columns of windows."""
-        return window_count(self.input.shape[:2], self.kernel, self.stride, self.dilation)
+        rows, columns, _ = self.input.shape
+        return window_count((rows, columns), self.kernel, self.stride, self.dilation)
 
     @property
     def positions(self) -> int:
@@ -66,6 +67,16 @@ class Sliding:
     def span(self) -> int:
         """From a window's first beat to its last, both included."""
         return (self.reach[0] - 1) * self.row + self.reach[1] * self.pixel
+
+    @property
+    def after_row(self) -> int:
+        """From the last window of a row to the first of the next."""
+        return self.steps[0] - (self.counts[1] - 1) * self.steps[1]
+
+    @property
+    def after_image(self) -> int:
+        """From the first window of the last row to the first of the next image."""
+        return self.input.beats - (self.counts[0] - 1) * self.steps[0]
 
     @property
     def leftover(self) -> int:

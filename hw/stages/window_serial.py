@@ -43,21 +43,24 @@ class SerialForm:
         return self.sliding.positions * self.sliding.pixel
 
     @property
+    def row_beats(self) -> int:
+        """Beats of a row of windows."""
+        return self.sliding.counts[1] * self.window_beats
+
+    @property
     def depth(self) -> int:
-        """Beats of the ring: a window's span, and what comes in meanwhile so that neither side waits for long."""
-        s, beats = self.sliding, self.window_beats
+        """Beats of the ring: a window's span, and what comes in meanwhile, so that neither side waits long."""
+        s, beats, row = self.sliding, self.window_beats, self.row_beats
         down, right = s.steps
-        to_next_image = s.input.beats - (s.counts[0] - 1) * down  # from the last row of windows
-        row = s.counts[1] * beats  # what goes out for a row of windows
-        meanwhile = max(beats, min(row - (s.counts[1] - 1) * right, down))
-        depth = s.span + meanwhile + max(0, min(row, down) - to_next_image)
-        wait = s.span + s.leftover  # of the reader, if the next image starts to enter when this one is through
-        if row > min(down, to_next_image) and _TOLERATED * wait > s.counts[0] * row:
+        depth = s.span + max(beats, min(row - (s.counts[1] - 1) * right, down))
+        depth += max(0, min(beats, right) - s.after_row) + max(0, min(row, down) - s.after_image)
+        wait = s.span + s.leftover  # of the reader, where the next image enters only when this one is through
+        if row > min(down, s.after_image) and _TOLERATED * wait > s.counts[0] * row:
             depth = max(depth, s.span + wait)
         return _rounded(depth, s.input.beat_bits)
 
     def schedule(self, arrive: np.ndarray) -> np.ndarray:
-        """A window starts when its last beat is in; a beat enters when the window that frees its place has ended."""
+        """A window starts when its last beat is in; a beat enters when the window that frees its place ends."""
         index = np.arange(len(arrive), dtype=np.int64)
         unhindered = np.maximum.accumulate(arrive - index).tolist()
         first, span, depth = self._first_beats(len(arrive)), self.sliding.span, self.depth
