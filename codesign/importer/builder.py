@@ -110,27 +110,32 @@ class Builder:
 
     def finish(self, outputs: dict[str, Stored]) -> Graph:
         """The graph whose outputs have ONNX's names and axes."""
+        sources = {}
         for name, x in outputs.items():
             self.stem = name
-            self._name_output(name, self.full(x).name, set(outputs))
+            sources[name] = self.full(x).name
+        for name in outputs:
+            self._name_output(name, sources)
         graph = Graph(tuple(self.inputs), tuple(self.nodes), tuple(outputs))
         return graph.replace(graph.nodes)  # without what no output needs
 
-    def _name_output(self, name: str, now: str, outputs: set[str]) -> None:
-        """Rename the tensor `now`; where an input or another output has that name, copy it."""
+    def _name_output(self, name: str, sources: dict[str, str]) -> None:
+        """Rename an output's source; where an input or another output has that name, copy it."""
+        now, self.stem = sources[name], name
         if now == name:
             return
-        if now in outputs or now in {i.name for i in self.inputs}:
+        if name in self.types:  # the same tensor in another order
+            self._rename(name, self._fresh(), sources)
+        if now in sources or now in {i.name for i in self.inputs}:
             self.types[name] = self.types[now]
             self.nodes.append(Node(name, Reshape(self.types[now].shape), (now,), self.origin))
-            return
-        if name in self.types:  # the same tensor in another order
-            self._rename(name, self._fresh())
-        self._rename(now, name)
+        else:
+            self._rename(now, name, sources)
 
-    def _rename(self, old: str, new: str) -> None:
+    def _rename(self, old: str, new: str, sources: dict[str, str]) -> None:
         self.types[new] = self.types.pop(old)
         self.nodes = [_renamed(n, old, new) for n in self.nodes]
+        sources.update({k: new for k, v in sources.items() if v == old})
 
 
 def _renamed(node: Node, old: str, new: str) -> Node:

@@ -118,15 +118,16 @@ class Conversion:
 
     def _reaches_image(self, name: str) -> bool:
         """Whether a window operator (channels first) reads the tensor, also through order-free operators."""
-        seen, stack = set(), [name]
+        seen: set[tuple[str, ...]] = set()
+        stack = [name]
         while stack:
             for reader in self.readers.get(stack.pop(), []):
                 row = find(reader.op, reader.domain)
-                if row is None or reader.origin in seen:
+                if row is None or reader.outputs in seen:
                     continue
                 if row.layout == IMAGE and not reader.domain:
                     return True
                 if row.layout == ANY:
-                    seen.add(reader.origin)
+                    seen.add(reader.outputs)
                     stack.extend(reader.outputs)
         return False

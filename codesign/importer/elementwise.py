@@ -50,9 +50,7 @@ def _binary(call: Call, op: Op) -> Stored:
 def combine(build: Builder, op: Op, a: Stored, b: Stored) -> Stored:
     """Two computed tensors of one rank, in the order of the larger one where that names every long axis."""
     if len(a.shape) != len(b.shape):
-        raise Refused(
-            f"its operands have {len(a.shape) + 1} and {len(b.shape) + 1} axes; reshape one of them"
-        )
+        raise Refused(f"its operands have {len(a.shape) + 1} and {len(b.shape) + 1} axes; reshape one of them")
     shape = _broadcast(a.shape, b.shape)
     larger = a if np.prod(a.shape) >= np.prod(b.shape) else b
     whole = all(n == 1 or axis in larger.order for axis, n in enumerate(shape))

@@ -50,9 +50,7 @@ ROWS: dict[str, Row] = {
     "MatMul": Row(linear.matmul, (2, 2), layout=OWN),
     "Gemm": Row(linear.gemm, (2, 3), ("alpha", "beta", "transA", "transB"), OWN),
     "Conv": Row(spatial.conv, (2, 3), (*WINDOW, "group"), IMAGE, ("", DOMAIN_LAST)),
-    "MaxPool": Row(
-        spatial.max_pool, (1, 1), (*WINDOW, "ceil_mode", "storage_order"), IMAGE, ("", DOMAIN_LAST)
-    ),
+    "MaxPool": Row(spatial.max_pool, (1, 1), (*WINDOW, "ceil_mode", "storage_order"), IMAGE, ("", DOMAIN_LAST)),
     "AveragePool": Row(spatial.average_pool, (1, 1), (*WINDOW, "ceil_mode", "count_include_pad"), IMAGE),
     "GlobalAveragePool": Row(spatial.global_pool(GlobalAveragePool()), layout=IMAGE),
     "GlobalMaxPool": Row(spatial.global_max_pool, layout=IMAGE),

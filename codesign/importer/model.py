@@ -104,9 +104,7 @@ def _inputs(infos: Iterable[onnx.ValueInfoProto]) -> tuple[tuple[ModelInput, ...
             raise UserError(f"input '{info.name}' has no shape; export the model with one")
         dims = list(t.shape.dim)
         if len(dims) < 2:
-            raise UserError(
-                f"input '{info.name}' has {len(dims)} axes; it needs a sample axis and one more, as (1, n)"
-            )
+            raise UserError(f"input '{info.name}' has {len(dims)} axes; it needs a sample axis and one more, as (1, n)")
         shape = tuple(_dim(info.name, axis, d) for axis, d in enumerate(dims))
         if not _is_fixed(dims[0]):
             notes.append(f"input '{info.name}': the sample axis '{dims[0].dim_param}' became 1")

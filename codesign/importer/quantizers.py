@@ -68,9 +68,7 @@ def _rounding(call: Call, default: str) -> str:
     return rounding
 
 
-def _quantized(
-    call: Call, fmt: Format, scale: np.ndarray, zero_point: np.ndarray, rounding: str
-) -> Stored | Quantized:
+def _quantized(call: Call, fmt: Format, scale: np.ndarray, zero_point: np.ndarray, rounding: str) -> Stored | Quantized:
     if isinstance(call.inputs[0], Stored):
         return _activation(call, fmt, scale, zero_point, rounding)
     return quantize_constant(call.array(0, "tensor"), fmt, scale, zero_point, rounding)

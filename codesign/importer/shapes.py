@@ -77,9 +77,7 @@ def squeeze(call: Call) -> Stored:
 def squeezed(call: Call, x: Stored, axes: Sequence[int]) -> Stored:
     """Drop axes of length 1 (of one sample) from ONNX's view, and from storage where they are there."""
     if any(x.shape[a] != 1 for a in axes):
-        raise Refused(
-            f"it drops axes {sorted(a + 1 for a in axes)} of {(call.batch, *x.shape)}; not all have length 1"
-        )
+        raise Refused(f"it drops axes {sorted(a + 1 for a in axes)} of {(call.batch, *x.shape)}; not all have length 1")
     x = call.build.arrange(x, tuple(a for a in x.order if a not in axes))
     left = [a for a in range(len(x.shape)) if a not in axes]
     return Stored(x.name, tuple(x.shape[a] for a in left), tuple(left.index(a) for a in x.order))

@@ -196,11 +196,7 @@ def pad(call: Call) -> Stored:
         raise Refused(f"mode '{call.text('mode', '')}' is not supported, only 'constant' is")
     x, pads = image(call), _onnx_pads(call)
     rank = len(pads) // 2
-    if (
-        any(pads[a] or pads[rank + a] for a in range(rank - 2))
-        or len(call.tensor().shape) != 3
-        or min(pads) < 0
-    ):
+    if any(pads[a] or pads[rank + a] for a in range(rank - 2)) or len(call.tensor().shape) != 3 or min(pads) < 0:
         raise Refused(f"it pads by {pads}; only rows and columns of an image can be padded")
     value = call.number("value", 0.0) if call.opset < 11 else call.scalar(2, "value") if call.has(2) else 0.0
     op = Pad((pads[rank - 2], pads[rank - 1]), (pads[-2], pads[-1]), value)

@@ -1,0 +1,293 @@
+"""What cannot be imported is refused in one line that names it, the reason, and what would help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from codesign.errors import UserError
+from codesign.importer import import_model
+from tests.onnx_models import model, node, saved
+
+QONNX = "qonnx.custom_op.general"
+IMAGE = {"x": (1, 3, 6, 5)}
+ROW = {"x": (1, 6)}
+RNG = np.random.default_rng(3)
+
+
+def refusal(proto: onnx.ModelProto, folder: Path) -> str:
+    return refused(saved(proto, folder))
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        import_model(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def one(op: str, shape: Any = IMAGE, values: dict[str, Any] | None = None, opset: int = 13, **attributes: Any):
+    """A single node that reads x and then the constants."""
+    return model([node(op, ["x", *(values or {})], **attributes)], shape, values, opset=opset)
+
+
+def quant(s: Any = 0.5, z: Any = 0.0, b: Any = 4.0, shape: Any = IMAGE, **attributes: Any):
+    full = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND", **attributes}
+    return model([node("Quant", ["x", "s", "z", "b"], domain=QONNX, **full)], shape, {"s": s, "z": z, "b": b})
+
+
+def weights_with_scale(scale: np.ndarray):
+    quantizer = node("Quant", ["w", "s", "z", "b"], "q", QONNX, signed=1, narrow=0, rounding_mode="ROUND")
+    values = {"w": np.ones((6, 4)), "s": scale, "z": 0.0, "b": 4.0}
+    return model([quantizer, node("MatMul", ["x", "q"])], ROW, values)
+
+
+def threshold(shape: Any = IMAGE, t: Any = ((0.0, 1.0),), **attributes: Any):
+    full = {"out_dtype": "UINT2", **attributes}
+    return model([node("MultiThreshold", ["x", "t"], domain=QONNX, **full)], shape, {"t": np.asarray(t)})
+
+
+W = np.ones((4, 3, 3, 3))
+NORM = {k: np.ones(3) for k in "abcd"}
+
+# (the model, the node that must be named, a word of the reason)
+NODES: dict[str, tuple[onnx.ModelProto, str, str]] = {
+    "unknown attribute": (one("Relu", fancy=1), "Relu_of_y", "fancy"),
+    "wrong attribute type": (one("MaxPool", kernel_shape="2"), "MaxPool_of_y", "kernel_shape"),
+    "missing attribute": (one("MaxPool"), "MaxPool_of_y", "kernel_shape"),
+    "missing input": (one("Conv"), "Conv_of_y", "1 inputs"),
+    "computed weights": (model([node("Conv", ["x", "x"])], IMAGE), "Conv_of_y", "computed"),
+    "constant left operand": (model([node("MatMul", ["c", "x"])], ROW, {"c": np.ones((2, 1))}), "MatMul_of_y", "left"),
+    "computed product": (model([node("MatMul", ["x", "x"])], {"x": (1, 3, 3)}), "MatMul_of_y", "computed"),
+    "weights do not fit": (one("MatMul", ROW, {"w": np.ones((5, 4))}), "MatMul_of_y", "(5, 4)"),
+    "weights of rank 3": (one("MatMul", {"x": (1, 2, 6)}, {"w": np.ones((2, 6, 4))}), "MatMul_of_y", "matrix"),
+    "transA": (one("Gemm", ROW, {"w": np.ones((1, 4))}, transA=1), "Gemm_of_y", "transA"),
+    "channels do not fit": (one("Conv", {"x": (1, 2, 6, 5)}, {"w": W}), "Conv_of_y", "(6, 5, 2)"),
+    "kernel_shape differs": (one("Conv", IMAGE, {"w": W}, kernel_shape=[2, 2]), "Conv_of_y", "kernel_shape"),
+    "kernel too large": (one("Conv", IMAGE, {"w": np.ones((1, 3, 7, 7))}), "Conv_of_y", "larger"),
+    "negative padding": (one("Conv", IMAGE, {"w": W}, pads=[-1, 0, 0, 0]), "Conv_of_y", "pads"),
+    "auto_pad": (one("Conv", IMAGE, {"w": W}, auto_pad="OTHER"), "Conv_of_y", "OTHER"),
+    "three dimensions": (
+        one("Conv", {"x": (1, 3, 6, 6, 6)}, {"w": np.ones((1, 3, 2, 2, 2))}), "Conv_of_y", "5 axes"
+    ),
+    "ceil_mode": (one("MaxPool", kernel_shape=[4, 4], strides=[4, 4], ceil_mode=1), "MaxPool_of_y", "ceil_mode"),
+    "count_include_pad": (
+        one("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]), "AveragePool_of_y", "count_include_pad"
+    ),
+    "padding mode": (one("Pad", IMAGE, {"p": np.zeros(8, np.int64)}, mode="edge"), "Pad_of_y", "edge"),
+    "padded channels": (one("Pad", IMAGE, {"p": np.array([0, 1, 0, 0, 0, 0, 0, 0])}), "Pad_of_y", "rows and columns"),
+    "training": (one("BatchNormalization", IMAGE, NORM, opset=15, training_mode=1), "BatchNormalization_of_y", "eval"),
+    "negative variance": (
+        one("BatchNormalization", IMAGE, {**NORM, "d": -np.ones(3)}), "BatchNormalization_of_y", "variance"
+    ),
+    "parameters do not fit": (
+        one("BatchNormalization", IMAGE, {k: np.ones(2) for k in "abcd"}), "BatchNormalization_of_y", "(3,)"
+    ),
+    "mean over channels": (one("ReduceMean", axes=[1]), "ReduceMean_of_y", "rows and columns"),
+    "division by zero": (one("Div", ROW, {"c": np.zeros(6)}), "Div_of_y", "0"),
+    "shapes do not broadcast": (one("Add", ROW, {"c": np.ones(5)}), "Add_of_y", "broadcast"),
+    "constant differs by sample": (one("Add", {"x": (2, 6)}, {"c": np.ones((2, 6))}), "Add_of_y", "samples"),
+    "exchanged bounds": (one("Clip", ROW, {"l": 1.0, "h": 0.0}), "Clip_of_y", "bounds"),
+    "exponent for each channel": (one("Pow", ROW, {"c": np.ones(6)}), "Pow_of_y", "one number"),
+    "cast to integer": (one("Cast", ROW, to=TensorProto.INT32), "Cast_of_y", "float"),
+    "sample axis transposed": (one("Transpose", ROW, perm=[1, 0]), "Transpose_of_y", "sample axis"),
+    "sample axis reshaped": (one("Reshape", {"x": (1, 4, 3)}, {"s": np.array([4, 3])}), "Reshape_of_y", "sample axis"),
+    "sample axis flattened": (one("Flatten", {"x": (2, 3)}, axis=0), "Flatten_of_y", "sample axis"),
+    "sample axis squeezed": (one("Squeeze", ROW, {"a": np.array([0])}), "Squeeze_of_y", "sample axis"),
+    "squeeze without axes": (one("Squeeze", {"x": (1, 3, 1)}), "Squeeze_of_y", "axes"),
+    "squeeze of a long axis": (one("Squeeze", {"x": (1, 3, 1)}, {"a": np.array([1])}), "Squeeze_of_y", "length 1"),
+    "sample axis unsqueezed": (one("Unsqueeze", ROW, {"a": np.array([0])}), "Unsqueeze_of_y", "sample axis"),
+    "sample axis joined": (model([node("Concat", ["x", "x"], axis=0)], ROW), "Concat_of_y", "sample axis"),
+    "constant joined": (one("Concat", ROW, {"c": np.ones((1, 6))}, axis=1), "Concat_of_y", "constant"),
+    "reshape does not fit": (one("Reshape", ROW, {"s": np.array([1, 5])}), "Reshape_of_y", "[1, 5]"),
+    "axis out of range": (one("Softmax", ROW, axis=4), "Softmax_of_y", "axis 4"),
+    "softmax over several axes": (one("Softmax", IMAGE, opset=11), "Softmax_of_y", "opset 13"),
+    "argmax over samples": (one("ArgMax", ROW, axis=0), "ArgMax_of_y", "sample axis"),
+    "last of equals": (one("ArgMax", ROW, axis=1, select_last_index=1), "ArgMax_of_y", "select_last_index"),
+    "values of TopK": (one("TopK", ROW, {"k": np.array([1])}), "TopK_of_y", "values"),
+    "bits": (quant(b=2.5), "Quant_of_y", "2.5"),
+    "too many bits": (quant(b=40.0), "Quant_of_y", "40"),
+    "scale of 0": (quant(s=0.0), "Quant_of_y", "positive"),
+    "negative scale": (quant(s=np.array([0.5, -0.5, 1.0]).reshape(1, 3, 1, 1)), "Quant_of_y", "positive"),
+    "fractional zero point": (quant(z=0.5), "Quant_of_y", "0.5"),
+    "zero point of a sign": (quant(z=1.0, b=1.0), "Quant_of_y", "zero point"),
+    "rounding": (quant(rounding_mode="STOCHASTIC"), "Quant_of_y", "STOCHASTIC"),
+    "scales along two axes": (quant(s=np.ones((3, 6, 1)) * np.arange(1, 4)[:, None, None]), "Quant_of_y", "axis"),
+    "scale along the inputs": (weights_with_scale(np.arange(1.0, 7).reshape(6, 1)), "MatMul_of_y", "output channel"),
+    "scales do not fit": (weights_with_scale(np.ones(5)), "Quant_of_q", "(6, 4)"),
+    "threshold channels": (threshold(t=np.zeros((2, 3))), "MultiThreshold_of_y", "2 channels"),
+    "threshold layout": (threshold(data_layout="NC"), "MultiThreshold_of_y", "NC"),
+    "threshold scale 0": (threshold(out_scale=0.0), "MultiThreshold_of_y", "out_scale"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_node_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    proto, origin, reason = NODES[name]
+    message = refusal(proto, tmp_path)
+    assert f"'{origin}'" in message
+    assert reason in message.split(":", 1)[1]
+
+
+def test_all_unsupported_operators_are_listed(tmp_path: Path) -> None:
+    nodes = [node("Selu", ["x"], "a"), node("Gelu", ["a"], "b"), node("Mish", ["b"], "y", "com.example")]
+    message = refusal(model(nodes, ROW, opset=20), tmp_path)
+    assert all(name in message for name in ("Selu", "Gelu_of_b", "com.example::Mish"))
+
+
+def test_unsupported_operator_that_nothing_needs_is_ignored(tmp_path: Path) -> None:
+    import_model(saved(model([node("Selu", ["x"], "a"), node("Relu", ["x"])], ROW), tmp_path))
+
+
+def test_subgraphs_are_refused(tmp_path: Path) -> None:
+    branch = model([node("Relu", ["x"], "b")], {}, outputs=["b"]).graph
+    proto = model([node("If", ["c"], then_branch=branch, else_branch=branch)], ROW, {"c": np.array(True)})
+    assert "'If_of_y'" in refusal(proto, tmp_path)
+
+
+def test_local_functions_are_refused(tmp_path: Path) -> None:
+    proto = one("Relu", ROW)
+    proto.functions.append(helper.make_function("d", "Twice", ["a"], ["b"], [node("Add", ["a", "a"], "b")], []))
+    assert "Twice" in refusal(proto, tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers(value: float, tmp_path: Path) -> None:
+    assert "'w'" in refusal(one("MatMul", ROW, {"w": np.full((6, 2), value)}), tmp_path)
+
+
+def test_malformed_tensor(tmp_path: Path) -> None:
+    proto = one("MatMul", ROW, {"w": np.ones((6, 2))})
+    proto.graph.initializer[0].raw_data = b"123"
+    assert "'w'" in refusal(proto, tmp_path)
+
+
+def test_two_tensors_of_one_name(tmp_path: Path) -> None:
+    assert "'y'" in refusal(model([node("Relu", ["x"]), node("Abs", ["x"])], ROW), tmp_path)
+
+
+def test_cycle(tmp_path: Path) -> None:
+    nodes = [node("Add", ["x", "b"], "a"), node("Relu", ["a"], "b"), node("Relu", ["a"])]
+    assert "cycle" in refusal(model(nodes, ROW), tmp_path)
+
+
+def test_tensor_that_nothing_computes(tmp_path: Path) -> None:
+    assert "'ghost'" in refusal(model([node("Add", ["x", "ghost"])], ROW), tmp_path)
+    assert "'ghost'" in refusal(model([node("Relu", ["x"])], ROW, outputs=["y", "ghost"]), tmp_path)
+
+
+def test_dynamic_dimension(tmp_path: Path) -> None:
+    message = refusal(one("Relu", {"x": (1, "width")}), tmp_path)
+    assert "'x'" in message and "width" in message
+
+
+def test_input_without_shape(tmp_path: Path) -> None:
+    proto = one("Relu", ROW)
+    proto.graph.input[0].type.tensor_type.ClearField("shape")
+    assert "'x' has no shape" in refusal(proto, tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(), (6,)])
+def test_input_without_a_sample_axis(shape: tuple[int, ...], tmp_path: Path) -> None:
+    assert "'x'" in refusal(one("Relu", {"x": shape}), tmp_path)
+
+
+def test_batches_that_differ(tmp_path: Path) -> None:
+    assert "[1, 2]" in refusal(model([node("Add", ["x", "z"])], {"x": (1, 3), "z": (2, 3)}), tmp_path)
+
+
+def test_integer_input_must_be_cast(tmp_path: Path) -> None:
+    proto = one("Relu", ROW)
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    assert "'x'" in refusal(proto, tmp_path)
+    cast = model([node("Cast", ["x"], "f", to=TensorProto.FLOAT), node("Relu", ["f"])], ROW)
+    cast.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    import_model(saved(cast, tmp_path))
+
+
+def test_model_without_varying_outputs(tmp_path: Path) -> None:
+    proto = model([node("Relu", ["x"], "r"), node("Abs", ["c"])], ROW, {"c": np.ones(2)})
+    assert "no output" in refusal(proto, tmp_path)
+
+
+@pytest.mark.parametrize("opset", [6, 99])
+def test_opset_out_of_range(opset: int, tmp_path: Path) -> None:
+    assert f"opset {opset}" in refusal(one("Relu", ROW, opset=opset), tmp_path)
+
+
+def test_files_that_are_no_models(tmp_path: Path) -> None:
+    assert "No such file" in refused(tmp_path / "missing.onnx")
+    assert "folder" in refused(tmp_path)
+    path = tmp_path / "bad.onnx"
+    for content in (b"", b"hello world", b"\x89PNG\r\n\x1a\n", b"{}", bytes(1000)):
+        path.write_bytes(content)
+        assert "bad.onnx" in refused(path)
+
+
+def test_truncated_at_any_byte(tmp_path: Path) -> None:
+    data = quant().SerializeToString()
+    path = tmp_path / "cut.onnx"
+    for length in range(0, len(data), 3):
+        path.write_bytes(data[:length])
+        refused(path)
+
+
+def test_random_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "noise.onnx"
+    for length in (1, 10, 100, 1000, 10000):
+        path.write_bytes(RNG.bytes(length))
+        refused(path)
+
+
+def test_flipped_bytes_never_raise_anything_else(tmp_path: Path) -> None:
+    """A damaged model imports or is refused; it never ends in a traceback."""
+    data = bytearray(one("Conv", IMAGE, {"w": W}, pads=[1, 1, 1, 1], strides=[1, 1]).SerializeToString())
+    path = tmp_path / "damaged.onnx"
+    for _ in range(300):
+        damaged = data.copy()
+        damaged[RNG.integers(len(data))] = RNG.integers(256)
+        path.write_bytes(damaged)
+        try:
+            import_model(path)
+        except UserError as e:
+            assert "\n" not in str(e)
+
+
+def external(location: str) -> onnx.ModelProto:
+    proto = one("MatMul", ROW, {"w": np.ones((6, 2))})
+    tensor = proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    return proto
+
+
+def test_external_data(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(np.full((6, 2), 2.0, np.float32).tobytes())
+    graph = import_model(saved(external("w.bin"), tmp_path)).graph
+    assert graph.run({"x": np.ones((1, 6))})["y"].tolist() == [[12.0, 12.0]]
+
+
+def test_external_data_that_is_missing_or_elsewhere(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(48))
+    assert "missing" in refusal(external("w.bin"), folder)
+    assert "outside" in refusal(external("../secret.bin"), folder)
+    assert "outside" in refusal(external(str(tmp_path / "secret.bin")), folder)
+    (folder / "short.bin").write_bytes(bytes(5))
+    assert "'w'" in refusal(external("short.bin"), folder)
+
+
+def test_huge_constants_are_refused(tmp_path: Path) -> None:
+    nodes = [
+        node("ConstantOfShape", ["n"], "c", value=numpy_helper.from_array(np.float32([1]))),
+        node("Add", ["x", "c"]),
+    ]
+    assert "elements" in refusal(model(nodes, ROW, {"n": np.array([1 << 20, 1 << 20])}), tmp_path)
