@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint pins.txt
+PIP_INSTALL := PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --constraint pins.txt
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
@@ -38,8 +38,9 @@ check-tools:
 	@command -v g++ >/dev/null || \
 	  { echo "codesign needs a C++ compiler, g++ (Debian: apt install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install)" >&2; exit 1; }
 
-# setuptools goes first and pinned, so that building this project fetches nothing of its own.
-$(VENV)/.installed: pyproject.toml pins.txt | check-tools
+# setuptools goes first and pinned, so that building this project fetches nothing of its own. A package that
+# appears beside the others (*/__init__.py) becomes visible to the `codesign` command by installing again.
+$(VENV)/.installed: pyproject.toml pins.txt $(wildcard */__init__.py) | check-tools
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) setuptools wheel
 	$(PIP_INSTALL) --no-build-isolation --editable '.[test]'
