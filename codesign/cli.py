@@ -116,6 +116,8 @@ def _add_run(commands: Any) -> None:
     _add_build_and_samples(p)
     p.add_argument("-o", "--output", type=Path, required=True, metavar="Y", help=".npy for the results")
     p.add_argument("--labels", type=Path, help=".npy of class numbers: records accuracy and confusion for the report")
+    p.add_argument("--ties", action="store_true", help="also list the samples that come so close to a rounding tie "
+                   "that a float32 executor of the model may differ (slower)")
 
 
 def _add_simulate(commands: Any) -> None:
@@ -191,7 +193,7 @@ def _compile(a: argparse.Namespace) -> dict[str, Any]:
 def _run(a: argparse.Namespace) -> dict[str, Any]:
     from codesign.flow import Build, run_build
 
-    return run_build(Build.open(a.build), a.inputs, a.output, a.labels)
+    return run_build(Build.open(a.build), a.inputs, a.output, a.labels, a.ties)
 
 
 def _simulate(a: argparse.Namespace) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from codesign.errors import CheckFailed
 from codesign.graph import Graph, TensorType
 from codesign.importer import import_model
 from codesign.passes import run_passes
+from codesign.passes.check import near_ties
 from codesign.passes.integerize import assumed_inputs
 from codesign.passes.split import Model, split
 from hw.describe import describe_rtl, describe_stages
@@ -77,7 +78,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         "results": {},
     }
     progress("writing the build folder")
-    write_whole(build, lambda folder: _fill(folder, network, graph, pipeline, text, manifest))
+    write_whole(build, lambda folder: _fill(folder, imported.graph, network, pipeline, text, manifest))
     return manifest
 
 
@@ -122,14 +123,15 @@ def _tensor(name: str, t: TensorType) -> dict[str, Any]:
 
 
 def _fill(
-    folder: Path, network: Model, graph: Graph, pipeline: Pipeline, text: str, manifest: dict[str, Any]
+    folder: Path, source: Graph, network: Model, pipeline: Pipeline, text: str, manifest: dict[str, Any]
 ) -> None:
     """Every file of a build folder."""
     for name in ("rtl", "sim", "vectors"):
         (folder / name).mkdir()
     (folder / manifest["rtl"]["files"][0]).write_text(text)
-    (folder / "model.txt").write_text(str(graph))
+    (folder / "model.txt").write_text(f"{network.before}\n{network.core}\n{network.after}")
     serialize.save(network, folder / "model.npz")
+    serialize.save(source, folder / "source.npz")
     write_vectors(folder / "vectors", pipeline)
     source = Path(sim.__file__).parent
     shutil.copyfile(source / "bench.py", folder / "sim/bench.py")
@@ -162,17 +164,26 @@ class Build:
         return feeds, arrays.check_range(self.network.before, self.manifest["assumed_inputs"], feeds)
 
 
-def run_build(build: Build, inputs: Path, outputs: Path, labels: Path | None) -> dict[str, Any]:
-    """The bit-exact integer emulator on a sample file; with labels, its accuracy goes into the report."""
+def run_build(
+    build: Build, inputs: Path, outputs: Path, labels: Path | None = None, ties: bool = False
+) -> dict[str, Any]:
+    """The bit-exact integer emulator on a sample file.
+
+    With labels, its accuracy goes into the report; with ties, lists the samples in which a value before rounding
+    lies so close to a tie that a float32 executor of the model may round it the other way.
+    """
     feeds, warnings = build.read(inputs)
     results = build.network.run(feeds)
     arrays.write_outputs(outputs, results, build.network.after.types)
-    summary = {"samples": len(next(iter(feeds.values()))), "outputs": list(results), "warnings": warnings}
-    if labels is None:
-        return summary
-    scored = accuracy_of(next(iter(results.values())), arrays.read_labels(labels, summary["samples"]))
-    record(build.path, "accuracy", {"source": "integer emulator", "labels": labels.name, **scored})
-    return {**summary, "accuracy": scored["accuracy"]}
+    summary: dict[str, Any] = {"samples": len(next(iter(feeds.values()))), "outputs": list(results), "warnings": warnings}
+    if ties:
+        near = near_ties(serialize.load(build.path / "source.npz"), feeds)
+        summary["ties"] = np.flatnonzero(near).tolist()
+    if labels is not None:
+        scored = accuracy_of(next(iter(results.values())), arrays.read_labels(labels, summary["samples"]))
+        record(build.path, "accuracy", {"source": "integer emulator", "labels": labels.name, **scored})
+        summary["accuracy"] = scored["accuracy"]
+    return summary
 
 
 def simulate_build(

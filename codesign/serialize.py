@@ -32,15 +32,15 @@ KINDS: dict[str, type] = {
 }
 
 
-def save(model: Model, path: Path) -> None:
-    """Write a model; the same model gives the same bytes."""
+def save(model: Model | Graph, path: Path) -> None:
+    """Write a model or a graph; the same one gives the same bytes."""
     arrays: list[np.ndarray] = []
     structure = json.dumps(_encode(model, arrays), separators=(",", ":"))
     named = {f"array_{k}": a for k, a in enumerate(arrays)}
     np.savez(path, structure=np.frombuffer(structure.encode(), dtype=np.uint8), **named)  # type: ignore[arg-type]
 
 
-def load(path: Path) -> Model:
+def load(path: Path) -> Any:
     """Read what `save` wrote; UserError where the file is not that."""
     try:
         with np.load(path, allow_pickle=False) as stored:

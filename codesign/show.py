@@ -77,6 +77,8 @@ def _timing(e: dict[str, Any]) -> str:
 
 def ran(r: dict[str, Any]) -> None:
     OUT.print(f"{r['samples']} samples, outputs {', '.join(r['outputs'])}")
+    if "ties" in r:
+        OUT.print(f"samples near a rounding tie: {', '.join(map(str, r['ties'])) or 'none'}")
     if "accuracy" in r:
         OUT.print(f"accuracy {r['accuracy']:.2%}")
 

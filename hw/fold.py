@@ -81,7 +81,14 @@ class Space:
 
     def __init__(self, core: Graph, budget: Budget) -> None:
         self.core, self.budget = core, budget
-        self.layers = [n for n in core.nodes if not isinstance(n.op, (Constant, *FREE, *ACTIVATIONS))]
+        self._activations: dict[tuple[str, int], Cost] = {}
+        given = {i.name for i in core.inputs}
+        self.layers = [
+            n
+            for n in core.nodes
+            if not isinstance(n.op, (Constant, *FREE))
+            and (not isinstance(n.op, ACTIVATIONS) or (n.inputs[0] in given and not isinstance(n.op, Center)))
+        ]
         self.choices = {n.name: self._pareto(n) for n in self.layers}
         cycles = {c.cycles for choices in self.choices.values() for c in choices}
         self.intervals = sorted(cycles)
@@ -101,9 +108,16 @@ class Space:
 
     def _cost(self, node: Node, folding: Folding) -> Cost:
         """Of a layer and the activations behind it."""
-        nodes = [(node, folding), *((n, Folding(folding.lanes_out, folding.lanes_out)) for n in self._followers(node))]
-        stages = [s for n, f in nodes for _, s in layer_of(self.core, n).stages(self.core, n, f)]
-        return reduce(Cost.__add__, (s.cost() for s in stages), Cost())
+        own = (s.cost() for _, s in layer_of(self.core, node).stages(self.core, node, folding))
+        behind = (self._activation_cost(n, folding.lanes_out) for n in self._followers(node))
+        return reduce(Cost.__add__, (*own, *behind), Cost())
+
+    def _activation_cost(self, node: Node, lanes: int) -> Cost:
+        """Of one activation; many foldings of the layer before it share it."""
+        if (node.name, lanes) not in self._activations:
+            chain = layer_of(self.core, node).stages(self.core, node, Folding(lanes, lanes))
+            self._activations[node.name, lanes] = reduce(Cost.__add__, (s.cost() for _, s in chain), Cost())
+        return self._activations[node.name, lanes]
 
     def _followers(self, node: Node) -> list[Node]:
         readers = [r for r in self.core.readers[node.name] if isinstance(r.op, (Threshold, Table, Requant))]

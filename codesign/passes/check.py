@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from codesign.errors import CheckFailed
+from codesign.formats import Binary
 from codesign.graph import Graph, Input
 from codesign.ops.quantize import Quantize
+from codesign.ops.threshold import Threshold
 
 SAMPLES = 16
 SEED = 2026
+TIE_CHUNK = 256  # samples at a time: every tensor before a quantizer is kept
 TIE = 1e-5  # of one step: closer to a tie than this, two exact evaluations may round apart
 
 
@@ -51,23 +55,32 @@ def sample_input(i: Input, samples: int, seed: int) -> np.ndarray:
     return (rng.uniform(-0.5, 1.0, size=(samples, *i.type.shape)) * size).astype(np.float32)
 
 
-def near_ties(graph: Graph, feeds: dict[str, np.ndarray]) -> np.ndarray:
+def near_ties(graph: Graph, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
     """Which samples bring some quantizer of a real graph within TIE steps of a tie."""
-    quantizers = [n for n in graph.nodes if isinstance(n.op, Quantize) and n.inputs[0] not in graph.constants]
+    samples = len(next(iter(feeds.values())))
+    parts = [{k: v[n : n + TIE_CHUNK] for k, v in feeds.items()} for n in range(0, samples, TIE_CHUNK)]
+    return np.concatenate([_near_ties(graph, part) for part in parts])
+
+
+def _near_ties(graph: Graph, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+    quantizers = [n for n in graph.nodes if isinstance(n.op, (Quantize, Threshold))]
     samples = len(next(iter(feeds.values())))
     near = np.zeros(samples, dtype=bool)
-    if quantizers:
-        values = {**feeds, **graph.run(feeds, [n.inputs[0] for n in quantizers])}
+    sources = [n.inputs[0] for n in quantizers if n.inputs[0] not in feeds]
+    values = {**feeds, **graph.run(feeds, sources)}
     for node in quantizers:
-        assert isinstance(node.op, Quantize)
+        assert isinstance(node.op, (Quantize, Threshold))
         near |= (tie_distance(node.op, values[node.inputs[0]]) < TIE).reshape(samples, -1).any(axis=1)
     return near
 
 
-def tie_distance(op: Quantize, x: np.ndarray) -> np.ndarray:
+def tie_distance(op: Quantize | Threshold, x: np.ndarray) -> np.ndarray:
     """Distance of each value from the nearest point where rounding changes, in steps."""
+    if isinstance(op, Threshold):  # its steps are uneven: relative to the threshold itself
+        distance = np.abs(x[..., None] - op.thresholds) / np.maximum(np.abs(op.thresholds), 1.0)
+        return distance.min(axis=-1)
     levels = op.levels(x.astype(np.float64))
-    offset = 0.5 if op.rounding in ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN") and op.format.bits > 1 else 0.0
-    if op.format.bits == 1 and op.format.lo < 0:
+    if isinstance(op.format, Binary):
         return np.abs(levels)
+    offset = 0.5 if op.rounding in ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN") else 0.0
     return np.abs(levels - offset - np.rint(levels - offset))
