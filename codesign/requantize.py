@@ -84,9 +84,7 @@ def _magnitude_bits(format: Format) -> int:
     return max(abs(format.lo), abs(format.hi), 1).bit_length()
 
 
-def _fit_channels(
-    channels: list[_Steps], shift: int, rounding: str, limit: int
-) -> list[tuple[int, int]] | None:
+def _fit_channels(channels: list[_Steps], shift: int, rounding: str, limit: int) -> list[tuple[int, int]] | None:
     """(multiplier, offset) of every channel, or None as soon as one has none."""
     found = []
     for steps in channels:

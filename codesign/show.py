@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-OUT = Console(highlight=False)
+WIDTH = 110  # of tables that go to a file or a log
+OUT = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 RESOURCES = ("lut", "ff", "dsp", "bram36")
 
 
@@ -78,9 +79,15 @@ def _timing(e: dict[str, Any]) -> str:
 def ran(r: dict[str, Any]) -> None:
     OUT.print(f"{r['samples']} samples, outputs {', '.join(r['outputs'])}")
     if "ties" in r:
-        OUT.print(f"samples near a rounding tie: {', '.join(map(str, r['ties'])) or 'none'}")
+        OUT.print(f"samples near a rounding tie: {_some(r['ties'])}")
     if "accuracy" in r:
         OUT.print(f"accuracy {r['accuracy']:.2%}")
+
+
+def _some(numbers: list[int]) -> str:
+    """The first few of many."""
+    text = ", ".join(map(str, numbers[:10])) or "none"
+    return text if len(numbers) <= 10 else f"{text} ... {len(numbers)} in all (--json lists them)"
 
 
 def simulated(r: dict[str, Any]) -> None:

@@ -136,7 +136,9 @@ def _with_forks(
             replace(e, source=name, source_port=k, depth=stream.beats if e.target is not None else 0)
             for k, e in enumerate(readers)
         ]
-    return _sorted(placed, wired), wired
+    ordered = _sorted(placed, wired)
+    position = {None: -1, **{p.name: k for k, p in enumerate(ordered)}}
+    return ordered, sorted(wired, key=lambda e: position[e.source])
 
 
 def _sorted(stages: list[Placed], edges: list[Edge]) -> list[Placed]:

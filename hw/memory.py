@@ -28,7 +28,8 @@ def ram(depth: int, width: int) -> Memory:
 def ram_cost(depth: int, width: int) -> Cost:
     """Of `ram` with one read port, its output register included."""
     if in_blocks(depth, width):
-        return Cost(bram36=block_count(depth, width))
+        blocks, banks = _tiling(depth, width)
+        return Cost(lut=width * -(-banks // 4) + banks if banks > 1 else 0, bram36=blocks)
     return Cost(lut=lutram_luts(depth, width), ff=width)
 
 
@@ -41,5 +42,10 @@ def lutram_luts(depth: int, width: int) -> float:
 
 
 def block_count(depth: int, width: int) -> float:
-    """RAMB36s (a RAMB18 is a half): the cheapest way to tile the memory with one aspect."""
-    return min(-(-depth // d) * -(-width // w) * size for d, w, size in _ASPECTS)
+    """RAMB36s (a RAMB18 is a half)."""
+    return _tiling(depth, width)[0]
+
+
+def _tiling(depth: int, width: int) -> tuple[float, int]:
+    """RAMB36s and banks in depth: the cheapest way to tile the memory with one aspect."""
+    return min((-(-depth // d) * -(-width // w) * size, -(-depth // d)) for d, w, size in _ASPECTS)

@@ -34,6 +34,13 @@ def combine(op: Operation, a: Value, b: Value) -> Value:
     return Mux(a > b, a, b) if op == "max" else Mux(a < b, a, b)
 
 
+def accumulate(op: Operation, first: Value, held: Value, value: Value) -> Value:
+    """The result up to a value: `held` taken together with it, or the first value alone."""
+    if op == "sum":  # an AND before the adder costs nothing, a choice behind it a LUT a bit
+        return value + Mux(first, 0, held)
+    return Mux(first, value, combine(op, held, value))
+
+
 def node_luts(op: Operation, bits: float) -> float:
     """LUTs of one lane that keeps a running result: an adder, or a comparison and a choice."""
     return bits if op == "sum" else 1.7 * bits

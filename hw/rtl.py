@@ -63,7 +63,7 @@ class Accelerator(Elaboratable):
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        self.aclk, self.aresetn = Signal(), Signal()
+        self.aclk, self.aresetn = Signal(name="aclk"), Signal(name="aresetn")
         self.inputs = self._ports("s", [s for _, s in pipeline.inputs])
         self.outputs = self._ports("m", [s for _, s in pipeline.outputs])
         axis = [*self.inputs, *self.outputs]

@@ -14,7 +14,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
-Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]
+from codesign.graph import Graph
+from codesign.importer import import_model
+
+Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 Shape = Sequence[int | str]
 
 
@@ -60,29 +63,55 @@ def saved(proto: onnx.ModelProto, folder: Path) -> Path:
     return path
 
 
-def reference(proto: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Every output for single samples (the model's own batch of 1), by onnxruntime or qonnx."""
+def reference(proto: onnx.ModelProto, feeds: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The outputs `names`, sample by sample (the model's own batch of 1), by onnxruntime or qonnx."""
     samples = len(next(iter(feeds.values())))
-    run = _qonnx(proto) if any(n.domain for n in proto.graph.node) else _onnxruntime(proto)
+    run = (_qonnx if any(n.domain for n in proto.graph.node) else _onnxruntime)(proto, names)
     rows = [run({k: v[i : i + 1].astype(np.float32) for k, v in feeds.items()}) for i in range(samples)]
-    return [np.concatenate(column) for column in zip(*rows, strict=True)]
+    return {n: np.concatenate([row[n] for row in rows]) for n in names}
 
 
-def _onnxruntime(proto: onnx.ModelProto) -> Run:
+def _onnxruntime(proto: onnx.ModelProto, names: Sequence[str]) -> Run:
     """Graph optimizations off: every node as it stands."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
-    return lambda feeds: [np.asarray(a) for a in session.run(None, feeds)]
 
-
-def _qonnx(proto: onnx.ModelProto) -> Run:
-    wrapped = ModelWrapper(proto).transform(InferShapes())
-    names = [o.name for o in proto.graph.output]
-
-    def run(feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-        result = execute_onnx(wrapped, feeds)
-        return [np.asarray(result[n]) for n in names]
+    def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {n: np.asarray(a) for n, a in zip(names, session.run(list(names), feeds), strict=True)}
 
     return run
+
+
+def _qonnx(proto: onnx.ModelProto, names: Sequence[str]) -> Run:
+    wrapped = ModelWrapper(proto).transform(InferShapes())
+
+    def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        result = execute_onnx(wrapped, feeds)
+        return {n: np.asarray(result[n]) for n in names}
+
+    return run
+
+
+def check(proto: onnx.ModelProto, folder: Path, samples: int = 4) -> Graph:
+    """Import, run on random samples, and compare with the reference."""
+    graph = import_model(saved(proto, folder)).graph
+    rng = np.random.default_rng(11)
+    feeds = {i.name: rng.standard_normal((samples, *i.type.shape)) for i in graph.inputs}
+    feeds = {k: np.round(v * 16) / 16 for k, v in feeds.items()}  # exact in float32; many ties
+    results, expected = graph.run(feeds), reference(proto, feeds, graph.outputs)
+    for name in graph.outputs:
+        assert results[name].shape == expected[name].shape
+        np.testing.assert_allclose(results[name], expected[name], rtol=1e-5, atol=1e-5)
+    return graph
+
+
+def weights(*shape: int) -> np.ndarray:
+    """Random multiples of 1/8, so that float32 sums are exact; the same for the same shape."""
+    return np.random.default_rng(shape).integers(-8, 9, shape) / 8
+
+
+def tensor(*values: float) -> onnx.TensorProto:
+    """A float32 vector as an attribute's value."""
+    return numpy_helper.from_array(np.array(values, dtype=np.float32))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 
 from sim.design import Design, EdgePort, Elements, StreamPort
@@ -129,3 +133,27 @@ def words_of(values: np.ndarray) -> np.ndarray:
     """Bytes (..., lanes) -> uint32 words (..., ceil(lanes / 4))."""
     padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, -values.shape[-1] % 4)])
     return np.ascontiguousarray(padded).view("<u4").astype(np.uint32)
+
+
+def write_build(build: Path, design: Design, lanes: int, frames: int = 3) -> None:
+    """A build folder of a chain() as `compile` writes it, with golden words (every stage adds one)."""
+    for name in ("rtl", "vectors"):
+        (build / name).mkdir(parents=True)
+    (build / "rtl/accelerator.v").write_text(design.verilog)
+    x = random_frames(frames, lanes)
+    np.save(build / "vectors/inputs_0.npy", words_of(x))
+    np.save(build / "vectors/outputs_0.npy", words_of(x + np.uint8(2)))
+    for k in range(3):
+        np.save(build / f"vectors/edges_{k}.npy", words_of(x + np.uint8(k)))
+    rtl = {
+        "top": design.top, "files": ["rtl/accelerator.v"], "clock": design.clock, "reset": design.reset,
+        "inputs": [_entry(p) for p in design.inputs], "outputs": [_entry(p) for p in design.outputs],
+        "edges": [_entry(e) for e in design.edges],
+    }  # fmt: skip
+    (build / "manifest.json").write_text(json.dumps({"rtl": rtl}))
+
+
+def _entry(stream: StreamPort | EdgePort) -> dict[str, object]:
+    entry = asdict(stream)
+    elements = entry.pop("elements")
+    return {**entry, **elements, "element_bits": elements["bits"]}

@@ -160,6 +160,7 @@ def test_what_has_no_circuit_is_refused() -> None:
 
 
 WIDE = Int(-30000, 30000)
+MULTIPLY = Requant(np.array([89]), np.array([77]), 10, "floor", Int(-128, 127))
 SYNTHESIZED: dict[str, ElementStage] = {
     "constants": ThresholdStage(StreamType((10,), INT10, 10), stairs(10, 7, INT10, Int(0, 7))),
     "many constants": ThresholdStage(StreamType((8,), Int(-2000, 2000), 8), stairs(8, 15, Int(-2000, 2000), Int(0, 15))),
@@ -171,7 +172,7 @@ SYNTHESIZED: dict[str, ElementStage] = {
     "block table": STAGES["block table"],
     "table": TableStage(StreamType((4,), Int(-512, 511), 2), table(1, Int(-512, 511), Int(0, 15))),
     "shift": RequantStage(StreamType((4,), WIDE, 2), SCALE),
-    "multiplier": RequantStage(StreamType((4,), WIDE, 2), requant(1, 8, 10, "floor", Int(-128, 127))),
+    "multiplier": RequantStage(StreamType((4,), WIDE, 2), MULTIPLY),
     "folded multiplier": RequantStage(StreamType((16,), WIDE, 4), requant(16, 16, 20, "half_even", Int(0, 100))),
     "two digits": RequantStage(StreamType((32,), Int(0, 1 << 18), 1), requant(32, 30, 32, "floor", Int(-128, 127))),
 }  # fmt: skip

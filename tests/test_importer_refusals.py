@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from codesign.errors import UserError
 from codesign.importer import import_model
-from tests.onnx_models import model, node, saved
+from tests.onnx_models import model, node, saved, tensor
 
 QONNX = "qonnx.custom_op.general"
 IMAGE = {"x": (1, 3, 6, 5)}
@@ -287,7 +287,7 @@ def test_external_data_that_is_missing_or_elsewhere(tmp_path: Path) -> None:
 
 def test_huge_constants_are_refused(tmp_path: Path) -> None:
     nodes = [
-        node("ConstantOfShape", ["n"], "c", value=numpy_helper.from_array(np.float32([1]))),
+        node("ConstantOfShape", ["n"], "c", value=tensor(1.0)),
         node("Add", ["x", "c"]),
     ]
     assert "elements" in refusal(model(nodes, ROW, {"n": np.array([1 << 20, 1 << 20])}), tmp_path)

@@ -16,6 +16,7 @@ from codesign.ops.unary import Unary
 
 FLOAT_TYPES = (1, 11)  # TensorProto.FLOAT, DOUBLE: the graph's reals hold both
 INFINITY = float("inf")
+LARGEST = float(np.finfo(np.float32).max)  # default of Clip's attributes, up to opset 10
 
 
 def add(call: Call) -> Stored:
@@ -140,16 +141,13 @@ def hard_sigmoid(call: Call) -> Stored:
 def clip(call: Call) -> Stored:
     """The bounds are attributes up to opset 10, inputs from 11."""
     if call.opset < 11:
-        low, high = call.number("min", -INFINITY_BOUND), call.number("max", INFINITY_BOUND)
+        low, high = call.number("min", -LARGEST), call.number("max", LARGEST)
     else:
         low = call.scalar(1, "min") if call.has(1) else -INFINITY
         high = call.scalar(2, "max") if call.has(2) else INFINITY
     if low > high:
         raise Refused(f"its bounds {low} and {high} are exchanged")
     return call.build.apply(Unary("clip", (low, high)), call.tensor())
-
-
-INFINITY_BOUND = float(np.finfo(np.float32).max)  # ONNX's default for both attributes
 
 
 def power(call: Call) -> Stored:

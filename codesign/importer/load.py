@@ -21,6 +21,7 @@ def load(path: Path) -> tuple[onnx.ModelProto, str]:
     """The model with its external data, and the sha256 of the file."""
     data = _read(path)
     proto = _decode(path, data)
+    _check_text(path, proto.graph)
     _check_opset(path, proto)
     _check_flat(path, proto)
     for tensor in _tensors(proto.graph):
@@ -54,6 +55,16 @@ def _decode(path: Path, data: bytes) -> onnx.ModelProto:
     if not (proto.graph.node and proto.graph.output):
         raise UserError(f"{path} holds a graph without nodes or outputs; it may be truncated")
     return proto
+
+
+def _check_text(path: Path, graph: onnx.GraphProto) -> None:
+    """Refuse names that are damaged: everything else may print them."""
+    names = [x.name for x in (*graph.input, *graph.output, *graph.initializer)]
+    for n in graph.node:
+        names += [n.name, n.op_type, n.domain, *n.input, *n.output, *(a.name for a in n.attribute)]
+    for name in names:
+        if not isinstance(name, str) or not name.isprintable():  # protobuf gives bytes where UTF-8 is broken
+            raise UserError(f"{path} is damaged: {name!r} is no name; export or copy it again")
 
 
 def _check_opset(path: Path, proto: onnx.ModelProto) -> None:
@@ -97,7 +108,7 @@ def _load_external(path: Path, tensor: onnx.TensorProto) -> None:
     location = next((e.value for e in tensor.external_data if e.key == "location"), "")
     file = (folder / location).resolve()
     if not location or folder not in file.parents:
-        raise UserError(f"tensor '{tensor.name}' lies outside of the model's folder ('{location}')")
+        raise UserError(f"tensor '{tensor.name}' lies outside of the model's folder ({location!r})")
     if not file.is_file():
         raise UserError(f"tensor '{tensor.name}': its data file {file} is missing")
     try:

@@ -107,7 +107,7 @@ def _inputs(infos: Iterable[onnx.ValueInfoProto]) -> tuple[tuple[ModelInput, ...
             raise UserError(f"input '{info.name}' has {len(dims)} axes; it needs a sample axis and one more, as (1, n)")
         shape = tuple(_dim(info.name, axis, d) for axis, d in enumerate(dims))
         if not _is_fixed(dims[0]):
-            notes.append(f"input '{info.name}': the sample axis '{dims[0].dim_param}' became 1")
+            notes.append(f"input '{info.name}': the sample axis {dims[0].dim_param!r} became 1")
         inputs.append(ModelInput(info.name, shape, t.elem_type in FLOATS))
     if not inputs:
         raise UserError("the model has no input besides its constants")
@@ -124,7 +124,7 @@ def _dim(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension) -> int:
     if axis == 0:
         return 1
     raise UserError(
-        f"input '{name}': axis {axis} ('{dim.dim_param or '?'}') has no fixed length; "
+        f"input '{name}': axis {axis} ({dim.dim_param or '?'!r}) has no fixed length; "
         f"fix it with onnxruntime.tools.make_dynamic_shape_fixed or export the model with fixed shapes"
     )
 

@@ -17,6 +17,7 @@ from codesign.ops.quantize import ROUNDINGS, Quantize
 from codesign.ops.threshold import Threshold
 
 MOST_BITS = 32
+LARGEST = 1 << MOST_BITS
 
 
 def quant(call: Call) -> Stored | Quantized:
@@ -64,7 +65,7 @@ def _bits(call: Call, index: int) -> int:
 def _rounding(call: Call, default: str) -> str:
     rounding = call.text("rounding_mode", default).upper()
     if rounding not in ROUNDINGS:
-        raise Refused(f"rounding_mode '{rounding}' is unknown; known are {', '.join(ROUNDINGS)}")
+        raise Refused(f"rounding_mode {rounding!r} is unknown; known are {', '.join(ROUNDINGS)}")
     return rounding
 
 
@@ -131,6 +132,8 @@ def trunc(call: Call) -> Stored:
         kept = Int(floor(given.lo / 2.0**shift), ceil(given.hi / 2.0**shift))
     else:
         out_scale = call.scalar(4, "output scale")
+        if not out_scale > 0:
+            raise Refused("its output scale is not positive")
         shift = round(np.log2(out_scale / scale))
         kept = Int.of(out_bits, bool(call.integer("signed", 1)), bool(call.integer("narrow", 0)))
     return _truncated(call, given, kept, scale, out_scale, shift)
@@ -165,6 +168,8 @@ def _staircase(thresholds: np.ndarray, scale: float, bias: float) -> tuple[Thres
     """The operator, and what it leaves to be added: a bias that is no multiple of the scale."""
     steps, step, unit = thresholds.shape[1], 1 if scale > 0 else -1, abs(scale)
     base = Fraction(bias) / Fraction(unit)
+    if abs(base) > LARGEST:
+        raise Refused(f"its out_bias {bias:g} is too large for its out_scale {scale:g}")
     if steps == 1 and base == Fraction(-step, 2):
         return Threshold(thresholds, Binary(), np.array([-step]), np.array([2 * step]), (unit / 2,)), 0.0
     left = 0.0 if base.denominator == 1 else bias
@@ -177,5 +182,5 @@ def _channel_axis(call: Call, rank: int) -> int:
     """The channels' axis in one sample, by qonnx's rules for layouts that are not stated."""
     layout = call.text("data_layout", "") or {2: "NC", 3: "NWC", 4: "NCHW"}.get(rank, "")
     if layout and len(layout) != rank:
-        raise Refused(f"data_layout '{layout}' does not fit a tensor of {rank} axes")
+        raise Refused(f"data_layout {layout!r} does not fit a tensor of {rank} axes")
     return call.axis(layout.index("C") if "C" in layout else 1, rank)

@@ -87,7 +87,7 @@ def window(call: Call, size: Pair, kernel: Pair) -> Window:
     elif auto in ("SAME_UPPER", "SAME_LOWER"):
         before, after = _same(given, size, upper=auto == "SAME_UPPER")
     else:
-        raise Refused(f"auto_pad '{auto}' is unknown")
+        raise Refused(f"auto_pad {auto!r} is unknown")
     return Window(given.kernel, given.stride, given.dilation, before, after)
 
 
@@ -193,7 +193,7 @@ def global_max_pool(call: Call) -> Stored:
 def pad(call: Call) -> Stored:
     """Constant padding of rows and columns."""
     if call.text("mode", "constant") != "constant":
-        raise Refused(f"mode '{call.text('mode', '')}' is not supported, only 'constant' is")
+        raise Refused(f"mode {call.text('mode', '')!r} is not supported, only 'constant' is")
     x, pads = image(call), _onnx_pads(call)
     rank = len(pads) // 2
     if any(pads[a] or pads[rank + a] for a in range(rank - 2)) or len(call.tensor().shape) != 3 or min(pads) < 0:

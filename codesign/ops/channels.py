@@ -22,6 +22,4 @@ def check_channels(operand: Operand, *parameters: np.ndarray) -> None:
     channels = operand.type.shape[-1] if operand.type.shape else 1
     for values in parameters:
         if len(values) not in (1, channels):
-            raise GraphError(
-                f"parameters for {len(values)} channels meet a tensor of shape {operand.type.shape}"
-            )
+            raise GraphError(f"parameters for {len(values)} channels meet a tensor of shape {operand.type.shape}")

@@ -80,7 +80,7 @@ def tie_distance(op: Quantize | Threshold, x: np.ndarray) -> np.ndarray:
         distance = np.abs(x[..., None] - op.thresholds) / np.maximum(np.abs(op.thresholds), 1.0)
         return distance.min(axis=-1)
     levels = op.levels(x.astype(np.float64))
-    if isinstance(op.format, Binary):
-        return np.abs(levels)
+    if isinstance(op.format, Binary):  # a sign has no step: relative to the channel's largest value
+        return np.abs(levels) / (np.abs(levels).max(axis=tuple(range(levels.ndim - 1))) + np.finfo(float).tiny)
     offset = 0.5 if op.rounding in ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN") else 0.0
     return np.abs(levels - offset - np.rint(levels - offset))

@@ -89,4 +89,3 @@ def tabulate(op: Function, x: Format) -> Table:
     points = np.repeat(np.arange(x.lo, x.hi + 1)[:, None], channels, axis=1)
     out = op.infer(Operand(TensorType((channels,), x)))
     return Table(op.run(out, points).T, x.lo, op.format, op.scale, op.zero_point)
-

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import connect, flipped
 from codesign.cost import Cost
 from codesign.formats import Int
 from hw.buffer import Buffer, buffer_cost
-from hw.elastic import Datapath, Elastic, elastic_schedule
+from hw.elastic import Datapath, Elastic, elastic_cost, elastic_schedule
 from hw.loops import counters, counters_cost
 from hw.ports import element, elements, encode, stage_ports, value_shape
 from hw.reduce import registered, tree
@@ -62,9 +62,10 @@ class ArgMax:
 
     def cost(self) -> Cost:
         value, index = self.input.format.bits, self.outputs[0].format.bits
-        node = Cost(lut=1.5 * value + index, ff=value + index)
-        trees = node * (self.input.lanes - 1) + Cost(lut=value + 4, ff=value + 4) * (self._levels > 0)
-        return trees + node + counters_cost([self._beats]) + buffer_cost(index)
+        node = Cost(lut=1.35 * value + 1, ff=value + 1)
+        best_lanes = node * (self.input.lanes - 1) + elastic_cost(value + self._levels, self._levels)
+        best_beat = Cost(lut=1.35 * value + index, ff=value + index) * (self._beats > 1)
+        return best_lanes * (self._levels > 0) + best_beat + counters_cost([self._beats]) + buffer_cost(index)
 
     def rtl(self) -> wiring.Component:
         return _ArgMaxCircuit(self)

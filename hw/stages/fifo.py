@@ -10,7 +10,7 @@ from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
-from hw.memory import in_blocks, ram, ram_cost
+from hw.memory import in_blocks, lutram_luts, ram, ram_cost
 from hw.ports import stage_ports
 from hw.stream import StreamType
 from hw.timing import serve
@@ -49,10 +49,11 @@ class Fifo:
         bits, pointer = self.input.beat_bits, (self.depth - 1).bit_length()
         if self.depth <= 2:
             return buffer_cost(bits)
-        memory = ram_cost(self.depth, bits)
+        power_of_two = self.depth == 1 << pointer
+        control = Cost(lut=(2.8 if power_of_two else 4.3) * pointer + 5, ff=3 * pointer + power_of_two)
         if self._in_blocks:
-            return memory + Cost(lut=4.5 * pointer + 6, ff=3 * pointer + 2)
-        return Cost(lut=memory.lut) + Cost(lut=4.5 * pointer + 4, ff=3 * pointer + 1)
+            return ram_cost(self.depth, bits) + control + Cost(ff=1)
+        return Cost(lut=lutram_luts(self.depth, bits), ff=pointer) + control  # Yosys doubles the address
 
     def rtl(self) -> wiring.Component:
         if self.depth <= 2:

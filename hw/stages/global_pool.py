@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import connect, flipped
@@ -15,7 +15,7 @@ from hw.buffer import Buffer, buffer_cost
 from hw.loops import counters, counters_cost
 from hw.memory import lutram_luts
 from hw.ports import elements, encode, stage_ports
-from hw.reduce import Operation, combine, node_luts, reduce_values, reduced_format
+from hw.reduce import Operation, accumulate, node_luts, reduce_values, reduced_format
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -57,7 +57,11 @@ class GlobalPool:
     def cost(self) -> Cost:
         out, groups = self.outputs[0], self.counts[1]
         node = Cost(lut=node_luts(self.op, out.format.bits)) * out.lanes
-        kept = Cost(ff=out.beat_bits) if groups == 1 else Cost(lut=lutram_luts(groups, out.beat_bits))
+        kept = (
+            Cost(ff=out.beat_bits)
+            if groups == 1
+            else Cost(lut=lutram_luts(groups, out.beat_bits), ff=(groups - 1).bit_length())
+        )
         return counters_cost(self.counts) + node + kept + buffer_cost(out.beat_bits) + Cost(lut=3)
 
     def rtl(self) -> wiring.Component:
@@ -87,7 +91,7 @@ class _GlobalPoolCircuit(wiring.Component):
         m.d.comb += [
             result.eq(
                 Cat(
-                    encode(Mux(position == 0, x, combine(stage.op, kept, x)), out.format)
+                    encode(accumulate(stage.op, position == 0, kept, x), out.format)
                     for kept, x in zip(held, values, strict=True)
                 )
             ),
@@ -105,9 +109,7 @@ def _word(m: Module, address: Signal, depth: int, new: Signal, write: Value) -> 
         with m.If(write):
             m.d.sync += held.eq(new)
         return held
-    m.submodules.running = memory = Memory(
-        shape=len(new), depth=depth, init=[], attrs={"ram_style": "distributed"}
-    )
+    m.submodules.running = memory = Memory(shape=len(new), depth=depth, init=[], attrs={"ram_style": "distributed"})
     port, read = memory.write_port(), memory.read_port(domain="comb")
     m.d.comb += [port.addr.eq(address), port.data.eq(new), port.en.eq(write), read.addr.eq(address)]
     return read.data

@@ -64,8 +64,8 @@ class Pad:
         return (serve(ready.reshape(-1)) + 1,)
 
     def cost(self) -> Cost:
-        inside = Cost(lut=4 + self.outputs[0].beat_bits)
-        return counters_cost(self.counts) + buffer_cost(self.outputs[0].beat_bits) + inside
+        control = Cost(lut=4, ff=1)  # the border's value comes by the buffer's reset or merges with its LUTs
+        return counters_cost(self.counts) + buffer_cost(self.outputs[0].beat_bits) + control
 
     @property
     def counts(self) -> tuple[int, int, int]:

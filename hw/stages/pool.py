@@ -15,7 +15,7 @@ from hw.buffer import Buffer, buffer_cost
 from hw.elastic import Datapath, Elastic, elastic_schedule
 from hw.loops import counters, counters_cost
 from hw.ports import elements, encode, stage_ports, value_shape
-from hw.reduce import Operation, combine, node_luts, reduce_values, reduced_format, registered, tree
+from hw.reduce import Operation, accumulate, combine, node_luts, reduce_values, reduced_format, registered, tree
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -97,9 +97,7 @@ class _SerialPool(wiring.Component):
         connect(m, buffer.o, flipped(self.o))
         moves = self.i.valid & self.i.ready
         (position,), (at_last,) = counters(m, [stage._beats], moves)
-        results = [
-            _running(m, stage, value, position == 0, moves) for value in elements(self.i.payload, stage.input)
-        ]
+        results = [_running(m, stage, value, position == 0, moves) for value in elements(self.i.payload, stage.input)]
         m.d.comb += [
             buffer.i.payload.eq(Cat(encode(result, out.format) for result in results)),
             buffer.i.valid.eq(self.i.valid & at_last),
@@ -108,10 +106,10 @@ class _SerialPool(wiring.Component):
         return m
 
 
-def _running(m: Module, stage: Pool, value: Value, first: ValueLike, moves: ValueLike) -> Value:
+def _running(m: Module, stage: Pool, value: Value, first: Value, moves: ValueLike) -> Value:
     """The result up to this value, which it keeps for the next."""
     held = Signal(value_shape(stage.outputs[0].format), reset_less=True)
-    result = Mux(first, value, combine(stage.op, held, value))
+    result = accumulate(stage.op, first, held, value)
     with m.If(moves):
         m.d.sync += held.eq(result)
     return result

@@ -73,7 +73,7 @@ class RequantStage(ElementStage[Requant]):
         beyond = -(-max(level_bits - out.bits, 0) // 5)
         uneven = 0 if out == Int.of(out.bits, out.signed) else level_bits / 2  # limits that no bit pattern shows
         lut = out.bits + beyond + uneven + (self.op.shift / 5 if self.half else 0)
-        lut += (1.4 * self.sums.bits) * (self.digits > 1)
+        lut += 0.75 * self.sums.bits * (self.digits > 1)
         ff = level_bits + out.bits
         products = Cost(dsp=self.digits)
         if self.shifts_only:

@@ -56,9 +56,7 @@ class StairStage(ElementStage[Threshold]):
         filled = np.pad(rows, ((0, 0), (0, missing)), constant_values=x.hi + 1)
         base = (op.base + 1) // 2 if isinstance(op.format, Binary) else op.base
         falls = np.broadcast_to(op.step < 0, channels).astype(np.int64)
-        return Stairs(
-            self.by_fold(filled), self.by_fold(np.broadcast_to(base, channels)), self.by_fold(falls)
-        )
+        return Stairs(self.by_fold(filled), self.by_fold(np.broadcast_to(base, channels)), self.by_fold(falls))
 
 
 def stair_code(count: Value, added: Field, falls: Field, bits: int) -> Value:

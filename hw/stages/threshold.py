@@ -70,4 +70,3 @@ class _Comparators(LaneDatapath):
             codes.append(stair_code(ones(list(register(m, hits))), added, falls, self.stage.format.bits))
         m.d.comb += self.y.eq(register(m, Cat(codes)))
         return m
-

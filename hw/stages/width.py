@@ -61,7 +61,7 @@ class Width:
             return buffer_cost(out_bits) + _pick_cost(out_bits, taken)
         if taken == 1:
             counter = (given - 1).bit_length()
-            return Cost(lut=2 * counter + given + 2, ff=2 * out_bits - bits + counter + 1)
+            return Cost(lut=counter + given + 1.5, ff=2 * out_bits - bits + counter + 1)
         return _gearbox_cost(bits // taken, taken, given)
 
     def rtl(self) -> wiring.Component:
@@ -188,10 +188,10 @@ def _pick_cost(bits: int, ways: int) -> Cost:
 
 def _mux_luts(ways: int) -> float:
     """LUTs a bit: four ways fit one LUT6, and MUXF7 and MUXF8 are free."""
-    return max(1.0, ways / 4)
+    return max(1.0, 0.33 * ways)
 
 
 def _gearbox_cost(unit: int, taken: int, given: int) -> Cost:
     capacity = _capacity(taken, given)
     fill = capacity.bit_length()
-    return Cost(lut=1.5 * capacity * unit * taken / 2 + 6 * fill, ff=capacity * unit + fill)
+    return Cost(lut=capacity * unit * (1.25 + 0.1 * capacity) + 5 * fill, ff=capacity * unit + fill)

@@ -32,7 +32,8 @@ class Window:
     parallel: bool = False
 
     def __post_init__(self) -> None:
-        if self.parallel and not self.channelwise and self.sliding.pixel > 1:
+        pixel = self.sliding.pixel  # refuses what does not fit the image
+        if self.parallel and not self.channelwise and pixel > 1:
             raise ValueError(f"a dense parallel Window takes all channels of a pixel in a beat: {self.input}")
 
     @property
