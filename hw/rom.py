@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Union
 
 import numpy as np
 from amaranth.hdl import Module, Signal, Value, unsigned
@@ -57,7 +56,7 @@ def table_luts(depth: int) -> float:
     return leaves if leaves <= 4 else 1.4 * leaves
 
 
-Field = Union[int, Value]
+Field = int | Value
 
 
 class Fields:

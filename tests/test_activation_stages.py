@@ -153,7 +153,7 @@ def test_what_has_no_circuit_is_refused() -> None:
     real = Threshold(np.array([[0.5]]), Int(0, 1), np.array([0]), np.array([1]))
     with pytest.raises(GraphError, match="integer thresholds"):
         ThresholdStage(StreamType((2,), INT7), real)
-    with pytest.raises(GraphError, match="at most 25|takes 25 bits"):
+    with pytest.raises(GraphError, match="takes 25 bits"):
         RequantStage(StreamType((2,), Int(0, 1 << 26)), SCALE)
     with pytest.raises(GraphError, match="no circuit"):
         cheapest(StreamType((2,), Int(0, 1 << 26)), SCALE)
@@ -161,9 +161,10 @@ def test_what_has_no_circuit_is_refused() -> None:
 
 WIDE = Int(-30000, 30000)
 MULTIPLY = Requant(np.array([89]), np.array([77]), 10, "floor", Int(-128, 127))
+FINE = Int(-2000, 2000)
 SYNTHESIZED: dict[str, ElementStage] = {
     "constants": ThresholdStage(StreamType((10,), INT10, 10), stairs(10, 7, INT10, Int(0, 7))),
-    "many constants": ThresholdStage(StreamType((8,), Int(-2000, 2000), 8), stairs(8, 15, Int(-2000, 2000), Int(0, 15))),
+    "many constants": ThresholdStage(StreamType((8,), FINE, 8), stairs(8, 15, FINE, Int(0, 15))),
     "signs": ThresholdStage(StreamType((64,), INT10, 64), stairs(64, 1, INT10, Int(0, 1))),
     "folded signs": ThresholdStage(StreamType((64,), INT10, 16), stairs(64, 1, INT10, Int(0, 1))),
     "folded": ThresholdStage(StreamType((64,), WIDE, 1), stairs(64, 3, WIDE, Int(0, 3))),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Union
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from hw.stages.table import TableStage
 from hw.stages.threshold import ThresholdStage
 from hw.stream import StreamType
 
-Function = Union[Threshold, Table, Requant]
+Function = Threshold | Table | Requant
 
 # In LUTs. The device has 240 LUTs a DSP48E1 and 380 a RAMB36; LUTs run out first, so that the others weigh less.
 _DSP_LUTS, _BRAM36_LUTS = 60.0, 150.0

@@ -18,7 +18,7 @@ from hw.stages.lanes import (
     register,
     register_field,
 )
-from hw.stages.stairs import StairStage, Stairs, stair_code, stair_code_luts
+from hw.stages.stairs import Stairs, StairStage, stair_code, stair_code_luts
 
 
 class ThresholdStage(StairStage):
