@@ -1,0 +1,71 @@
+"""Builds the design of a build folder for cocotb and runs its bench. Stands alone: BUILD/sim carries a copy."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+TESTS = ("frames_back_to_back", "random_stalls", "reset_in_mid_frame")
+
+
+def run_bench(
+    build: Path, scratch: Path, tools: Mapping[str, str], tests: Sequence[str] = TESTS,
+    settings: Mapping[str, str] | None = None, waves: bool = False,
+) -> list[str]:  # fmt: skip
+    """Run the named tests of BUILD/sim/bench.py in `scratch` and return what failed, a line each.
+
+    `tools` is the environment in which `verilator`, g++ and make are found; `settings` are the bench's variables.
+    With `waves` the run is recorded in scratch/dump.vcd.
+    """
+    from cocotb_tools.runner import get_runner  # reads the environment when used, so late
+
+    rtl = json.loads((build / "manifest.json").read_text())["rtl"]
+    scratch.mkdir(parents=True, exist_ok=True)
+    with _environment({**tools, "PYTHONPATH": ""}, build / "sim"):
+        runner = get_runner("verilator")
+        runner.build(
+            sources=[(build / f).resolve() for f in rtl["files"]], hdl_toplevel=rtl["top"],
+            build_dir=scratch, waves=waves, build_args=list(_WARNINGS), timescale=("1ns", "1ps"),
+            log_file=scratch / "build.log",
+        )  # fmt: skip
+        results = runner.test(
+            test_module="bench", hdl_toplevel=rtl["top"], hdl_toplevel_lang="verilog", build_dir=scratch,
+            test_dir=scratch, test_filter="|".join(tests), waves=waves, log_file=scratch / "test.log",
+            results_xml=str((scratch / "results.xml").resolve()), timescale=("1ns", "1ps"),
+            extra_env={"CODESIGN_BUILD": str(build.resolve()), **(settings or {})},
+        )  # fmt: skip
+    return failures(results)
+
+
+_WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-timing", "-CFLAGS", "-O1")
+
+
+def failures(results: Path) -> list[str]:
+    """The failed tests in a results file, each with its message."""
+    cases = ElementTree.parse(results).iter("testcase")
+    found = []
+    for case in cases:
+        problem = next((e for e in case if e.tag in ("failure", "error")), None)
+        if problem is not None:
+            message = problem.get("error_msg") or problem.get("message") or (problem.text or "").strip()
+            found.append(f"{case.get('name')}: {message}")
+    return found
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str], modules: Path):  # noqa: ANN202
+    """os.environ and sys.path as the runner should hand them to the simulator, put back afterwards."""
+    before, path = dict(os.environ), list(sys.path)
+    os.environ.update(variables)
+    sys.path.insert(0, str(modules.resolve()))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        sys.path[:] = path
