@@ -1,0 +1,1 @@
+"""Arithmetic circuits: functions that add to a module, and what they cost."""

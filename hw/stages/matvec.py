@@ -1,0 +1,110 @@
+"""Matrix-vector product: PE neurons times SIMD synapses a clock, folded over the rest of the matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from amaranth.lib import wiring
+
+from codesign import arithmetic
+from codesign.cost import Cost
+from codesign.formats import Format, Int, hull
+from hw.arith.folded import Folded, FoldedStream
+from hw.arith.folded_cost import folded_stream_cost
+from hw.arith.replay import replay_depth, replay_schedule
+from hw.memory import in_blocks
+from hw.stream import StreamType
+from hw.timing import serve
+
+
+@dataclass(frozen=True, eq=False)
+class MatVec:
+    """(..., K) -> (..., N): weights (K, N), bias (N,); pe divides N, simd is the input's lanes and divides K.
+
+    Groups: input (..., G * K) group after group, weights (G, K, N), bias (G * N,), output (..., G * N).
+    The output's format is the exact range of the sums. Weights that are all used every clock are constants in
+    the logic, others are the words of a ROM.
+    """
+
+    input: StreamType
+    weights: np.ndarray
+    weight_format: Format
+    pe: int
+    simd: int
+    bias: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        groups, k, n = self._grouped.shape
+        if self.input.shape[-1] != groups * k:
+            raise ValueError(f"MatVec of {groups} x {k} inputs cannot read {self.input}")
+        if self.input.lanes != self.simd or k % self.simd or n % self.pe:
+            raise ValueError(f"simd {self.simd} of {k} inputs, pe {self.pe} of {n} outputs on {self.input}")
+        if not self.weight_format.contains(self.weights):
+            raise ValueError(f"weights leave {self.weight_format}")
+
+    @cached_property
+    def _grouped(self) -> np.ndarray:
+        """Weights (groups, K, N)."""
+        return self.weights.reshape(-1, *self.weights.shape[-2:]).astype(np.int64)
+
+    @cached_property
+    def _bias(self) -> np.ndarray:
+        """(groups, N)"""
+        groups, _, n = self._grouped.shape
+        return np.zeros((groups, n), np.int64) if self.bias is None else self.bias.reshape(groups, n)
+
+    @cached_property
+    def _format(self) -> Format:
+        """Of the results."""
+        columns = self._grouped.transpose(1, 0, 2).reshape(self._grouped.shape[1], -1)
+        return arithmetic.accumulator(self.input.format, columns, self._bias.reshape(-1))
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        return (StreamType((*self.input.shape[:-1], self._bias.size), self._format, self.pe),)
+
+    @property
+    def beats(self) -> int:
+        """Input beats a vector (synapse folds)."""
+        return self._grouped.shape[1] // self.simd
+
+    @property
+    def passes(self) -> int:
+        """Readings of a vector (neuron folds)."""
+        return self._grouped.shape[2] // self.pe
+
+    @cached_property
+    def folded(self) -> Folded:
+        """The products of one clock and how they are summed."""
+        split = self._grouped.reshape(-1, self.beats, self.simd, self.passes, self.pe).transpose(0, 3, 1, 4, 2)
+        weights = split.reshape(-1, self.pe, self.simd)
+        late = self.passes > 1 and in_blocks(replay_depth(self.beats), self.input.beat_bits)
+        bias = self._bias.reshape(-1, self.pe)
+        return Folded(self.input.format, self.weight_format, weights, bias, self.beats, self._format, late=late)
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        groups, k, _ = self._grouped.shape
+        x = frames[0].reshape(-1, groups, 1, k)
+        partial = hull(self.input.format, Int(0, 0))  # sums on the way leave terms out
+        bound = arithmetic.accumulator(partial, np.concatenate(list(self._grouped), axis=1))
+        y = arithmetic.matmul(x, self._grouped, bound)[:, :, 0].astype(np.int64) + self._bias
+        return (y.reshape(len(frames[0]), *self.outputs[0].shape),)
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        if self.passes == 1:
+            reads = serve(arrive[0])
+        else:
+            reads = replay_schedule(arrive[0], self.beats, self.passes)
+        return (reads[self.beats - 1 :: self.beats] + self.folded.latency,)
+
+    def cost(self) -> Cost:
+        return folded_stream_cost(self.folded, self.passes)
+
+    def rtl(self) -> wiring.Component:
+        return FoldedStream(self.folded, self.passes)
