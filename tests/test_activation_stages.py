@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
+from amaranth.hdl import Module, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from codesign.formats import Binary, Format, Int
 from codesign.graph import GraphError
@@ -10,7 +13,7 @@ from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold, staircase
 from hw.stages.activation import Function, candidates, cheapest, tabulate, weight
-from hw.stages.lanes import ElementStage
+from hw.stages.lanes import ElementStage, at_least
 from hw.stages.requant import RequantStage
 from hw.stages.search import SearchStage
 from hw.stages.table import TableStage
@@ -18,6 +21,7 @@ from hw.stages.threshold import ThresholdStage
 from hw.stream import StreamType
 from hw.synth import synthesize
 from hw.yosys import verilog_from_rtlil
+from sim.formal import prove_equal, prove_stream_rules
 from tests.stage_harness import check_schedule, check_stage, random_frames
 
 INT7, INT10 = Int(-40, 40), Int(-500, 500)
@@ -105,6 +109,35 @@ def test_every_input_value_of_16_bits() -> None:
     assert op is not None
     for stage in candidates(StreamType((1,), x, 1), op):
         check_stage(stage, whole_range(stage), seeds=(None,), reset=False)
+
+
+@pytest.mark.parametrize("name", ["one threshold", "search of one", "common table", "shift"])
+def test_stream_rules_for_all_time(name: str) -> None:
+    proof = prove_stream_rules(rtlil.convert(STAGES[name].rtl(), name="top", emit_src=False))
+    assert proof.kind == "unbounded"
+
+
+class Comparator(wiring.Component):
+    """y = x >= threshold."""
+
+    x: Signal
+    y: Signal
+
+    def __init__(self, bits: int, signed: bool, threshold: int) -> None:
+        self.threshold = threshold
+        super().__init__({"x": In(Shape(bits, signed)), "y": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.y.eq(at_least(self.x, self.threshold))
+        return m
+
+
+@pytest.mark.parametrize("bits, threshold", [(1, 1), (4, -8), (5, 7), (6, -1), (11, -1000), (11, 992), (12, 4095)])
+def test_comparison_with_a_constant_for_every_input(bits: int, threshold: int) -> None:
+    signed = threshold < 1 << (bits - 1)
+    design = rtlil.convert(Comparator(bits, signed, threshold), name="top", emit_src=False)
+    prove_equal(design, lambda x: (x >= threshold).astype(np.int64), signed=["x"] if signed else [])
 
 
 FUNCTIONS: dict[str, tuple[StreamType, Function]] = {

@@ -46,7 +46,7 @@ def test_a_clipped_linear_function_is_found(
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 3), min_size=2, max_size=8), st.booleans())
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=7), st.booleans())
 def test_any_small_staircase_is_decided_rightly(jumps: list[int], falls: bool) -> None:
     """None means that a search over all small multipliers and offsets finds nothing either."""
     values = np.cumsum(jumps)[None] * (-1 if falls else 1)
