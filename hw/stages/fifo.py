@@ -53,7 +53,8 @@ class Fifo:
         control = Cost(lut=(2.8 if power_of_two else 4.3) * pointer + 5, ff=3 * pointer + power_of_two)
         if self._in_blocks:
             return ram_cost(self.depth, bits) + control + Cost(ff=1)
-        return Cost(lut=lutram_luts(self.depth, bits), ff=pointer) + control  # Yosys doubles the address
+        in_luts = Cost(lut=lutram_luts(self.depth, bits) + 4, ff=pointer)  # Yosys doubles the address
+        return in_luts + control
 
     def rtl(self) -> wiring.Component:
         if self.depth <= 2:

@@ -45,14 +45,14 @@ class ParallelForm:
     def cost(self) -> Cost:
         s = self.sliding
         bits = s.input.beat_bits
-        taps = Cost(ff=s.positions * bits)
-        delay = s.taps[1] - 1
-        chains = s.kernel[0] * (s.kernel[1] - 1) * bits
-        taps += Cost(ff=chains * delay) if delay < 2 else Cost(lut=chains * -(-delay // 32))
+        newest, chains = s.kernel[0] * bits, s.kernel[0] * (s.kernel[1] - 1) * bits
+        tap = s.taps[1]
+        shifted = Cost(ff=chains * tap) if tap < 3 else Cost(lut=chains * -(-tap // 32))  # registers or SRLs
+        taps = Cost(ff=newest) + shifted
         depth, width = self.line
-        rows = ram_cost(depth, width) if depth > 1 and width else Cost(ff=width)
+        rows = ram_cost(depth, width) if depth > 1 and width else Cost()  # else the taps are the delay
         control = counters_cost([depth, *s.input.shape[:2], s.pixel, max(s.reach[0], 1), s.reach[1]])
-        return taps + rows + buffer_cost(bits) + control + Cost(lut=4, ff=1)
+        return taps + rows + buffer_cost(bits) + control + Cost(ff=1)
 
     def rtl(self) -> wiring.Component:
         return _Circuit(self)

@@ -85,7 +85,7 @@ class SerialForm:
         s, bits, pointer = self.sliding, self.sliding.input.beat_bits, (self.depth - 1).bit_length()
         loops = [count for count, _ in self.image_loops[1:] + self.window_loops]
         wrap = 1 if self.depth & (self.depth - 1) else 0
-        control = Cost(lut=pointer * (4 + 3 * wrap) + 12, ff=3 * pointer + 2)
+        control = Cost(lut=pointer * (2.7 + 3.3 * wrap) + 8, ff=3 * pointer + 2)
         return ram_cost(self.depth, s.input.beat_bits) + skid_cost(bits) + counters_cost(loops) + control
 
     def rtl(self) -> wiring.Component:

@@ -1,0 +1,101 @@
+"""What the stages that move beats say they cost, beside what Yosys makes of them."""
+
+import pytest
+from amaranth.back import rtlil
+
+from codesign.formats import Binary, Int
+from hw.pipeline import Stage
+from hw.stages.argmax import ArgMax
+from hw.stages.fifo import Fifo
+from hw.stages.fork import Fork
+from hw.stages.global_pool import GlobalPool
+from hw.stages.join import Add
+from hw.stages.pad import Pad
+from hw.stages.pool import Pool
+from hw.stages.width import Width
+from hw.stages.window import Window
+from hw.stream import StreamType
+from hw.synth import synthesize
+from hw.yosys import verilog_from_rtlil
+
+U4, U8, I8 = Int.of(4, False), Int.of(8, False), Int.of(8, True)
+
+
+def stream(*shape: int, of: Int | Binary = U8, lanes: int = 1) -> StreamType:
+    return StreamType(shape, of, lanes)
+
+
+FEW: list[Stage] = [
+    Pad(stream(32, 32, 64, of=U4, lanes=8), (1, 1), (1, 1), 0),
+    Fifo(stream(64, lanes=4), 32),
+    Fifo(stream(640, lanes=4), 512),
+    Width(stream(96, lanes=2), 3),
+    Pool(stream(14, 14, 4, 4, 2, of=I8, lanes=2), "max"),
+    ArgMax(stream(10, of=Int(-500, 500))),
+    Window(stream(34, 34, 64, of=U4, lanes=8), (3, 3)),
+    Window(stream(30, 30, 1), (3, 3), parallel=True),
+]
+MORE: list[Stage] = [
+    Pad(stream(28, 28, 1), (1, 1), (1, 1), 0),
+    Pad(stream(14, 14, 32, of=I8, lanes=4), (2, 1), (1, 2), -5),
+    Pad(stream(8, 8, 16, of=Binary(), lanes=16), (1, 1), (1, 1), 1),
+    Fork(stream(64), 2),
+    Fork(stream(64, lanes=8), 3),
+    Fifo(stream(64), 16),
+    Fifo(stream(64, lanes=2), 64),
+    Fifo(stream(640), 200),
+    Fifo(stream(640, of=U4), 1000),
+    Fifo(stream(6400, lanes=2), 3000),
+    Add(stream(64), stream(64, of=I8)),
+    Add(stream(64, of=U4, lanes=8), stream(64, of=U4, lanes=8)),
+    Width(stream(64, lanes=8), 1),
+    Width(stream(64, lanes=8), 2),
+    Width(stream(128, of=U4, lanes=16), 1),
+    Width(stream(64), 8),
+    Width(stream(64, lanes=2), 4),
+    Width(stream(96, of=U4, lanes=3), 2),
+    Width(stream(240, of=U4, lanes=8), 3),
+    Pool(stream(14, 14, 4, 4, 2, lanes=2), "sum"),
+    Pool(stream(14, 14, 4, 4, 2, of=U4, lanes=8), "max"),
+    Pool(stream(14, 14, 4, 4, 2, of=U4, lanes=8), "sum"),
+    Pool(stream(14, 14, 4, 9, 4, of=U4, lanes=36), "max"),
+    Pool(stream(14, 14, 4, 9, 4, of=U4, lanes=36), "sum"),
+    GlobalPool(stream(7, 7, 64, lanes=4), "sum"),
+    GlobalPool(stream(7, 7, 32, of=U4), "sum"),
+    GlobalPool(stream(7, 7, 16, of=I8, lanes=16), "max"),
+    GlobalPool(stream(4, 4, 128), "max"),
+    ArgMax(stream(10, of=Int.of(12, True), lanes=10)),
+    ArgMax(stream(1000, of=Int.of(16, True), lanes=2)),
+    ArgMax(stream(16, lanes=4)),
+    Window(stream(30, 30, 1), (3, 3)),
+    Window(stream(28, 28, 8, of=U4, lanes=2), (2, 2), (2, 2), channelwise=True),
+    Window(stream(16, 16, 32, lanes=4), (3, 3), (2, 2)),
+    Window(stream(10, 10, 16, of=Binary(), lanes=16), (3, 3)),
+    Window(stream(49, 10, 1, of=I8), (10, 4), (2, 2)),
+    Window(stream(14, 14, 64, lanes=8), (1, 1), (2, 2)),
+    Window(stream(34, 34, 16, of=U4, lanes=16), (3, 3), parallel=True),
+    Window(stream(28, 28, 8, of=U4, lanes=2), (2, 2), (2, 2), channelwise=True, parallel=True),
+    Window(stream(64, 1, 8, of=U4, lanes=8), (5, 1), parallel=True),
+    Window(stream(66, 66, 64, lanes=8), (3, 3), channelwise=True, parallel=True),
+    Window(stream(20, 20, 4, of=U4, lanes=4), (3, 3), dilation=(2, 2), parallel=True),
+]
+
+
+def compare(stage: Stage) -> None:
+    """LUTs within 15 % (or 8), flip-flops within 5 % (or 4), block memories exactly."""
+    used = synthesize(verilog_from_rtlil(rtlil.convert(stage.rtl(), name="top", emit_src=False)), "top")
+    cost = stage.cost()
+    assert cost.bram36 == used.bram36
+    assert cost.lut == pytest.approx(used.lut, rel=0.15, abs=8)
+    assert cost.ff == pytest.approx(used.ff, rel=0.05, abs=4)
+
+
+@pytest.mark.parametrize("stage", FEW, ids=str)
+def test_cost_is_what_yosys_finds(stage: Stage) -> None:
+    compare(stage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", MORE, ids=str)
+def test_cost_of_more_sizes_is_what_yosys_finds(stage: Stage) -> None:
+    compare(stage)

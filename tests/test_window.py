@@ -1,0 +1,102 @@
+"""The sliding window: golden against sliding_window_view, RTL against golden and schedule, rate and memory."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
+
+from codesign.formats import Int
+from hw.memory import ram_cost
+from hw.stages.window import Window
+from hw.stages.window_serial import SerialForm
+from hw.stream import StreamType
+from tests.stage_harness import check_schedule, check_stage, random_frames
+from tests.test_movement_stages import interval
+
+SOME = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@st.composite
+def geometries(draw: st.DrawFn, largest: int = 7) -> Window:
+    """Serial windows of any kernel, stride, dilation; rows and columns left over or not."""
+    sizes, few = st.integers(1, largest), st.integers(1, 3)
+    lanes = draw(st.integers(1, 2))
+    shape = (draw(sizes), draw(sizes), lanes * draw(few))
+    kernel, stride = ((draw(st.integers(1, 4)), draw(st.integers(1, 4))) for _ in range(2))
+    dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
+    assume(all((k - 1) * d < n for k, d, n in zip(kernel, dilation, shape[:2], strict=True)))
+    channelwise = draw(st.booleans())
+    return Window(StreamType(shape, Int(-8, 7), lanes), kernel, stride, dilation, channelwise)
+
+
+def in_parallel(window: Window) -> Window:
+    """The same windows, whole."""
+    stream, channelwise = window.input, window.channelwise
+    lanes = stream.lanes if channelwise else stream.shape[2]
+    return Window(stream.with_lanes(lanes), window.kernel, window.stride, window.dilation, channelwise, parallel=True)
+
+
+@SOME
+@given(geometries(), st.integers(1, 99))
+def test_serial(window: Window, seed: int) -> None:
+    frames = random_frames(window, 4, seed)
+    check_stage(window, frames, seeds=(None, seed))
+    check_schedule(window, frames, seeds=(None, seed))
+
+
+@SOME
+@given(geometries(), st.integers(1, 99))
+def test_parallel(window: Window, seed: int) -> None:
+    test_one = in_parallel(window)
+    frames = random_frames(test_one, 4, seed)
+    check_stage(test_one, frames, seeds=(None, seed))
+    check_schedule(test_one, frames, seeds=(None, seed))
+
+
+@SOME
+@given(geometries())
+def test_golden_is_the_sliding_window_view(window: Window) -> None:
+    x = random_frames(window, 3)[0]
+    reach = [(k - 1) * d + 1 for k, d in zip(window.kernel, window.dilation, strict=True)]
+    (down, right), (over, along) = window.stride, window.dilation
+    view = sliding_window_view(x, reach, axis=(1, 2))[:, ::down, ::right, :, ::over, ::along]
+    n, rows, columns, channels = view.shape[:4]
+    if window.channelwise:
+        lanes = window.input.lanes
+        wanted = view.reshape(n, rows, columns, channels // lanes, lanes, -1).swapaxes(-1, -2)
+    else:
+        wanted = np.moveaxis(view, 3, 5).reshape(n, rows, columns, -1)
+    np.testing.assert_array_equal(window.golden(x)[0], wanted)
+    np.testing.assert_array_equal(in_parallel(window).golden(x)[0].reshape(n, -1), window.golden(x)[0].reshape(n, -1))
+
+
+@MANY
+@given(geometries(largest=20))
+def test_interval_is_that_of_the_busier_side(window: Window) -> None:
+    busier = max(window.inputs[0].beats, window.outputs[0].beats)
+    assert interval(window) <= busier * (1 + 1 / 32) + 2
+    whole = in_parallel(window)
+    assert interval(whole) == whole.inputs[0].beats
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(28, 28), (34, 34), (96, 96)])
+def test_the_ring_keeps_the_kernels_rows_and_little_more(rows: int, columns: int) -> None:
+    form = Window(StreamType((rows, columns, 16), Int(0, 15), 4), (3, 3)).form
+    assert isinstance(form, SerialForm)
+    bits, row = form.sliding.input.beat_bits, form.sliding.row
+    assert form.depth < 6 * row < form.sliding.input.beats
+    assert ram_cost(form.depth, bits).bram36 <= ram_cost(4 * row + 3, bits).bram36
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    image = StreamType((4, 4, 4), Int(0, 1), 2)
+    for make in (
+        lambda: Window(image, (5, 1)),
+        lambda: Window(image, (2, 2), dilation=(4, 1)),
+        lambda: Window(image, (2, 2), parallel=True),
+        lambda: Window(StreamType((16, 4), Int(0, 1)), (1, 1)),
+    ):
+        with pytest.raises(ValueError):
+            make()
