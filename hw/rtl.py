@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 
 from hw.pipeline import Edge, Pipeline
@@ -107,7 +107,9 @@ class Accelerator(Elaboratable):
     def _drive(self, m: Module, wire: Wire, edge: Edge, parts: dict[str, wiring.Component]) -> None:
         if edge.source is None:
             axis = self.inputs[edge.source_port]
-            m.d.comb += [wire.data.eq(axis.tdata), wire.valid.eq(axis.tvalid), axis.tready.eq(wire.ready)]
+            awake = ~ResetSignal("sync")  # a clock later than aresetn: a beat taken before that would be lost
+            m.d.comb += [wire.data.eq(axis.tdata), wire.valid.eq(axis.tvalid & awake)]
+            m.d.comb += axis.tready.eq(wire.ready & awake)
         else:
             port = _port(self.pipeline, parts, edge.source, "o", edge.source_port)
             m.d.comb += [wire.data.eq(port.payload), wire.valid.eq(port.valid), port.ready.eq(wire.ready)]

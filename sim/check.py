@@ -14,7 +14,7 @@ from hw.stream import pack, unpack
 from sim.cocotb_run import run_cocotb
 from sim.compare import first_difference
 from sim.design import Design
-from sim.simulator import SimResult
+from sim.simulator import SimResult, Stalled
 from sim.stalls import Stalls
 from sim.verilator import build as build_simulator
 
@@ -63,8 +63,12 @@ def _run_fast(
     design: Design, words: list[np.ndarray], stalls: Stalls | None, waves: Path | None,
     progress: Callable[[int, int], None],
 ) -> SimResult:  # fmt: skip
-    simulator = build_simulator(design, waves=waves)
-    return simulator.run(words, len(words[0]), stalls, progress=progress)
+    try:
+        return build_simulator(design, waves=waves).run(words, len(words[0]), stalls, progress=progress)
+    except Stalled:
+        # once more with the edges in sight: that run's message names the one that blocks
+        build_simulator(design, taps=True).run(words, len(words[0]), stalls, progress=progress)
+        raise
 
 
 def _compare(
