@@ -1,0 +1,178 @@
+"""Every operator of the importer's table against the qonnx package or onnxruntime with graph optimizations off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codesign.importer.handlers import ROWS
+from tests.onnx_models import check, model, node
+from tests.onnx_models import weights as w
+
+RNG = np.random.default_rng(7)
+QONNX, BREVITAS, FINN = "qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"
+IMAGE = {"x": (1, 3, 6, 5)}
+ROW = {"x": (1, 6)}
+
+
+def simple(op: str, shape: dict[str, tuple[int, ...]] = IMAGE, opset: int = 13, **attributes: Any):
+    """One node with one input."""
+    return model([node(op, ["x"], **attributes)], shape, opset=opset)
+
+
+def constants(
+    op: str, shape: dict[str, tuple[int, ...]], opset: int = 13, attributes: dict[str, Any] | None = None, **values: Any
+):
+    """One node whose further inputs are constants."""
+    names = ["x", *values]
+    return model([node(op, names, **(attributes or {}))], shape, values, opset=opset)
+
+
+def quant(inputs: tuple[str, ...] = ("x", "s", "z", "b"), domain: str = QONNX, output: str = "y", **attributes: Any):
+    full = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND", **attributes}
+    return node("Quant", inputs, output, domain, **full)
+
+
+def quantizer(
+    scale: Any = 0.25, zero: Any = 0.0, bits: Any = 4.0, shape: Any = IMAGE, domain: str = QONNX, **attributes: Any
+):
+    return model([quant(domain=domain, **attributes)], shape, {"s": scale, "z": zero, "b": bits})
+
+
+def trunc(version: int, **attributes: Any):
+    values = {"s": 0.125, "z": 0.0, "b": 8.0, "so": 0.5, "bo": 5.0}
+    if version == 1:
+        del values["so"]
+    front = node("Quant", ["x", "s", "z", "b"], "q", QONNX, signed=1, narrow=0, rounding_mode="ROUND")
+    proto = model([front, node("Trunc", ["q", *values], "y", QONNX, **attributes)], IMAGE, values)
+    proto.opset_import[1].version = version
+    return proto
+
+
+def threshold(shape: Any, values: np.ndarray, domain: str = FINN, **attributes: Any):
+    return model([node("MultiThreshold", ["x", "t"], domain=domain, **attributes)], shape, {"t": values})
+
+
+STEPS = np.sort(RNG.standard_normal((3, 7)), axis=1)
+BATCH_NORM = {"gain": w(3), "bias": w(3), "mean": w(3), "variance": np.abs(w(3)) + 0.5}
+
+CASES: dict[str, Any] = {
+    "Quant": quantizer(),
+    "Quant unsigned": quantizer(signed=0),
+    "Quant unsigned narrow": quantizer(signed=0, narrow=1, bits=2.0),
+    "Quant narrow": quantizer(narrow=1, bits=2.0, domain=BREVITAS),
+    "Quant one bit": quantizer(bits=1.0, narrow=1, domain=FINN),
+    "Quant one unsigned bit": quantizer(bits=1.0, signed=0),
+    "Quant zero point": quantizer(zero=3.0, signed=0),
+    "Quant per channel": quantizer(scale=np.array([0.125, 0.25, 0.5]).reshape(1, 3, 1, 1)),
+    "Quant per channel zero": quantizer(zero=np.array([1.0, -2.0, 0.0]).reshape(3, 1, 1)),
+    "Quant per row": quantizer(scale=2.0 ** np.arange(-4, 2).reshape(6, 1)),
+    **{f"Quant {m}": quantizer(rounding_mode=m) for m in ("CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")},
+    "Quant lower case": quantizer(rounding_mode="floor"),
+    "IntQuant": model(
+        [node("IntQuant", ["x", "s", "z", "b"], domain=QONNX, signed=1, narrow=0, rounding_mode="ROUND")],
+        IMAGE,
+        {"s": 0.25, "z": 0.0, "b": 3.0},
+    ),
+    "BipolarQuant": model([node("BipolarQuant", ["x", "s"], domain=BREVITAS)], IMAGE, {"s": 0.5}),
+    "Trunc": trunc(1, rounding_mode="FLOOR"),
+    "Trunc ceil": trunc(1, rounding_mode="CEIL"),
+    "Trunc 2": trunc(2, rounding_mode="FLOOR", signed=1, narrow=0),
+    "Trunc 2 round": trunc(2, rounding_mode="ROUND", signed=0, narrow=0),
+    "MultiThreshold": threshold(IMAGE, STEPS, out_dtype="UINT3"),
+    "MultiThreshold one": threshold(IMAGE, STEPS[:1], out_dtype="UINT3"),
+    "MultiThreshold bipolar": threshold(ROW, np.zeros((1, 1)), out_dtype="BIPOLAR", out_scale=2.0, out_bias=-1.0),
+    "MultiThreshold signed": threshold(IMAGE, STEPS, out_dtype="INT3", out_bias=-4.0),
+    "MultiThreshold scaled": threshold(IMAGE, STEPS, QONNX, out_dtype="INT3", out_scale=0.5, out_bias=-1.5),
+    "MultiThreshold odd bias": threshold(IMAGE, STEPS, out_dtype="INT3", out_scale=1.0, out_bias=0.3),
+    "MultiThreshold falling": threshold(IMAGE, STEPS, out_dtype="INT3", out_scale=-1.0, out_bias=3.0),
+    "MultiThreshold NHWC": threshold({"x": (1, 6, 5, 3)}, STEPS, out_dtype="UINT3", data_layout="NHWC"),
+    "MultiThreshold rank 3": threshold({"x": (1, 5, 3)}, STEPS, out_dtype="UINT3"),
+    "MatMul": constants("MatMul", ROW, w=w(6, 4)),
+    "MatMul rank 3": constants("MatMul", {"x": (1, 5, 6)}, w=w(6, 4)),
+    "Gemm": constants("Gemm", ROW, w=w(6, 4), c=w(4)),
+    "Gemm transB": constants("Gemm", ROW, attributes={"transB": 1, "alpha": 0.5, "beta": 2.0}, w=w(4, 6), c=w(1, 4)),
+    "Gemm no bias": constants("Gemm", ROW, w=w(6, 4)),
+    "Gemm scalar bias": constants("Gemm", ROW, w=w(6, 4), c=np.array(0.5)),
+    "Conv": constants("Conv", IMAGE, w=w(4, 3, 3, 3), c=w(4)),
+    "Conv 1x1": constants("Conv", IMAGE, w=w(4, 3, 1, 1)),
+    "Conv strided": constants(
+        "Conv", IMAGE, attributes={"strides": [2, 1], "pads": [1, 0, 2, 1], "kernel_shape": [3, 2]}, w=w(4, 3, 3, 2)
+    ),
+    "Conv dilated": constants("Conv", IMAGE, attributes={"dilations": [2, 1], "pads": [2, 2, 2, 2]}, w=w(2, 3, 3, 3)),
+    "Conv groups": constants("Conv", {"x": (1, 4, 5, 5)}, attributes={"group": 2}, w=w(6, 2, 3, 3)),
+    "Conv depthwise": constants("Conv", IMAGE, attributes={"group": 3, "pads": [1, 1, 1, 1]}, w=w(6, 1, 3, 3), c=w(6)),
+    "Conv same upper": constants(
+        "Conv", IMAGE, attributes={"auto_pad": "SAME_UPPER", "strides": [2, 2]}, w=w(2, 3, 2, 3)
+    ),
+    "Conv same lower": constants("Conv", IMAGE, attributes={"auto_pad": "SAME_LOWER"}, w=w(2, 3, 2, 2)),
+    "Conv valid": constants("Conv", IMAGE, attributes={"auto_pad": "VALID"}, w=w(2, 3, 2, 2)),
+    "Conv 1-D": constants("Conv", {"x": (1, 3, 9)}, attributes={"strides": [2], "pads": [1, 1]}, w=w(4, 3, 3), c=w(4)),
+    "MaxPool": simple("MaxPool", kernel_shape=[2, 2], strides=[2, 2]),
+    "MaxPool padded": simple("MaxPool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2]),
+    "MaxPool dilated": simple("MaxPool", kernel_shape=[2, 2], dilations=[2, 2]),
+    "MaxPool ceil without effect": simple("MaxPool", kernel_shape=[2, 1], strides=[2, 2], ceil_mode=1),
+    "MaxPool 1-D": simple("MaxPool", {"x": (1, 3, 8)}, kernel_shape=[2], strides=[2]),
+    "AveragePool": simple("AveragePool", kernel_shape=[2, 3]),
+    "AveragePool padded": simple("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
+    "GlobalAveragePool": simple("GlobalAveragePool"),
+    "GlobalMaxPool": simple("GlobalMaxPool"),
+    "ReduceMean": simple("ReduceMean", axes=[2, 3], keepdims=0),
+    "ReduceMean 18": constants("ReduceMean", IMAGE, opset=18, a=np.array([-1, -2])),
+    "Pad": constants("Pad", IMAGE, p=np.array([0, 0, 1, 2, 0, 0, 0, 1])),
+    "Pad value": constants("Pad", IMAGE, p=np.array([0, 0, 1, 2, 0, 0, 0, 1]), v=np.array(1.5)),
+    "Pad 10": simple("Pad", opset=10, pads=[0, 0, 1, 2, 0, 0, 0, 1], value=-1.0),
+    "BatchNormalization": constants("BatchNormalization", IMAGE, attributes={"epsilon": 1e-3}, **BATCH_NORM),
+    "BatchNormalization rows": constants("BatchNormalization", {"x": (1, 3)}, opset=9, **BATCH_NORM),
+    "Add": constants("Add", IMAGE, c=w(3, 1, 1)),
+    "Add of ranks": constants("Add", IMAGE, c=w(1, 3, 6, 1)),
+    "Add broadcasts up": constants("Add", {"x": (1, 3, 1, 1)}, c=w(6, 5)),
+    "Add two": model([node("Relu", ["x"], "r"), node("Add", ["r", "x"])], IMAGE),
+    "Sub": constants("Sub", IMAGE, c=w(5)),
+    "Sub from": model([node("Sub", ["c", "x"])], IMAGE, {"c": w(3, 1, 1)}),
+    "Mul": constants("Mul", IMAGE, c=np.array(0.5)),
+    "Mul two": model([node("GlobalAveragePool", ["x"], "g"), node("Mul", ["x", "g"])], IMAGE),
+    "Div": constants("Div", IMAGE, c=np.array([3.0, 4.0, 5.0]).reshape(1, 3, 1, 1)),
+    "Pow": constants("Pow", IMAGE, c=np.array(2.0)),
+    "Clip": constants("Clip", IMAGE, low=np.array(-0.5), high=np.array(0.5)),
+    "Clip open": model([node("Clip", ["x", "", "high"])], IMAGE, {"high": np.array(0.5)}),
+    "Clip 6": simple("Clip", opset=9, min=0.0, max=1.0),
+    "LeakyRelu": simple("LeakyRelu", alpha=0.125),
+    "HardSigmoid": simple("HardSigmoid", alpha=0.25),
+    **{op: simple(op) for op in ("Relu", "Sigmoid", "Tanh", "Abs", "Neg", "Exp", "Floor", "Ceil", "Round", "Sign")},
+    **{op: model([node("Abs", ["x"], "a"), node(op, ["a"])], IMAGE) for op in ("Sqrt", "Log", "Reciprocal")},
+    "Erf": simple("Erf"),
+    "Identity": simple("Identity"),
+    "Dropout": simple("Dropout", opset=9, ratio=0.5),
+    "Cast": simple("Cast", to=1),
+    "Reshape": constants("Reshape", IMAGE, s=np.array([0, -1, 5])),
+    "Flatten": simple("Flatten"),
+    "Squeeze": constants("Squeeze", {"x": (1, 3, 1, 1)}, a=np.array([2, 3])),
+    "Squeeze 12": simple("Squeeze", {"x": (1, 3, 1)}, opset=12, axes=[-1]),
+    "Unsqueeze": constants("Unsqueeze", ROW, a=np.array([1, -1])),
+    "Unsqueeze 12": simple("Unsqueeze", ROW, opset=12, axes=[2]),
+    "Transpose": simple("Transpose", perm=[0, 3, 1, 2]),
+    "Concat": model([node("Relu", ["x"], "r"), node("Concat", ["x", "r"], axis=1)], IMAGE),
+    "Concat rows": model(
+        [node("Transpose", ["x"], "r", perm=[0, 1, 3, 2]), node("Concat", ["r", "r"], axis=-1)], IMAGE
+    ),
+    "Softmax": simple("Softmax", axis=1),
+    "Softmax 12": simple("Softmax", ROW, opset=12),
+    "LogSoftmax": simple("LogSoftmax", ROW),
+    "ArgMax": simple("ArgMax", axis=1),
+    "ArgMax dropped axis": simple("ArgMax", axis=-1, keepdims=0),
+    "ArgMin": simple("ArgMin", ROW, axis=1),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_operator(name: str, tmp_path: Path) -> None:
+    check(CASES[name], tmp_path)
+
+
+def test_every_row_has_a_case() -> None:
+    tested = {name.split()[0] for name in CASES} | {"TopK"}
+    assert tested == set(ROWS)
