@@ -34,7 +34,8 @@ def run_yosys(
         for name, text in {**files, "script.ys": script}.items():
             (Path(folder) / name).write_text(text)
         log = _call(["-Q", "-T", "-q", "-l", _LOG, "script.ys"], folder, timeout_s)
-        return log, {name: (Path(folder) / name).read_text() for name in results}
+        # Binary AIGER is read too, for its header, which is text.
+        return log, {name: (Path(folder) / name).read_text(errors="replace") for name in results}
 
 
 @lru_cache
@@ -104,7 +105,5 @@ def _command() -> list[str]:
         return [sys.executable, "-c", _WHEEL]
     found = shutil.which(chosen)
     if found is None:
-        raise UserError(
-            f"CODESIGN_YOSYS names {chosen!r}, which is no program; unset it to use the wheel's Yosys"
-        )
+        raise UserError(f"CODESIGN_YOSYS names {chosen!r}, which is no program; unset it to use the wheel's Yosys")
     return [found]
