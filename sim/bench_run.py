@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -26,23 +26,29 @@ def run_bench(
 
     rtl = json.loads((build / "manifest.json").read_text())["rtl"]
     scratch.mkdir(parents=True, exist_ok=True)
-    with _environment({**tools, "PYTHONPATH": ""}, build / "sim"):
+    results = scratch.resolve() / "results.xml"
+    common = {"hdl_toplevel": rtl["top"], "build_dir": scratch, "waves": waves, "timescale": ("1ns", "1ps")}
+    with _environment(tools, build / "sim"), suppress(SystemExit):  # raised on any failure; the files say which
         runner = get_runner("verilator")
-        runner.build(
-            sources=[(build / f).resolve() for f in rtl["files"]], hdl_toplevel=rtl["top"],
-            build_dir=scratch, waves=waves, build_args=list(_WARNINGS), timescale=("1ns", "1ps"),
-            log_file=scratch / "build.log",
-        )  # fmt: skip
-        results = runner.test(
-            test_module="bench", hdl_toplevel=rtl["top"], hdl_toplevel_lang="verilog", build_dir=scratch,
-            test_dir=scratch, test_filter="|".join(tests), waves=waves, log_file=scratch / "test.log",
-            results_xml=str((scratch / "results.xml").resolve()), timescale=("1ns", "1ps"),
+        sources = [(build / f).resolve() for f in rtl["files"]]
+        runner.build(sources=sources, build_args=list(_BUILD_ARGS), log_file=scratch / "build.log", **common)
+        runner.test(
+            test_module="bench", hdl_toplevel_lang="verilog", test_dir=scratch, test_filter="|".join(tests),
+            log_file=scratch / "test.log", results_xml=str(results), **common,
             extra_env={"CODESIGN_BUILD": str(build.resolve()), **(settings or {})},
         )  # fmt: skip
+    if not results.exists():
+        raise RuntimeError(f"the bench did not run:\n{_last_lines(scratch)}")
     return failures(results)
 
 
-_WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-timing", "-CFLAGS", "-O1")
+_BUILD_ARGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-timing", "-CFLAGS", "-O1")
+
+
+def _last_lines(scratch: Path) -> str:
+    """The end of the newest log."""
+    logs = [scratch / "test.log", scratch / "build.log"]
+    return next((p.read_text()[-2000:] for p in logs if p.exists()), "no log was written")
 
 
 def failures(results: Path) -> list[str]:
@@ -58,7 +64,7 @@ def failures(results: Path) -> list[str]:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str], modules: Path):  # noqa: ANN202
+def _environment(variables: Mapping[str, str], modules: Path):
     """os.environ and sys.path as the runner should hand them to the simulator, put back afterwards."""
     before, path = dict(os.environ), list(sys.path)
     os.environ.update(variables)
