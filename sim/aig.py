@@ -44,6 +44,7 @@ flatten -noscopeinfo
 opt_expr
 wreduce
 memory_map
+setundef -undriven -zero
 opt_expr
 opt_merge
 opt_clean

@@ -277,3 +277,19 @@ def test_instantiated_primitives_mean_what_cells_sim_says() -> None:
         prove_equivalent(text(FullAdders(0x6666_6666_8888_8886)), gold)
     with pytest.raises(CheckFailed):
         prove_equal(text(FullAdders(0x6666_6667_8888_8888)), lambda a, b: a + b)
+
+
+def test_a_rom_read_past_its_end_is_defined() -> None:
+    class Short(wiring.Component):
+        i: In(BYTE)
+        o: Out(BYTE)
+
+        def elaborate(self, platform: object) -> Module:
+            m = Module()
+            m.submodules.rom = rom = Memory(shape=unsigned(8), depth=5, init=[3, 1, 4, 1, 5])
+            port = rom.read_port(domain="comb")
+            m.d.comb += [port.addr.eq(self.i.payload), self.o.payload.eq(port.data)]
+            m.d.comb += [self.o.valid.eq(self.i.valid), self.i.ready.eq(self.o.ready)]
+            return m
+
+    assert prove_stream_rules(text(Short())).kind == "unbounded"
