@@ -26,7 +26,7 @@ def accuracy_of(outputs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 
 def answers_of(outputs: np.ndarray) -> np.ndarray:
-    """The class (samples,) that each output names: the index of its highest score (the first among equals), or itself."""
+    """The class (samples,) that each output names: the index of its (first) highest score, or itself."""
     flat = outputs.reshape(len(outputs), -1)
     if outputs_are_scores(outputs):
         return flat.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""What an operation costs in energy: an estimate from one table of a 45 nm ASIC, which says nothing exact of this chip."""
+"""What an operation costs in energy: an estimate from a table of a 45 nm ASIC, which this chip is not."""
 
 from __future__ import annotations
 

@@ -39,9 +39,6 @@ class Tensor:
     shape: tuple[int, ...]
     format: str
 
-    def __str__(self) -> str:
-        return f"{'×'.join(map(str, self.shape)) or 'scalar'} {self.format}"
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -93,10 +90,12 @@ class View:
 
     @cached_property
     def groups(self) -> dict[tuple[str, str], list[Node]]:
-        """The nodes of every layer and place, constants left out: they belong to the layer that reads them."""
+        """The nodes of every layer and place; constants belong to what reads them, the tool's own moves to nobody."""
         groups: dict[tuple[str, str], list[Node]] = {}
+        given = {"", *(i.name for i in self.graph.inputs)}
         for node in self.graph.nodes:
-            if self.constant_behind(node.name) is None:
+            own_move = isinstance(node.op, MOVES) and node.origin in given
+            if self.constant_behind(node.name) is None and not own_move:
                 groups.setdefault((layer_name(node), self.where.get(node.name, "")), []).append(node)
         order = {n.name: k for k, n in enumerate(self.graph.nodes)}
         return dict(sorted(groups.items(), key=lambda g: order[g[1][-1].name]))
