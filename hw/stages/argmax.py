@@ -62,7 +62,7 @@ class ArgMax:
 
     def cost(self) -> Cost:
         value, index = self.input.format.bits, self.outputs[0].format.bits
-        node = Cost(lut=1.35 * value + self._levels, ff=value + 1)
+        node = Cost(lut=1.35 * value + self._levels, ff=value + 0.5)
         best_lanes = node * (self.input.lanes - 1) + elastic_cost(value + self._levels, self._levels)
         if self._beats == 1:  # of the last node and what follows it, only the index is used
             best_lanes += Cost(lut=-value, ff=-2 * value)

@@ -78,7 +78,8 @@ class Pool:
 def _tree_cost(stage: Pool) -> Cost:
     positions, out = stage.input.shape[-2], stage.outputs[0]
     bits = (stage.input.format.bits + out.format.bits) / 2
-    nodes = Cost(lut=node_luts(stage.op, bits), ff=bits) * (out.lanes * (positions - 1))
+    luts = node_luts(stage.op, bits - (stage.op == "sum"))  # a sum's top bit is its carry
+    nodes = Cost(lut=luts, ff=bits) * (out.lanes * (positions - 1))
     return nodes + Cost(lut=out.beat_bits + 3, ff=out.beat_bits + 4)
 
 
