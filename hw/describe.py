@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hw.estimate import stage_interval
 from hw.pipeline import Pipeline
 from hw.rtl import TOP, port_bits, port_prefixes
 from hw.stream import StreamType
@@ -41,6 +42,7 @@ def describe_stages(pipeline: Pipeline) -> list[dict[str, Any]]:
             "layers": list(p.layers),
             "inputs": [_stream(s) for s in p.stage.inputs],
             "outputs": [_stream(s) for s in p.stage.outputs],
+            "interval_cycles": stage_interval(p.stage),
             "estimated": {k: round(v, 1) for k, v in vars(p.stage.cost()).items()},
         }
         for p in pipeline.stages

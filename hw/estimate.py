@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from codesign.cost import Cost
-from hw.pipeline import Pipeline
+from hw.pipeline import Pipeline, Stage
 from hw.stages.fifo import Fifo
 
 FRAMES = 4
@@ -41,6 +41,13 @@ def estimate_timing(pipeline: Pipeline) -> Timing:
     ends = [_frame_ends(made[e.source, e.source_port]) for e in pipeline.into(None)]
     last = np.max(ends, axis=0)
     return Timing(int(last[0]) + 1, int(last[-1] - last[-2]))
+
+
+def stage_interval(stage: Stage) -> int:
+    """Cycles between frames of a stage by itself, its inputs offered without a gap."""
+    times = stage.schedule(*(np.arange(s.beats * FRAMES, dtype=np.int64) for s in stage.inputs))
+    ends = np.max([_frame_ends(t) for t in times], axis=0)
+    return int(ends[-1] - ends[-2])
 
 
 def _frame_ends(times: np.ndarray) -> np.ndarray:
