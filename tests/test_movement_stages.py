@@ -24,7 +24,8 @@ from hw.stream import StreamType
 from sim.formal import prove_stream_rules
 from tests.stage_harness import check_schedule, check_stage, every_frame, random_frames, steady
 
-SOME = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+UNHURRIED = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+SOME = settings(max_examples=12, deadline=None, suppress_health_check=UNHURRIED)
 FORMATS = st.sampled_from([Binary(), Int(0, 3), Int(-3, 4), Int(-128, 127), Int(5, 9), Int(-9, -5)])
 OPERATIONS = st.sampled_from(["max", "min", "sum"])
 
