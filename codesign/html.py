@@ -87,7 +87,8 @@ pre{background:var(--tint);padding:.8rem;border-radius:6px;overflow-x:auto;margi
 table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;vertical-align:top;padding:.4rem .7rem .4rem 0;border-bottom:1px solid var(--line)}
 th{font-weight:600;vertical-align:bottom} .n,.numbers th:not(:first-child){text-align:right;white-space:nowrap}
-.numbers th small{white-space:normal;display:block}
+.numbers th small,.under{white-space:normal;display:block}
+.use td:nth-child(-n+5),.use th:nth-child(-n+5){width:11%} .use th:nth-child(n+3):nth-child(-n+5){text-align:right}
 .numbers th:not(:first-child){width:26%;white-space:normal}
 .bar{display:block;position:relative;height:.5rem;min-width:3.5rem;margin-top:.25rem;background:var(--tint);
 border-radius:3px}

@@ -106,7 +106,7 @@ def _numbers(m: Values) -> Html:
     head = ["", *(_column(kind, values) for kind, values in zip(kinds, columns, strict=True))]
     rows = [
         ("Latency", "latency_cycles", "{:,} cycles"),
-        ("", "latency_us", "{:,g} µs"),
+        (f"Latency at {m['estimated']['clock_mhz']:g} MHz", "latency_us", "{:,g} µs"),
         ("Interval between frames", "interval_cycles", "{:,} cycles"),
         ("Rate of the fabric alone", "fabric_fps", "{:,.0f} frames/s"),
         ("Samples compared", "samples", "{:,}"),
@@ -123,7 +123,7 @@ def _column(kind: str, values: Values | None) -> Html:
     if values is None:
         return join((kind, tag("small", "not yet: ", tag("code", COMMANDS[kind]))))
     stalls = f", stall seed {values['stall_seed']}" if values.get("stall_seed") is not None else ""
-    return join((kind, tag("small", values["source"].removeprefix(kind).strip(" ()") + stalls)))
+    return join((kind, tag("small", values["source"].removeprefix(kind).strip() + stalls)))
 
 
 def _value(values: Values | None, key: str, form: str) -> Html:
@@ -156,7 +156,7 @@ def _stages(m: Values) -> Html:
     head = ("stage", "lanes in → out", "bits", "cycles a frame", *RESOURCES.values())
     rows = [
         (
-            join((s["name"], tag("br"), tag("small", f"{s['kind']} {', '.join(s['layers'])}"))),
+            join((s["name"], tag("small", " · ".join((s["kind"], *s["layers"])), class_="under"))),
             f"{_each(s['inputs'], 'lanes')} → {_each(s['outputs'], 'lanes')}",
             f"{_each(s['inputs'], 'element_bits')} → {_each(s['outputs'], 'element_bits')}",
             _measure(s["interval_cycles"], slowest, "red" if s["interval_cycles"] == slowest else "green"),
