@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal, Value, unsigned
+from amaranth.hdl import Module, Signal, Value, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,10 +13,6 @@ from codesign.cost import Cost
 from codesign.formats import Int
 from hw.memory import block_count
 from hw.ports import element
-
-# Wide tables in LUTs are cut into slices that see the address bits in different orders: otherwise ABC shares so
-# many small parts among the columns that it misses the whole column in one LUT (128 x 392: 3058 against 1088 LUTs).
-_SLICE_BITS = 56
 
 _LUTS_PER_BRAM36 = 256  # the device has 380 LUTs a RAMB36; LUTs run out first
 
@@ -33,27 +29,13 @@ class Rom(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        whole = rom_in_blocks(len(self.words), self.width)
-        step, style = (self.width, "block") if whole else (_SLICE_BITS, "logic")
-        parts = []
-        for start in range(0, self.width, step):
-            turn = start // step % len(self.address)
-            words, width = self._slice(start, min(step, self.width - start), turn)
-            store = memory.Memory(shape=unsigned(width), depth=len(words), init=words, attrs={"rom_style": style})
-            m.submodules += store
-            port = store.read_port()
-            m.d.comb += port.addr.eq(Cat(self.address[turn:], self.address[:turn]))
-            parts.append(port.data)
-        m.d.comb += self.data.eq(Cat(*parts))
+        style = "block" if rom_in_blocks(len(self.words), self.width) else "logic"
+        m.submodules.store = store = memory.Memory(
+            shape=unsigned(self.width), depth=len(self.words), init=self.words, attrs={"rom_style": style}
+        )
+        port = store.read_port()
+        m.d.comb += [port.addr.eq(self.address), self.data.eq(port.data)]
         return m
-
-    def _slice(self, start: int, width: int, turn: int) -> tuple[list[int], int]:
-        """Some columns of the words, for an address whose bits are rotated down by `turn`; and their width."""
-        bits, mask = len(self.address), (1 << width) - 1
-        words = [0] * (len(self.words) if turn == 0 else 1 << bits)
-        for address, word in enumerate(self.words):
-            words[address >> turn | (address & ((1 << turn) - 1)) << (bits - turn)] = word >> start & mask
-        return words, width
 
 
 def rom_in_blocks(depth: int, width: int) -> bool:

@@ -7,15 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.formats import Binary, Format, Int
+from hw.arith.dot import signed_digits
 from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.matvec import MatVec
 from hw.stream import StreamType
 from hw.synth import synthesize
 from hw.yosys import verilog_from_rtlil
+from sim.formal import prove_stream_rules
 from tests.stage_harness import check_schedule, check_stage, every_frame, random_frames
 
 BINARY, TERNARY = Binary(), Int(-1, 1)
-U2, I3, U4, I4, U8, I8 = (Int.of(b, s) for b, s in ((2, 0), (3, 1), (4, 0), (4, 1), (8, 0), (8, 1)))
+U2, U4, U8 = (Int.of(bits, signed=False) for bits in (2, 4, 8))
+I3, I4, I8 = (Int.of(bits, signed=True) for bits in (3, 4, 8))
 
 
 def label(stage: MatVec | ChannelwiseMac) -> str:
@@ -81,6 +84,19 @@ def test_words_under_stalls_and_after_a_reset(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_cycles(name: str) -> None:
     check_schedule(STAGES[name], random_frames(STAGES[name], 3))
+
+
+@pytest.mark.parametrize("name", ["xnor", "binary weights, constants", "signed by signed", "channelwise"])
+def test_stream_rules(name: str) -> None:
+    prove_stream_rules(rtlil.convert(STAGES[name].rtl(), name="top", emit_src=False), patience_s=4)
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=9))
+def test_signed_digits_are_the_number_and_never_neighbours(numbers: list[int]) -> None:
+    weights = np.array(numbers)
+    digits = signed_digits(weights)
+    assert np.array_equal(sum((d << j for j, d in enumerate(digits)), np.zeros_like(weights)), weights)
+    assert not any((a * b).any() for a, b in zip(digits, digits[1:], strict=False))
 
 
 def test_memories_lie_in_block_ram_where_the_names_say_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from codesign.cost import Cost
 from codesign.formats import Binary, Format
@@ -17,6 +18,7 @@ from hw.rom import rom_cost
 # LUTs a bit of a two-operand adder: plain operands, and operands that are masked by a weight's bit on the way in
 # (a carry element takes the sum of the masked bits from one LUT and one masked bit from another).
 _PLAIN, _MASKED = 1.0, 2.0
+_SHALLOW, _DEEP_TABLE = 48, 4.5
 
 
 def folded_stream_cost(folded: Folded, passes: int = 1) -> Cost:
@@ -28,8 +30,12 @@ def folded_stream_cost(folded: Folded, passes: int = 1) -> Cost:
 
 def _memory_cost(folded: Folded) -> Cost:
     again = Cost(ff=folded.word_bits + folded.lanes * folded.x.bits) if folded.fetch_clocks > 1 else Cost()
+    if folded.constants:
+        return again
     columns = min(folded.word_bits, 1 << min(folded.folds, 30))  # equal columns of the memory are one
-    return (Cost() if folded.constants else rom_cost(folded.folds, columns)) + again
+    memory = rom_cost(folded.folds, columns)
+    # Off the critical path abc9 maps a deep table worse than as one LUT6 a 64 bits: 4.7 LUTs at 64 words, 8.7 at 128.
+    return replace(memory, lut=memory.lut * (_DEEP_TABLE if folded.folds > _SHALLOW else 1)) + again
 
 
 def _accumulators_cost(folded: Folded) -> Cost:
