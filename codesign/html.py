@@ -78,7 +78,7 @@ h2{font-size:1.15rem;margin:2.6rem 0 .6rem}
 p{margin:.4rem 0;max-width:75ch}
 .soft,small,caption{color:var(--soft)} small{font-size:.8rem;font-weight:400}
 code,pre{font:.82rem/1.5 ui-monospace,"DejaVu Sans Mono",Consolas,monospace}
-code{background:var(--tint);padding:.1em .35em;border-radius:4px}
+code{overflow-wrap:anywhere;background:var(--tint);padding:.1em .35em;border-radius:4px}
 pre{background:var(--tint);padding:.8rem;border-radius:6px;overflow-x:auto;margin:.5rem 0}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.8rem;margin-top:1.4rem}
 .card{border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem}

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -21,6 +22,7 @@ from codesign.passes.check import Check
 from codesign.passes.split import split
 
 SHAPES = "channels × rows × columns for images, other tensors as in the model; one sample"
+FILE_WIDTH = 180  # of tables in a file or a pipe, which have no width of their own
 UNITS = {"mJ": 1e9, "µJ": 1e6, "nJ": 1e3, "pJ": 1.0}
 COUNTED = ("weights", "biases", "thresholds", "macs", "memory_bits", "energy_pj")
 
@@ -88,6 +90,8 @@ def _described(layers: Sequence[Layer]) -> dict[str, Any]:
 
 def print_tables(result: Mapping[str, Any], console: Console) -> None:
     """What `to_dict` gave, for people."""
+    if not console.is_terminal:
+        console = Console(file=console.file, width=max(console.width, FILE_WIDTH), highlight=False)
     console.print(_table(f"{escape(result['model']['file'])}: the layers of the model", result["before"]))
     if result["after"] is None:
         console.print(f"after fusion: no integer network: {escape(result['after_missing'])}")
@@ -101,7 +105,7 @@ def print_tables(result: Mapping[str, Any], console: Console) -> None:
 
 def _table(title: str, part: Mapping[str, Any]) -> Table:
     """One row a layer; the footer holds the totals."""
-    table = Table(title=title, title_justify="left", show_footer=True)
+    table = Table(title=title, title_justify="left", show_footer=True, box=box.SIMPLE)
     totals, unit = part["totals"], _unit(part["totals"]["energy_pj"])
     for name in ("layer", "where", "operator", "input", "output"):
         if name != "where" or part["layers"][-1]["where"]:

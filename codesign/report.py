@@ -157,14 +157,14 @@ def _stages(m: Values) -> Html:
     rows = [
         (
             join((s["name"], tag("small", " · ".join((s["kind"], *s["layers"])), class_="under"))),
-            f"{_each(s['inputs'], 'lanes')} → {_each(s['outputs'], 'lanes')}",
-            f"{_each(s['inputs'], 'element_bits')} → {_each(s['outputs'], 'element_bits')}",
-            _measure(s["interval_cycles"], slowest, "red" if s["interval_cycles"] == slowest else "green"),
+            f"{_each(s['inputs'], 'lanes')}\u00a0→\u00a0{_each(s['outputs'], 'lanes')}",
+            f"{_each(s['inputs'], 'element_bits')}\u00a0→\u00a0{_each(s['outputs'], 'element_bits')}",
+            _measure(s["interval_cycles"], slowest, "" if s["interval_cycles"] == slowest else "green"),
             *(_measure(s["estimated"][key], most[key]) for key in RESOURCES),
         )
         for s in stages
     ]
-    note = "All estimated. A bar compares a stage with the largest of its column; the slowest stages are red."
+    note = "All estimated. A bar compares a stage with the largest of its column; cycles of faster stages are green."
     return section("Stages", tag("p", note, class_="soft"), table(head, rows))
 
 
@@ -173,7 +173,7 @@ def _each(streams: Sequence[Values], key: str) -> str:
 
 
 def _measure(value: float, most: float, kind: str = "") -> Html:
-    return join((f"{value:,.10g}", bar(value / most, kind=kind))) if value else Html("")
+    return join((f"{value:,.10g}", bar(value / most, kind=kind))) if value else Html("0")
 
 
 def _confusion(scored: Values | None) -> Html:

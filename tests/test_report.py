@@ -102,7 +102,16 @@ def test_a_complete_page_shows_every_number_with_its_origin() -> None:
         assert text in page.shown
     for text in ("estimated", "simulated", "synthesized", "PYNQ-Z2", "100 MHz", __version__, "ab" * 32):
         assert text in page.shown
-    for text in ("conv1_matvec", "8 → 2", "s_axis", "sink", "the fused graph", "real[1, 4, 4]", "became 1", "'x'"):
+    for text in (
+        "conv1_matvec",
+        "8\u00a0→\u00a02",
+        "s_axis",
+        "sink",
+        "the fused graph",
+        "real[1, 4, 4]",
+        "became 1",
+        "'x'",
+    ):
         assert text in page.shown
     assert "not yet" not in page.shown
 
