@@ -33,7 +33,7 @@ def _huge(x: Format, w: np.ndarray) -> bool:
 def windows(x: np.ndarray, kernel: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)) -> np.ndarray:
     """x (n, rows, columns, channels) -> view (n, out rows, out columns, kernel rows, kernel columns, channels)."""
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
-    view = sliding_window_view(x, reach, axis=(1, 2))
+    view = sliding_window_view(x, reach, axis=(1, 2))  # pyright: ignore  (NumPy's stub knows one axis only)
     view = view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
     return view.transpose(0, 1, 2, 4, 5, 3)
 

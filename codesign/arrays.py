@@ -79,7 +79,9 @@ def check_range(before: Graph, assumed: Sequence[str], feeds: Mapping[str, np.nd
             )
         between = int((levels != np.rint(levels)).sum())
         if between:
-            warnings.append(f"{between} of {levels.size} input values lie between steps of {op.scale[0]:g} and are rounded")
+            warnings.append(
+                f"{between} of {levels.size} input values lie between steps of {op.scale[0]:g} and are rounded"
+            )
     return warnings
 
 

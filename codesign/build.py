@@ -78,9 +78,7 @@ def _check(manifest: Any, build: Path) -> None:
         raise UserError(f"{build / MANIFEST} is not a codesign manifest; run `codesign compile` again")
     made_by = manifest["tool"].get("version")
     if made_by != __version__ or manifest.get("schema") != SCHEMA:
-        raise UserError(
-            f"{build} was made by codesign {made_by}, this is {__version__}; run `codesign compile` again"
-        )
+        raise UserError(f"{build} was made by codesign {made_by}, this is {__version__}; run `codesign compile` again")
     for file in (*manifest.get("rtl", {}).get("files", ["rtl/accelerator.v"]), "model.npz", "vectors"):
         if not (build / file).exists():
             raise UserError(f"{build / file} is missing; run `codesign compile` again")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-
 from codesign import __version__, show
 from codesign.errors import CheckFailed, UserError
 
@@ -116,8 +115,12 @@ def _add_run(commands: Any) -> None:
     _add_build_and_samples(p)
     p.add_argument("-o", "--output", type=Path, required=True, metavar="Y", help=".npy for the results")
     p.add_argument("--labels", type=Path, help=".npy of class numbers: records accuracy and confusion for the report")
-    p.add_argument("--ties", action="store_true", help="also list the samples that come so close to a rounding tie "
-                   "that a float32 executor of the model may differ (slower)")
+    p.add_argument(
+        "--ties",
+        action="store_true",
+        help="also list the samples that come so close to a rounding tie "
+        "that a float32 executor of the model may differ (slower)",
+    )
 
 
 def _add_simulate(commands: Any) -> None:
@@ -129,8 +132,12 @@ def _add_simulate(commands: Any) -> None:
     )  # fmt: skip
     _add_build_and_samples(p)
     p.add_argument("-o", "--output", type=Path, metavar="Y", help=".npy for the results of the simulated hardware")
-    p.add_argument("--engine", choices=("verilator", "cocotb"), default="verilator", help="cocotb is slower and also "
-                   "resets in mid-frame and watches every edge")
+    p.add_argument(
+        "--engine",
+        choices=("verilator", "cocotb"),
+        default="verilator",
+        help="cocotb is slower and also resets in mid-frame and watches every edge",
+    )
     p.add_argument("--stall-seed", type=int, metavar="N", help="random idle gaps and back-pressure from this seed")
     p.add_argument("--waves", type=Path, metavar="FILE", help="write a waveform, .fst or .vcd (GTKWave, Surfer)")
 
@@ -200,9 +207,7 @@ def _simulate(a: argparse.Namespace) -> dict[str, Any]:
     from codesign.flow import Build, simulate_build
 
     with show.frames() as progress:
-        return simulate_build(
-            Build.open(a.build), a.inputs, a.output, a.engine, a.stall_seed, a.waves, progress
-        )
+        return simulate_build(Build.open(a.build), a.inputs, a.output, a.engine, a.stall_seed, a.waves, progress)
 
 
 def _synth(a: argparse.Namespace) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-import sim
 from boards import board_named
 from boards.board import Board
 from codesign import __version__, arrays, serialize
@@ -22,7 +20,7 @@ from codesign.graph import Graph, TensorType
 from codesign.importer import import_model
 from codesign.passes import run_passes
 from codesign.passes.check import near_ties
-from codesign.passes.integerize import assumed_inputs
+from codesign.passes.inputs import assumed_inputs
 from codesign.passes.split import Model, split
 from hw.describe import describe_rtl, describe_stages
 from hw.estimate import Timing, estimates, rates
@@ -33,6 +31,7 @@ from hw.pipeline import Pipeline
 from hw.rtl import verilog
 from hw.synth import synthesize
 from sim.check import Shown, simulate
+from sim.cocotb_run import copy_bench
 from sim.vectors import write_vectors
 
 DEFAULT_SHARE = 0.25  # of the board's budget, where no rate is asked for
@@ -122,9 +121,7 @@ def _tensor(name: str, t: TensorType) -> dict[str, Any]:
     return {"name": name, "shape": list(t.shape), "type": str(t.format), **meaning}
 
 
-def _fill(
-    folder: Path, source: Graph, network: Model, pipeline: Pipeline, text: str, manifest: dict[str, Any]
-) -> None:
+def _fill(folder: Path, source: Graph, network: Model, pipeline: Pipeline, text: str, manifest: dict[str, Any]) -> None:
     """Every file of a build folder."""
     for name in ("rtl", "sim", "vectors"):
         (folder / name).mkdir()
@@ -133,9 +130,7 @@ def _fill(
     serialize.save(network, folder / "model.npz")
     serialize.save(source, folder / "source.npz")
     write_vectors(folder / "vectors", pipeline)
-    source = Path(sim.__file__).parent
-    shutil.copyfile(source / "bench.py", folder / "sim/bench.py")
-    shutil.copyfile(source / "test_build.py", folder / "test_build.py")
+    copy_bench(folder)
     write_json(folder / "manifest.json", manifest)
     write_json(folder / "report.json", report_of(manifest))
 
@@ -175,7 +170,11 @@ def run_build(
     feeds, warnings = build.read(inputs)
     results = build.network.run(feeds)
     arrays.write_outputs(outputs, results, build.network.after.types)
-    summary: dict[str, Any] = {"samples": len(next(iter(feeds.values()))), "outputs": list(results), "warnings": warnings}
+    summary: dict[str, Any] = {
+        "samples": len(next(iter(feeds.values()))),
+        "outputs": list(results),
+        "warnings": warnings,
+    }
     if ties:
         near = near_ties(serialize.load(build.path / "source.npz"), feeds)
         summary["ties"] = np.flatnonzero(near).tolist()

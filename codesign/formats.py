@@ -7,6 +7,7 @@ patterns that travel on wires) and back. A tensor's real value is scale * (integ
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import numpy as np
 
 from codesign.errors import UserError

@@ -47,11 +47,7 @@ class TensorType:
     def __str__(self) -> str:
         text = f"{self.format or 'real'}[{', '.join(map(str, self.shape))}]"
         if self.is_integer and self.scale != (1.0,):
-            text += (
-                f" scale {self.scale[0]:.6g}"
-                if len(self.scale) == 1
-                else f" scale per channel({len(self.scale)})"
-            )
+            text += f" scale {self.scale[0]:.6g}" if len(self.scale) == 1 else f" scale per channel({len(self.scale)})"
         if any(self.zero_point):
             text += f" zero {self.zero_point[0] if len(self.zero_point) == 1 else 'per channel'}"
         return text
@@ -89,9 +85,7 @@ class Constant:
         if value.shape != self.type.shape:
             raise GraphError(f"constant of shape {value.shape} declared as {self.type}")
         if self.type.format is not None and not self.type.format.contains(value):
-            raise GraphError(
-                f"constant values {value.min()}..{value.max()} are outside of {self.type.format}"
-            )
+            raise GraphError(f"constant values {value.min()}..{value.max()} are outside of {self.type.format}")
         value.setflags(write=False)
         object.__setattr__(self, "value", value)
 
@@ -190,9 +184,7 @@ class Graph:
                 readers[name].append(node)
         return {k: tuple(v) for k, v in readers.items()}
 
-    def run(
-        self, feeds: Mapping[str, np.ndarray], want: Sequence[str] | None = None
-    ) -> dict[str, np.ndarray]:
+    def run(self, feeds: Mapping[str, np.ndarray], want: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Every tensor in `want` (default: the outputs) for arrays with a leading sample axis."""
         want = tuple(self.outputs if want is None else want)
         values: dict[str, np.ndarray] = {i.name: feeds[i.name] for i in self.inputs}

@@ -82,10 +82,7 @@ class Writer:
     def norm(self, layer: nn.Module, name: str) -> list[str]:
         """The four constants of a batch norm, in ONNX order."""
         state = layer.state_dict()
-        return [
-            self.constant(f"{name}.{key}", state[key])
-            for key in ("weight", "bias", "running_mean", "running_var")
-        ]
+        return [self.constant(f"{name}.{key}", state[key]) for key in ("weight", "bias", "running_mean", "running_var")]
 
 
 def conv_attributes(layer: QuantConv) -> dict[str, Any]:
@@ -103,9 +100,7 @@ def export(model: nn.Sequential, path: Path, image_shape: tuple[int, ...], class
     outputs = [helper.make_tensor_value_info(last, TensorProto.FLOAT, (1, classes))]
     graph = helper.make_graph(writer.nodes, path.stem, inputs, outputs, writer.constants)
     opsets = [helper.make_opsetid("", 13), helper.make_opsetid(QONNX_DOMAIN, 1)]
-    onnx.save(
-        helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="codesign-examples"), path
-    )
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="codesign-examples"), path)
 
 
 def integer_logits(model: nn.Sequential, x: Array) -> tuple[Array, float]:

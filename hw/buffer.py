@@ -22,9 +22,7 @@ class Skid(wiring.Component):
     o: stream.Interface
 
     def __init__(self, bits: int) -> None:
-        super().__init__(
-            {"issue": In(1), "run": Out(1), "data": In(bits), "o": Out(stream.Signature(unsigned(bits)))}
-        )
+        super().__init__({"issue": In(1), "run": Out(1), "data": In(bits), "o": Out(stream.Signature(unsigned(bits)))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -32,7 +32,7 @@ from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add as AddStage
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad as PadStage
-from hw.stages.pool import Pool
+from hw.stages.pool import Operation, Pool
 from hw.stages.window import Window
 from hw.stream import StreamType
 
@@ -109,6 +109,11 @@ def _matrix(graph: Graph, node: Node) -> np.ndarray:
     return dense.reshape(-1, filters)
 
 
+def _kernel(graph: Graph, node: Node) -> tuple[int, int]:
+    rows, columns = graph.types[node.inputs[1]].shape[:2]
+    return rows, columns
+
+
 def _is_depthwise(graph: Graph, node: Node) -> bool:
     return isinstance(node.op, Conv) and node.op.is_depthwise(graph.types[node.inputs[1]].shape)
 
@@ -149,7 +154,7 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
         return _depthwise_stages(graph, node, stream, zero)
     chain: Chain = []
     if _needs_window(graph, node):
-        op, kernel = node.op, graph.types[node.inputs[1]].shape[:2]
+        op, kernel = node.op, _kernel(graph, node)
         assert isinstance(op, Conv)
         window = Window(stream, kernel, op.stride, op.dilation, channelwise=False, parallel=folding.whole)
         chain.append(("window", window))
@@ -167,7 +172,7 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
 def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int) -> Chain:
     op, w = node.op, _weights(graph, node)
     assert isinstance(op, Conv)
-    window = Window(stream, w.shape[:2], op.stride, op.dilation, channelwise=True)
+    window = Window(stream, _kernel(graph, node), op.stride, op.dilation, channelwise=True)
     taps = w.reshape(-1, op.groups, w.shape[3] // op.groups)  # (taps, channels, multiplier)
     bias = (-zero * taps.sum(0)).reshape(-1) if zero else None
     fmt = graph.types[node.inputs[1]].format
@@ -203,7 +208,7 @@ def _input(graph: Graph, node: Node, folding: Folding) -> StreamType:
     return stream_of(graph.types[node.inputs[0]], folding.lanes_in)
 
 
-def _kind(op: Op) -> str:
+def _kind(op: Op) -> Operation:
     if isinstance(op, (SumPool, GlobalSumPool)):
         return "sum"
     return "min" if op.least else "max"  # type: ignore[attr-defined]

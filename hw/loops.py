@@ -40,9 +40,7 @@ def choose_step(steps: Sequence[int], last: Sequence[Value]) -> Value:
     return chosen
 
 
-def ring_address(
-    m: Module, depth: int, steps: Sequence[int], last: Sequence[Value], move: ValueLike
-) -> Signal:
+def ring_address(m: Module, depth: int, steps: Sequence[int], last: Sequence[Value], move: ValueLike) -> Signal:
     """An address in a ring of `depth` words; `move` moves it by the chosen step, of any size and sign."""
     address = Signal(range(depth))
     ahead = Signal(range(2 * depth))

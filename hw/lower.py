@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from codesign.graph import Constant, Graph, Node
+from codesign.formats import Format
+from codesign.graph import Constant, Graph, Node, TensorType
 from codesign.ops.integer import Center, Reinterpret
 from codesign.ops.layout import Reshape
 from codesign.ops.requant import Requant
@@ -43,7 +44,7 @@ def lower(core: Graph, folding: Mapping[str, Folding], input_lanes: Mapping[str,
     return Pipeline(tuple(stages), tuple(edges), inputs, outputs)
 
 
-def _format(t):
+def _format(t: TensorType) -> Format:
     assert t.format is not None
     return t.format
 
@@ -121,8 +122,8 @@ def _with_forks(
     by_source: dict[tuple[str | None, int], list[Edge]] = {}
     for edge in edges:
         by_source.setdefault((edge.source, edge.source_port), []).append(edge)
-    streams = {(p.name, k): s for p in stages for k, s in enumerate(p.stage.outputs)}
-    streams.update({(None, k): s for k, (_, s) in enumerate(inputs)})
+    streams: dict[tuple[str | None, int], StreamType] = {(None, k): s for k, (_, s) in enumerate(inputs)}
+    streams.update({(p.name, k): s for p in stages for k, s in enumerate(p.stage.outputs)})
     placed, wired = list(stages), []
     for (source, port), readers in by_source.items():
         if len(readers) == 1:
@@ -137,7 +138,7 @@ def _with_forks(
             for k, e in enumerate(readers)
         ]
     ordered = _sorted(placed, wired)
-    position = {None: -1, **{p.name: k for k, p in enumerate(ordered)}}
+    position: dict[str | None, int] = {None: -1, **{p.name: k for k, p in enumerate(ordered)}}
     return ordered, sorted(wired, key=lambda e: position[e.source])
 
 

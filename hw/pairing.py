@@ -27,9 +27,7 @@ def pair_luts(luts: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
     one of a inputs exactly if a + b - 5 nets are common, so it is filed under every subset of that many.
     """
     nets = [tuple(sorted(set(inputs))) for inputs in luts]
-    order = sorted(
-        (k for k in range(len(nets)) if len(nets[k]) <= SHARED_INPUTS), key=lambda k: -len(nets[k])
-    )
+    order = sorted((k for k in range(len(nets)) if len(nets[k]) <= SHARED_INPUTS), key=lambda k: -len(nets[k]))
     filed = _file(nets, order)
     free = [True] * len(nets)
     pairs = []

@@ -87,9 +87,7 @@ class Pipeline:
         for edge in self.edges:
             wrote, reads = self.stream_from(edge), self.stream_to(edge)
             if (wrote.size, wrote.format, wrote.lanes) != (reads.size, reads.format, reads.lanes):
-                raise ValueError(
-                    f"{edge.source or 'input'} sends {wrote}, {edge.target or 'output'} reads {reads}"
-                )
+                raise ValueError(f"{edge.source or 'input'} sends {wrote}, {edge.target or 'output'} reads {reads}")
 
     @cached_property
     def by_name(self) -> Mapping[str, Stage]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal, Value
+from amaranth.lib import stream, wiring
 
 from hw.pipeline import Edge, Pipeline
 from hw.stages.fifo import Fifo
@@ -49,13 +50,23 @@ class AxiStream:
         self.signals = [self.tdata, self.tvalid, self.tready, self.tlast]
 
 
+@dataclass(frozen=True)
 class Wire:
-    """A named stream inside the top module, where simulation can see it."""
+    """A stream inside the top module."""
 
-    def __init__(self, index: int, bits: int) -> None:
-        self.data = Signal(bits, name=f"edge{index}_data")
-        self.valid = Signal(name=f"edge{index}_valid")
-        self.ready = Signal(name=f"edge{index}_ready")
+    data: Value
+    valid: Value
+    ready: Signal
+
+    @classmethod
+    def named(cls, index: int, bits: int) -> Wire:
+        """Of an edge, under the names by which simulation finds it."""
+        data, valid, ready = (f"edge{index}_{part}" for part in ("data", "valid", "ready"))
+        return cls(Signal(bits, name=data), Signal(name=valid), Signal(name=ready))
+
+    @classmethod
+    def behind(cls, port: stream.Interface) -> Wire:
+        return cls(port.payload, port.valid, port.ready)
 
 
 class Accelerator(Elaboratable):
@@ -93,16 +104,14 @@ class Accelerator(Elaboratable):
 
     def _connect(self, m: Module, k: int, edge: Edge, parts: dict[str, wiring.Component]) -> None:
         """source -> edge wires -> (FIFO ->) target."""
-        stream = self.pipeline.stream_from(edge)
-        wire = Wire(k, stream.beat_bits)
+        beats = self.pipeline.stream_from(edge)
+        wire = Wire.named(k, beats.beat_bits)
         self._drive(m, wire, edge, parts)
         if edge.depth:
-            m.submodules[f"fifo{k}"] = fifo = Fifo(stream, edge.depth).rtl()
+            m.submodules[f"fifo{k}"] = fifo = Fifo(beats, edge.depth).rtl()
             m.d.comb += [fifo.i.payload.eq(wire.data), fifo.i.valid.eq(wire.valid), wire.ready.eq(fifo.i.ready)]
-            source = (fifo.o.payload, fifo.o.valid, fifo.o.ready)
-        else:
-            source = (wire.data, wire.valid, wire.ready)
-        self._sink(m, source, edge, stream, parts)
+            wire = Wire.behind(fifo.o)
+        self._sink(m, wire, edge, beats, parts)
 
     def _drive(self, m: Module, wire: Wire, edge: Edge, parts: dict[str, wiring.Component]) -> None:
         if edge.source is None:
@@ -114,15 +123,14 @@ class Accelerator(Elaboratable):
             port = _port(self.pipeline, parts, edge.source, "o", edge.source_port)
             m.d.comb += [wire.data.eq(port.payload), wire.valid.eq(port.valid), port.ready.eq(wire.ready)]
 
-    def _sink(self, m: Module, source, edge: Edge, stream: StreamType, parts) -> None:
-        data, valid, ready = source
+    def _sink(self, m: Module, wire: Wire, edge: Edge, beats: StreamType, parts: dict[str, wiring.Component]) -> None:
         if edge.target is None:
             axis = self.outputs[edge.target_port]
-            m.d.comb += [axis.tdata.eq(data), axis.tvalid.eq(valid), ready.eq(axis.tready)]
-            _mark_last(m, axis, stream.beats)
+            m.d.comb += [axis.tdata.eq(wire.data), axis.tvalid.eq(wire.valid), wire.ready.eq(axis.tready)]
+            _mark_last(m, axis, beats.beats)
         else:
             port = _port(self.pipeline, parts, edge.target, "i", edge.target_port)
-            m.d.comb += [port.payload.eq(data), port.valid.eq(valid), ready.eq(port.ready)]
+            m.d.comb += [port.payload.eq(wire.data), port.valid.eq(wire.valid), wire.ready.eq(port.ready)]
 
 
 def _port(pipeline: Pipeline, parts: dict[str, wiring.Component], stage: str, letter: str, index: int):

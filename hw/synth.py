@@ -72,9 +72,7 @@ def netlist(verilog: str, command: str) -> list[Cell]:
     # opt_clean gives every net one name, and BLIF is a tenth of the JSON netlist.
     script = f"read_verilog design.v\n{command}\nopt_clean\nwrite_blif design.blif\n"
     _, written = run_yosys(script, {"design.v": verilog}, ["design.blif"])
-    return [
-        _cell(line) for line in written["design.blif"].splitlines() if line.startswith((".subckt", ".gate"))
-    ]
+    return [_cell(line) for line in written["design.blif"].splitlines() if line.startswith((".subckt", ".gate"))]
 
 
 def utilisation(cells: Iterable[Cell], command: str) -> Utilisation:
@@ -108,9 +106,7 @@ def _refuse_unknown(kinds: Counter[str]) -> None:
     known = (*_LUTS, *_BRAM36)
     strange = [k for k in sorted(kinds) if k not in known and not _FF.fullmatch(k) and not _FREE.fullmatch(k)]
     if strange:
-        raise UserError(
-            f"synthesis left cells of unknown size: {', '.join(strange)}; write them as 7-series logic"
-        )
+        raise UserError(f"synthesis left cells of unknown size: {', '.join(strange)}; write them as 7-series logic")
 
 
 def _key(text: str, command: str) -> str:

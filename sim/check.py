@@ -76,7 +76,9 @@ def _compare(
     expected: list[np.ndarray], result: SimResult, stalls: Stalls | None,
 ) -> None:  # fmt: skip
     """CheckFailed at the first wrong frame, traced through every edge."""
-    wrong = [(got != want).reshape(len(want), -1).any(axis=1) for got, want in zip(result.outputs, expected, strict=True)]
+    wrong = [
+        (got != want).reshape(len(want), -1).any(axis=1) for got, want in zip(result.outputs, expected, strict=True)
+    ]
     frames = np.flatnonzero(np.any(wrong, axis=0))
     if not len(frames):
         return

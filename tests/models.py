@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,7 +26,7 @@ class Model:
         self.weights.append(numpy_helper.from_array(np.asarray(value, dtype=dtype), name))
         return name
 
-    def add(self, op: str, *inputs: str, domain: str = "", name: str = "", **attributes: object) -> str:
+    def add(self, op: str, *inputs: str, domain: str = "", name: str = "", **attributes: Any) -> str:
         result = f"t{len(self.nodes)}"
         node = helper.make_node(op, list(inputs), [result], name=name, domain=domain, **attributes)
         self.nodes.append(node)

@@ -19,10 +19,7 @@ def imported_packages(source: str) -> set[str]:
     """The top-level names that a module imports, inside functions too."""
     nodes = list(ast.walk(ast.parse(source)))
     plain = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
-    return {
-        name.split(".")[0]
-        for name in plain | {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}
-    }
+    return {name.split(".")[0] for name in plain | {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}}
 
 
 def test_imports_point_from_boards_to_sim_to_hw_to_codesign() -> None:

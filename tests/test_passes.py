@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.errors import CheckFailed, UserError
-from codesign.formats import Binary, Int
+from codesign.formats import Binary, Format, Int
 from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, TensorType
 from codesign.ops.argmax import ArgMax
 from codesign.ops.conv import Conv
@@ -42,10 +42,10 @@ class Net:
     def constant(self, value) -> str:
         return self.add(Constant.real(value))
 
-    def quantize(self, x: str, fmt=UINT4, scale=(0.25,), zero=(0,)) -> str:
+    def quantize(self, x: str, fmt: Format = UINT4, scale=(0.25,), zero=(0,)) -> str:
         return self.add(Dequantize(), self.add(Quantize(fmt, scale, zero), x))
 
-    def weights(self, *shape: int, fmt=Int(-7, 7), seed=0) -> str:
+    def weights(self, *shape: int, fmt: Format = Int(-7, 7), seed=0) -> str:
         values = np.random.default_rng(seed).integers(fmt.lo, fmt.hi, shape, endpoint=True)
         values = np.where(values >= 0, 1, -1) if fmt == Binary() else values
         return self.add(Dequantize(), self.add(Constant(TensorType(shape, fmt, (0.5,)), values)))
@@ -95,7 +95,9 @@ def test_any_chain_equals_its_fusion_on_every_integer(functions, seed):
     before = net.graph(net.quantize(x, Int.of(3, signed=bool(seed % 2)), (0.37,)))
     after, _ = run_passes(before)
     every = np.stack(np.meshgrid(*[np.arange(-4, 4) * 0.25] * 3), axis=-1).reshape(-1, 3).astype(np.float32)
-    np.testing.assert_array_equal(before.run({"x": every})[before.outputs[0]], after.run({"x": every})[after.outputs[0]])
+    np.testing.assert_array_equal(
+        before.run({"x": every})[before.outputs[0]], after.run({"x": every})[after.outputs[0]]
+    )
 
 
 def test_bisection_agrees_with_complete_evaluation(monkeypatch):

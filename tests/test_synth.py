@@ -68,8 +68,7 @@ def test_gates_of_two_inputs_pair_without_common_nets() -> None:
 def test_instantiated_dual_lut_counts_once() -> None:
     found = use(
         "input [5:0] a, output x, y",
-        "LUT6_2 #(.INIT(64'h96)) u(.I0(a[0]), .I1(a[1]), .I2(a[2]), .I3(a[3]), .I4(a[4]), .I5(a[5]),"
-        " .O5(x), .O6(y));",
+        "LUT6_2 #(.INIT(64'h96)) u(.I0(a[0]), .I1(a[1]), .I2(a[2]), .I3(a[3]), .I4(a[4]), .I5(a[5]), .O5(x), .O6(y));",
     )
     assert (found.lut, found.lut_paired) == (1, 1)
 

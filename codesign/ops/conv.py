@@ -57,7 +57,7 @@ class Conv:
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         x, w = (a.astype(carrier(out.format), copy=False) for a in arrays)
-        view = arithmetic.windows(x, w.shape[:2], self.stride, self.dilation)
+        view = arithmetic.windows(x, (w.shape[0], w.shape[1]), self.stride, self.dilation)
         if self.is_depthwise(w.shape):
             return _depthwise(view, w, self.groups)
         parts = zip(np.split(view, self.groups, axis=-1), np.split(w, self.groups, axis=-1))

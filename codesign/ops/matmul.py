@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from codesign import arithmetic
 from codesign.formats import Format
 from codesign.graph import GraphError, Operand, TensorType
+
+Span = Callable[[Format, np.ndarray], Format]  # (input, weights) -> what the sums can reach
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class MatMul:
         shape = (*x.type.shape[:-1], w.type.shape[1])
         if not (x.type.is_integer and w.type.is_integer):
             return real_product(x, w, shape)
-        return product_type(x, w, shape, lambda fmt, value: arithmetic.accumulator(fmt, value))
+        return product_type(x, w, shape, arithmetic.accumulator)
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         return arithmetic.matmul(arrays[0], arrays[1], out.format)
@@ -35,15 +38,13 @@ def real_product(x: Operand, w: Operand, shape: tuple[int, ...]) -> TensorType:
     return TensorType(shape)
 
 
-def product_type(x: Operand, w: Operand, shape: tuple[int, ...], span) -> TensorType:
+def product_type(x: Operand, w: Operand, shape: tuple[int, ...], span: Span) -> TensorType:
     """The type of an integer product with constant weights: exact range, product of the scales."""
     if w.value is None:
         raise GraphError("the weights are not constant")
     if any(x.type.zero_point) or any(w.type.zero_point):
         raise GraphError("integer products take operands with zero point 0")
     if len(x.type.scale) != 1:
-        raise GraphError(
-            "the input has a scale for each channel, which a sum over channels cannot keep exactly"
-        )
+        raise GraphError("the input has a scale for each channel, which a sum over channels cannot keep exactly")
     fmt: Format = x.type.format  # type: ignore[assignment]
     return TensorType(shape, span(fmt, w.value), tuple(x.type.scale[0] * s for s in w.type.scale))

@@ -83,10 +83,7 @@ def staircase(
     All channels count from the same end of the same range; where a channel starts inside, its first thresholds
     are always reached. So the staircase stays in the format, whatever the channels do.
     """
-    stride = 2 if isinstance(format, Binary) else 1
-    low, high = int(values.min()), int(values.max())
-    if low == high:
-        low, high = (low - stride, high) if low > format.lo else (low, high + stride)
+    low, high, stride = step_range(values, format)
     falls = values[:, -1] < values[:, 0]
     rising = np.where(falls[:, None], -values, values)
     if (np.diff(rising, axis=1) < 0).any() or high > format.hi:
@@ -96,6 +93,15 @@ def staircase(
     thresholds = np.stack([lo + np.searchsorted(row, mark) for row, mark in zip(rising, marks)])
     base, step = np.where(falls, high, low), np.where(falls, -stride, stride)
     return Threshold(thresholds, format, base, step, scale, zero_point)
+
+
+def step_range(values: np.ndarray, format: Format) -> tuple[int, int, int]:
+    """Lowest and highest value of a staircase with these values, at least one step apart, and its step."""
+    stride = 2 if isinstance(format, Binary) else 1
+    low, high = int(values.min()), int(values.max())
+    if low == high:
+        low, high = (low - stride, high) if low > format.lo else (low, high + stride)
+    return low, high, stride
 
 
 def round_up(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

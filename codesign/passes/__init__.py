@@ -11,7 +11,8 @@ from codesign.passes.argmax import lift_argmax
 from codesign.passes.check import Check, check_equal
 from codesign.passes.first_layer import fuse_input
 from codesign.passes.fuse import fuse_activations
-from codesign.passes.integerize import integerize, quantize_inputs
+from codesign.passes.inputs import quantize_inputs
+from codesign.passes.integerize import integerize
 from codesign.passes.layout import simplify_layout
 from codesign.passes.sink import sink
 

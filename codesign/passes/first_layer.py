@@ -6,6 +6,7 @@ thresholds are exact for every input.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -53,7 +54,9 @@ def _is_plain(graph: Graph, node: Node) -> bool:
 def _threshold(graph: Graph, chain: list[Node]) -> Threshold:
     result = graph.types[chain[-1].name]
     name = next(i for i in chain[0].inputs if i not in graph.constants)
-    constants = [Node(i, Constant.real(graph.constants[i].reshape(-1))) for n in chain for i in n.inputs if i in graph.constants]
+    constants = [
+        Node(i, Constant.real(graph.constants[i].reshape(-1))) for n in chain for i in n.inputs if i in graph.constants
+    ]
     single = Graph((Input(name, TensorType((1,))),), (), (name,)).replace([*constants, *chain], (chain[-1].name,))
 
     def function(keys: np.ndarray) -> np.ndarray:
@@ -71,7 +74,7 @@ def _float_of(keys: np.ndarray) -> np.ndarray:
 LOWEST, HIGHEST = -(0x7F800000 + 1), 0x7F800000  # keys of minus and plus infinity
 
 
-def _bisected(function, result: TensorType) -> Threshold:
+def _bisected(function: Callable[[np.ndarray], np.ndarray], result: TensorType) -> Threshold:
     assert result.format is not None
     unit = 2 if isinstance(result.format, Binary) else 1
     first, last = function(np.array([LOWEST + 1, HIGHEST - 1]))

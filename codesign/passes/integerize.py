@@ -15,7 +15,7 @@ import numpy as np
 
 from codesign.errors import UserError
 from codesign.formats import Int, of_values
-from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, TensorType
+from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Op, TensorType
 from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add, Div, Mul, Sub
 from codesign.ops.integer import Center, Reinterpret
@@ -27,29 +27,9 @@ from codesign.ops.quantize import Quantize
 from codesign.ops.unary import Unary
 from codesign.passes.weights import integer_form
 
-INPUT_FORMAT = Int.of(16, signed=True)
+# fixed<16,6>, what an input gets of which the model does not say how it is quantized
 ASSUMED = "_as_fixed_16_6"
-INPUT_SCALE = 2.0**-10  # fixed<16,6>: what a model gets that says nothing of how its input is quantized
-
-
-def assumed_inputs(graph: Graph) -> list[str]:
-    """The quantizers that `integerize` put behind an input which the model leaves real."""
-    return [n.name for n in graph.nodes if n.name.endswith(ASSUMED) and isinstance(n.op, Quantize)]
-
-
-def quantize_inputs(graph: Graph) -> Graph:
-    """Put a fixed<16,6> quantizer where the input of the network reaches a product without one."""
-    lifting = Lifting(graph)
-    for node in graph.nodes:
-        lifting.convert(node)
-    for name in lifting.assumed:
-        integers, real = graph.fresh(f"{name}{ASSUMED}"), graph.fresh(f"{name}{ASSUMED}_real")
-        readers = [
-            replace(n, inputs=tuple(real if i == name else i for i in n.inputs)) for n in graph.nodes
-        ]
-        quantize = Node(integers, Quantize(INPUT_FORMAT, (INPUT_SCALE,)), (name,))
-        graph = graph.replace([*readers, quantize, Node(real, Dequantize(), (integers,))])
-    return graph
+ASSUMED_FORMAT = Quantize(Int.of(16, signed=True), (2.0**-10,))
 
 
 def integerize(graph: Graph) -> Graph:
@@ -115,11 +95,11 @@ class Lifting:
         if integers is None or not any(self.types[integers].zero_point):
             return integers
         zero = self.types[integers].zero_point
-        if len(zero) > 1:
+        if len(zero) != 1:
             return None
         return self.derive(f"{integers}_centered", Center(zero[0]), integers)
 
-    def derive(self, name: str, op, *inputs: str, origin: str = "") -> str:
+    def derive(self, name: str, op: Op, *inputs: str, origin: str = "") -> str:
         """A new integer node, shared between all who ask for the same name."""
         return name if name in self.nodes else self.add(Node(name, op, inputs, origin))
 
@@ -155,7 +135,7 @@ class Lifting:
 
     def quantized_input(self, name: str) -> str:
         """Quantize a tensor of the input that the model itself leaves real."""
-        integers = self.derive(f"{name}{ASSUMED}", Quantize(INPUT_FORMAT, (INPUT_SCALE,)), name)
+        integers = self.derive(f"{name}{ASSUMED}", ASSUMED_FORMAT, name)
         self.lifted[name] = integers
         self.assumed.append(name)
         return integers

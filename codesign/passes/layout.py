@@ -92,8 +92,12 @@ def _absorb(graph: Graph, node: Node) -> Graph | None:
     weights = Node(graph.fresh(f"{w}_rows"), Constant(constant.type, constant.value[rows]))
     flat = Node(graph.fresh(f"{x}_flat"), Reshape(reshape.op.shape), transpose.inputs)
     return graph.replace(
-        [*(n for n in graph.nodes if n.name != node.name), weights, flat,
-         replace(node, inputs=(flat.name, weights.name))]
+        [
+            *(n for n in graph.nodes if n.name != node.name),
+            weights,
+            flat,
+            replace(node, inputs=(flat.name, weights.name)),
+        ]
     )
 
 

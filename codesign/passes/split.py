@@ -56,7 +56,9 @@ def split(graph: Graph) -> Model:
     core = _cut(graph, core_inputs, core_outputs)
     kept = [n for n in before_outputs if any(part.get(r.name) == "after" for r in graph.readers[n])]
     given = list(dict.fromkeys([*core_outputs, *kept, *(o for o in graph.outputs if part.get(o) == "before")]))
-    before = Graph(graph.inputs, (), ()).replace(graph.nodes, list(dict.fromkeys([*before_outputs, *given[len(core_outputs) :]])))
+    before = Graph(graph.inputs, (), ()).replace(
+        graph.nodes, list(dict.fromkeys([*before_outputs, *given[len(core_outputs) :]]))
+    )
     return Model(before, core, _cut(graph, given, graph.outputs))
 
 
@@ -90,7 +92,7 @@ def _refuse_real(graph: Graph, node: Node) -> None:
     while name in graph.by_name and not isinstance(graph.by_name[name].op, Dequantize):
         blame = graph.by_name[name]
         operands = [i for i in blame.inputs if i not in graph.constants]
-        if len(operands) != 1 or graph.types[name].is_integer is False and len(operands) > 1:
+        if len(operands) != 1 or (graph.types[name].is_integer is False and len(operands) > 1):
             break
         name = operands[0]
     blame = graph.by_name[name] if name in graph.by_name else node
