@@ -24,6 +24,7 @@ from codesign.passes.split import split
 SHAPES = "channels × rows × columns for images, other tensors as in the model; one sample"
 FILE_WIDTH = 180  # of tables in a file or a pipe, which have no width of their own
 UNITS = {"mJ": 1e9, "µJ": 1e6, "nJ": 1e3, "pJ": 1.0}
+PARAMETERS = "a batch normalization counts its scales (as weights) and shifts (as biases); its statistics are in them"
 COUNTED = ("weights", "biases", "thresholds", "macs", "memory_bits", "energy_pj")
 
 
@@ -44,6 +45,7 @@ class Inspection:
         return {
             "model": {"file": self.file, "sha256": self.sha256, "notes": list(self.notes)},
             "shapes": SHAPES,
+            "parameters": PARAMETERS,
             "energy": {"source": SOURCE, "rules": RULES, "picojoules": PICOJOULES},
             "before": _described(self.before),
             "after": _described(self.after) if self.after else None,
@@ -100,6 +102,7 @@ def print_tables(result: Mapping[str, Any], console: Console) -> None:
     for note in result["model"]["notes"]:
         console.print(f"note: {escape(note)}")
     console.print(f"shapes: {result['shapes']}")
+    console.print(f"parameters: {result['parameters']}")
     console.print(f"energy: {result['energy']['source']}; {result['energy']['rules']}")
 
 
