@@ -24,7 +24,7 @@ from codesign.passes import run_passes
 from codesign.passes.check import check_equal
 from codesign.passes.split import split
 
-UINT4 = Int.of(4, signed=False)
+UINT4, INT4 = Int.of(4, signed=False), Int(-7, 7)
 
 
 class Net:
@@ -45,7 +45,7 @@ class Net:
     def quantize(self, x: str, fmt: Format = UINT4, scale=(0.25,), zero=(0,)) -> str:
         return self.add(Dequantize(), self.add(Quantize(fmt, scale, zero), x))
 
-    def weights(self, *shape: int, fmt: Format = Int(-7, 7), seed=0) -> str:
+    def weights(self, *shape: int, fmt: Format = INT4, seed=0) -> str:
         values = np.random.default_rng(seed).integers(fmt.lo, fmt.hi, shape, endpoint=True)
         values = np.where(values >= 0, 1, -1) if fmt == Binary() else values
         return self.add(Dequantize(), self.add(Constant(TensorType(shape, fmt, (0.5,)), values)))

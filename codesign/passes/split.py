@@ -95,7 +95,7 @@ def _refuse_real(graph: Graph, node: Node) -> None:
         if len(operands) != 1 or (graph.types[name].is_integer is False and len(operands) > 1):
             break
         name = operands[0]
-    blame = graph.by_name[name] if name in graph.by_name else node
+    blame = graph.by_name.get(name, node)
     raise UserError(
         f"node '{blame.origin or blame.name}' ({type(blame.op).__name__}) stays real between integer layers; "
         "quantize its operands with one scale (Quant on every input), or move it to the end of the network"
