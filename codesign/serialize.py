@@ -12,7 +12,7 @@ import numpy as np
 from codesign.errors import UserError
 from codesign.formats import Binary, Int
 from codesign.graph import Constant, Dequantize, Graph, Input, Node, TensorType
-from codesign.ops import argmax, conv, elementwise, integer, layout, matmul, pad, pool, quantize, softmax, unary
+from codesign.ops import argmax, conv, elementwise, integer, layout, matmul, moves, pad, pool, quantize, softmax, unary
 from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
@@ -27,7 +27,7 @@ KINDS: dict[str, type] = {
         *(pool.GlobalMaxPool, pool.GlobalAveragePool, pool.GlobalSumPool),
         *(elementwise.Add, elementwise.Sub, elementwise.Mul, elementwise.Div, unary.Unary),
         *(integer.Center, integer.Reinterpret, layout.Reshape, layout.Transpose, layout.Concat),
-        *(argmax.ArgMax, softmax.Softmax),
+        *(argmax.ArgMax, softmax.Softmax, moves.Slice, moves.Expand, moves.Upsample),
     )
 }
 

@@ -43,10 +43,22 @@ class Sub:
 
 @dataclass(frozen=True)
 class Mul:
-    """a * b, real."""
+    """a * b; integers need zero points 0, and the product's scale is the product of theirs."""
 
     def infer(self, *operands: Operand) -> TensorType:
-        return TensorType(broadcast(real(operands)))
+        a, b = (o.type for o in operands)
+        shape = broadcast(operands)
+        if not (a.is_integer or b.is_integer):
+            return TensorType(shape)
+        if a.format is None or b.format is None:
+            raise GraphError("multiplies an integer tensor with a real one")
+        if any(a.zero_point) or any(b.zero_point):
+            raise GraphError("integer products take operands with zero point 0")
+        ends = [x * y for x in (a.format.lo, a.format.hi) for y in (b.format.lo, b.format.hi)]
+        scale = np.multiply(a.scale, b.scale)
+        if scale.size not in (1, shape[-1] if shape else 1):
+            raise GraphError("the operands' scales do not fit the channels of their product")
+        return TensorType(shape, Int(min(ends), max(ends)), tuple(map(float, scale)))
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         return np.multiply(*arrays)
