@@ -36,7 +36,8 @@ def port_bits(stream: StreamType) -> int:
 
 def identifier(name: str) -> str:
     """A tensor's name as a Verilog identifier without double underscores."""
-    return re.sub(r"_+", "_", re.sub(r"\W", "_", name)).strip("_") or "x"
+    text = re.sub(r"_+", "_", re.sub(r"\W", "_", name)).strip("_")
+    return text if text[:1].isalpha() else f"t{text}"
 
 
 class AxiStream:

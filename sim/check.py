@@ -19,7 +19,7 @@ from sim.stalls import Stalls
 from sim.verilator import build as build_simulator
 
 TIMING_FRAMES = 4
-TRACED_FRAMES = 2  # frames before the first wrong one that are traced with it, for state that leaks
+TRACED_FRAMES = 2
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ def simulate(
     expected = [pack(golden[name], stream) for name, stream in pipeline.outputs]
     stalls = None if stall_seed is None else Stalls(stall_seed)
     if engine == "cocotb":
-        result = run_cocotb(build, words, expected, stalls, waves)
+        result = run_cocotb(build, words, stalls, waves)
     else:
         result = _run_fast(design, words, stalls, waves, progress)
-        _compare(design, pipeline, inputs, words, expected, result, stalls)
+    _compare(design, pipeline, inputs, words, expected, result, stalls)
     timing = result if stalls is None else _run_fast(design, [w[:TIMING_FRAMES] for w in words], None, None, progress)
     return Shown(
         {name: unpack(w, s) for w, (name, s) in zip(result.outputs, pipeline.outputs, strict=True)},
@@ -82,6 +82,7 @@ def _compare(
     frames = np.flatnonzero(np.any(wrong, axis=0))
     if not len(frames):
         return
+    # frames before the wrong one run with it, for state that leaks from one to the next
     span = slice(max(0, int(frames[0]) - TRACED_FRAMES), int(frames[0]) + 1)
     traced = build_simulator(design, taps=True).run([w[span] for w in words], span.stop - span.start, stalls)
     values = pipeline.golden(*(inputs[name][span] for name, _ in pipeline.inputs))

@@ -11,7 +11,6 @@ import numpy as np
 
 from codesign.errors import CheckFailed, UserError
 from sim.bench_run import run_bench
-from sim.compare import first_difference
 from sim.design import Design
 from sim.simulator import SimResult
 from sim.stalls import Stalls
@@ -30,19 +29,14 @@ def copy_bench(build: Path) -> None:
 
 
 def run_cocotb(
-    build: Path, words: Sequence[np.ndarray], expected: Sequence[np.ndarray], stalls: Stalls | None = None,
-    waves: Path | None = None,
-) -> SimResult:  # fmt: skip
-    """Words (frames, beats, words) through the bench; CheckFailed when it fails or an output differs."""
+    build: Path, words: Sequence[np.ndarray], stalls: Stalls | None = None, waves: Path | None = None
+) -> SimResult:
+    """Words (frames, beats, words) through the bench; CheckFailed when it fails. The caller compares."""
     _check_usable(build, waves)
     with tempfile.TemporaryDirectory(prefix="codesign_cocotb_") as name:
         scratch = Path(name)
         _run(build, scratch, words, stalls, waves)
-        result = _result(scratch / "results.npz", len(expected))
-    difference = first_difference(Design.from_build(build), result, expected)
-    if difference is not None:
-        raise CheckFailed(str(difference))
-    return result
+        return _result(scratch / "results.npz", len(Design.from_build(build).outputs))
 
 
 def _check_usable(build: Path, waves: Path | None) -> None:

@@ -97,13 +97,13 @@ def test_jet_tagging_on_its_input_grid(shared_data, tmp_path, capsys):
 def test_small_qonnx_models(shared_data, tmp_path, capsys, name):
     path = shared_data / f"models/qonnx/{name}.onnx"
     x = (np.random.default_rng(6).integers(-(2**12), 2**14, (1000, 3)) / 1024).astype(np.float32)
-    check(path, x, independent(path, x, 1000), 1000, tmp_path, capsys)
+    check(path, x, independent(path, x, 1), 1000, tmp_path, capsys)
 
 
 def test_a_binary_layer_of_hls4ml(shared_data, tmp_path, capsys):
     path = shared_data / "models/hls4ml/bnn_model_fc_1layer.onnx"
     x = np.random.default_rng(7).normal(size=(1000, 3)).astype(np.float32)
-    check(path, x, independent(path, x, 1000), 1000, tmp_path, capsys)
+    check(path, x, independent(path, x, 1), 1000, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("name", ["digits_mlp_w4a4", "synth16_mlp_w6a6", "mnist_cnn_w4a4"])
