@@ -40,9 +40,11 @@ def choose_step(steps: Sequence[int], last: Sequence[Value]) -> Value:
     return chosen
 
 
-def ring_address(m: Module, depth: int, steps: Sequence[int], last: Sequence[Value], move: ValueLike) -> Signal:
-    """An address in a ring of `depth` words; `move` moves it by the chosen step, of any size and sign."""
-    address = Signal(range(depth))
+def ring_address(
+    m: Module, depth: int, steps: Sequence[int], last: Sequence[Value], move: ValueLike, start: int = 0
+) -> Signal:
+    """An address in a ring of `depth` words, from `start` on; `move` moves it by the chosen step, any size and sign."""
+    address = Signal(range(depth), init=start)
     ahead = Signal(range(2 * depth))
     wrapped = Signal(signed(depth.bit_length() + 1))
     m.d.comb += ahead.eq(address + choose_step([step % depth for step in steps], last))
@@ -51,6 +53,12 @@ def ring_address(m: Module, depth: int, steps: Sequence[int], last: Sequence[Val
     with m.If(move):
         m.d.sync += address.eq(ahead if power_of_two else Mux(wrapped < 0, ahead, wrapped))
     return address
+
+
+def between(index: Signal, start: int, stop: int) -> Value:
+    """start <= index < stop, without a comparison that is always true."""
+    above = index >= start if start else Const(1, 1)
+    return above & (index < stop if stop < 2 ** len(index) else Const(1, 1))
 
 
 def counters_cost(counts: Sequence[int]) -> Cost:

@@ -12,7 +12,9 @@ from amaranth.lib.wiring import connect, flipped
 from codesign.cost import Cost
 from codesign.formats import Int
 from hw.buffer import Buffer, buffer_cost
+from hw.elastic import Datapath, Elastic, elastic_cost, elastic_schedule
 from hw.ports import elements, encode, stage_ports
+from hw.stages.lanes import register
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -73,4 +75,83 @@ class _AddCircuit(wiring.Component):
             self.i0.ready.eq(self.i1.valid & buffer.i.ready),
             self.i1.ready.eq(self.i0.valid & buffer.i.ready),
         ]
+        return m
+
+
+_MULTIPLY_CLOCKS = 3  # operands, product, result: the registers of a DSP48E1
+_LEAST_DSP_BITS = 9  # Yosys puts smaller products into LUTs
+
+
+@dataclass(frozen=True)
+class Mul:
+    """a * b, exact; two streams of the same elements and lanes, their formats as they are."""
+
+    a: StreamType
+    b: StreamType
+
+    def __post_init__(self) -> None:
+        if (self.a.size, self.a.lanes) != (self.b.size, self.b.lanes):
+            raise ValueError(f"Mul of {self.a} and {self.b}")
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return self.a, self.b
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        a, b = self.a.format, self.b.format
+        ends = [x * y for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
+        return (replace(self.a, format=Int(min(ends), max(ends))),)
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        a, b = frames
+        return (a.astype(np.int64) * b.reshape(a.shape),)
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (elastic_schedule(np.maximum(arrive[0], arrive[1]), _MULTIPLY_CLOCKS),)
+
+    def cost(self) -> Cost:
+        a, b, out = self.a.format.bits, self.b.format.bits, self.outputs[0]
+        lane = Cost(dsp=1) if out.format.bits >= _LEAST_DSP_BITS else Cost(lut=a * b, ff=a + b + 2 * out.format.bits)
+        return elastic_cost(out.beat_bits, _MULTIPLY_CLOCKS) + lane * self.a.lanes + Cost(lut=2)
+
+    def rtl(self) -> wiring.Component:
+        return _MulCircuit(self)
+
+
+class _MulCircuit(wiring.Component):
+    i0: stream.Interface
+    i1: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, stage: Mul) -> None:
+        self.stage = stage
+        super().__init__(stage_ports(stage))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.pipe = pipe = Elastic(_Products(self.stage))
+        connect(m, pipe.o, flipped(self.o))
+        m.d.comb += [
+            pipe.i.payload.eq(Cat(self.i0.payload, self.i1.payload)),
+            pipe.i.valid.eq(self.i0.valid & self.i1.valid),
+            self.i0.ready.eq(self.i1.valid & pipe.i.ready),
+            self.i1.ready.eq(self.i0.valid & pipe.i.ready),
+        ]
+        return m
+
+
+class _Products(Datapath):
+    """Lane by lane: a * b, both beats in `x`, a's lowest."""
+
+    def __init__(self, stage: Mul) -> None:
+        self.stage = stage
+        super().__init__(stage.a.beat_bits + stage.b.beat_bits, stage.outputs[0].beat_bits, _MULTIPLY_CLOCKS)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        (out,), cut = self.stage.outputs, self.stage.a.beat_bits
+        pairs = zip(elements(self.x[:cut], self.stage.a), elements(self.x[cut:], self.stage.b), strict=True)
+        products = (register(m, register(m, a) * register(m, b)) for a, b in pairs)
+        m.d.comb += self.y.eq(Cat(register(m, encode(p, out.format)) for p in products))
         return m

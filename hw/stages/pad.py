@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from codesign.formats import Format, Int, hull
 from hw.buffer import Buffer, buffer_cost
-from hw.loops import counters, counters_cost
+from hw.loops import between, counters, counters_cost
 from hw.ports import elements, encode, stage_ports
 from hw.stream import StreamType
 from hw.timing import serve
@@ -102,8 +102,8 @@ class _PadCircuit(wiring.Component):
             m.d.sync += begun.eq(~last[0])
         m.d.comb += [
             inside.eq(
-                _between(row, stage.before[0], rows - stage.after[0])
-                & _between(column, stage.before[1], columns - stage.after[1])
+                between(row, stage.before[0], rows - stage.after[0])
+                & between(column, stage.before[1], columns - stage.after[1])
             ),
             buffer.i.valid.eq(self.i.valid | (begun & ~inside)),
             self.i.ready.eq(inside & buffer.i.ready),
@@ -113,9 +113,3 @@ class _PadCircuit(wiring.Component):
         border = Cat(Const(code, out.format.bits) for _ in range(out.lanes))
         m.d.comb += buffer.i.payload.eq(Mux(inside, copied, border))
         return m
-
-
-def _between(index: Signal, start: int, stop: int) -> Value:
-    """start <= index < stop, without a comparison that is always true."""
-    above = index >= start if start else Const(1, 1)
-    return above & (index < stop if stop < 2 ** len(index) else Const(1, 1))

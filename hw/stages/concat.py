@@ -1,0 +1,92 @@
+"""Several streams one after the other, in turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import connect, flipped
+
+from codesign.cost import Cost
+from codesign.formats import hull
+from hw.buffer import Buffer, buffer_cost
+from hw.ports import elements, encode, stage_ports
+from hw.stream import StreamType
+from hw.timing import serve
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Tensors joined along `axis`: as many beats of each in turn as the axes from there on hold; equal lanes."""
+
+    parts: tuple[StreamType, ...]
+    axis: int
+
+    def __post_init__(self) -> None:
+        lanes = {p.lanes for p in self.parts}
+        if len(self.parts) < 2 or len(lanes) != 1 or any(self._elements(p) % p.lanes for p in self.parts):
+            raise ValueError(f"Concat along axis {self.axis} of {', '.join(map(str, self.parts))}")
+
+    def _elements(self, part: StreamType) -> int:
+        return int(np.prod(part.shape[self.axis :]))
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """Beats that each part sends when it is its turn."""
+        return tuple(self._elements(p) // p.lanes for p in self.parts)
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return self.parts
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        first = self.parts[0]
+        joined = sum(p.shape[self.axis] for p in self.parts)
+        shape = (*first.shape[: self.axis], joined, *first.shape[self.axis + 1 :])
+        return (StreamType(shape, hull(*(p.format for p in self.parts)), first.lanes),)
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (np.concatenate(frames, axis=self.axis + 1),)
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        beats = [a.reshape(-1, turn) for a, turn in zip(arrive, self.turns, strict=True)]
+        return (serve(np.concatenate(beats, axis=1).reshape(-1)) + 1,)
+
+    def cost(self) -> Cost:
+        bits, ways = self.outputs[0].beat_bits, len(self.parts)
+        counter = (max(self.turns) - 1).bit_length() + (ways - 1).bit_length()
+        return buffer_cost(bits) + Cost(lut=bits * max(1.0, 0.4 * ways) + 2.5 * counter + 2 * ways, ff=counter)
+
+    def rtl(self) -> wiring.Component:
+        return _ConcatCircuit(self)
+
+
+class _ConcatCircuit(wiring.Component):
+    def __init__(self, stage: Concat) -> None:
+        self.stage = stage
+        super().__init__(stage_ports(stage))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        out, turns = self.stage.outputs[0], self.stage.turns
+        m.submodules.buffer = buffer = Buffer(out.beat_bits)
+        connect(m, buffer.o, flipped(getattr(self, "o")))  # noqa: B009  (the ports are made from the stage)
+        turn, beat, at_last = Signal(range(len(turns))), Signal(range(max(turns))), Signal()
+        with m.Switch(turn):
+            for k, (part, beats) in enumerate(zip(self.stage.parts, turns, strict=True)):
+                port: stream.Interface = getattr(self, f"i{k}")
+                with m.Case(k):
+                    m.d.comb += [
+                        buffer.i.payload.eq(Cat(encode(x, out.format) for x in elements(port.payload, part))),
+                        buffer.i.valid.eq(port.valid),
+                        port.ready.eq(buffer.i.ready),
+                        at_last.eq(beat == beats - 1),
+                    ]
+        with m.If(buffer.i.valid & buffer.i.ready):
+            m.d.sync += beat.eq(Mux(at_last, 0, beat + 1))
+            with m.If(at_last):
+                m.d.sync += turn.eq(Mux(turn == len(turns) - 1, 0, turn + 1))
+        return m

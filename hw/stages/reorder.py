@@ -1,0 +1,113 @@
+"""Elements in another order, some of them left out or repeated: a memory of two blocks, read by nested loops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Const, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import connect, flipped
+
+from codesign.cost import Cost
+from hw.buffer import Skid, skid_cost
+from hw.loops import counters, counters_cost, ring_address, strides_to_steps
+from hw.memory import ram, ram_cost
+from hw.moves import Access
+from hw.ports import stage_ports
+from hw.stream import StreamType
+from hw.timing import serve
+
+
+@dataclass(frozen=True)
+class Reorder:
+    """A frame of the input -> a frame of `shape`, as `access` says; one block is read while the next one comes."""
+
+    input: StreamType
+    shape: tuple[int, ...]
+    access: Access
+
+    def __post_init__(self) -> None:
+        beats, blocks = self.access.beats(), self.input.beats // self.access.block
+        if self.input.beats % self.access.block or beats.min() < 0 or beats.max() >= self.access.block:
+            raise ValueError(f"Reorder of {self.input} by {self.access}")
+        if blocks * len(beats) != self.outputs[0].beats:
+            raise ValueError(f"Reorder of {self.input} makes {blocks * len(beats)} beats, not {self.outputs[0]}")
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        return (StreamType(self.shape, self.input.format, self.input.lanes),)
+
+    @property
+    def loops(self) -> list[tuple[int, int]]:
+        """(count, distance in the memory) of all loops; the outermost, over blocks, never ends."""
+        return [(1, self.access.block), *self.access.loops]
+
+    @property
+    def depth(self) -> int:
+        """Beats of the memory."""
+        return 2 * self.access.block
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        blocks = frames[0].reshape(len(frames[0]), -1, self.access.block, self.input.lanes)
+        return (blocks[:, :, self.access.beats()].reshape(len(blocks), *self.shape),)
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        """A block is read when its last beat is stored and the one before is read; then its place is free."""
+        reads, last, end, free, starts = self.access.reads, -1, 0, [0, 0], []
+        for k, row in enumerate(arrive[0].reshape(-1, self.access.block)):
+            last = int(serve(np.maximum(row, max(last + 1, free[k % 2])))[-1])
+            starts.append(max(last + 1, end))
+            end = free[k % 2] = starts[-1] + reads
+        return ((np.array(starts, np.int64)[:, None] + np.arange(reads) + 1).reshape(-1),)
+
+    def cost(self) -> Cost:
+        bits, pointer = self.input.beat_bits, (self.depth - 1).bit_length()
+        wrap = 1 if self.depth & (self.depth - 1) else 0
+        control = Cost(lut=pointer * (2.7 + 3.3 * wrap) + 8, ff=2 * pointer + 4)
+        counts = [self.access.block, *(count for count, _ in self.access.loops)]
+        return ram_cost(self.depth, bits) + skid_cost(bits) + counters_cost(counts) + control
+
+    def rtl(self) -> wiring.Component:
+        return _ReorderCircuit(self)
+
+
+class _ReorderCircuit(wiring.Component):
+    """`filled` counts the blocks that are stored and not yet read."""
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, stage: Reorder) -> None:
+        self.stage = stage
+        super().__init__(stage_ports(stage))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        stage, depth = self.stage, self.stage.depth
+        m.submodules.memory = memory = ram(depth, len(self.i.payload))
+        m.submodules.skid = skid = Skid(len(self.i.payload))
+        connect(m, skid.o, flipped(self.o))
+        filled, put, move, ends = Signal(range(3)), Signal(), Signal(), Signal()
+        _, stored = counters(m, [stage.access.block], put)
+        _, last = counters(m, [count for count, _ in stage.access.loops], move)
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            self.i.ready.eq(filled != 2),
+            put.eq(self.i.valid & self.i.ready),
+            write.en.eq(put),
+            write.addr.eq(ring_address(m, depth, [1], [], put)),
+            write.data.eq(self.i.payload),
+            skid.issue.eq(filled != 0),
+            move.eq(skid.issue & skid.run),
+            ends.eq(move & (last[0] if last else Const(1, 1))),
+            read.en.eq(skid.run),
+            read.addr.eq(ring_address(m, depth, strides_to_steps(stage.loops), last, move, stage.access.start)),
+            skid.data.eq(read.data),
+        ]
+        m.d.sync += filled.eq(filled + (put & stored[0]) - ends)
+        return m

@@ -1,0 +1,140 @@
+"""Stages that join branches and move elements: golden against NumPy, RTL against golden and schedule."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from codesign.formats import Binary, Format, Int
+from codesign.graph import Op, Operand, TensorType
+from codesign.ops.layout import Transpose
+from codesign.ops.moves import Expand, Slice, Upsample
+from hw.moves import access
+from hw.pipeline import Stage
+from hw.stages.concat import Concat
+from hw.stages.crop import Crop
+from hw.stages.join import Mul
+from hw.stages.reorder import Reorder
+from hw.stream import StreamType
+from tests.stage_harness import check_schedule, check_stage, every_frame, random_frames
+
+SOME = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FORMATS = st.sampled_from([Binary(), Int(0, 3), Int(-3, 4), Int(-128, 127), Int(5, 9)])
+
+
+def check(stage: Stage, frames: int = 4) -> None:
+    """RTL == golden and RTL == schedule on frames and stalls that the stage itself seeds."""
+    seed = crc32(str(stage).encode())
+    values = random_frames(stage, frames, seed)
+    check_stage(stage, values, seeds=(None, seed, seed + 1))
+    check_schedule(stage, values, seeds=(None, seed))
+
+
+def moved(op: Op, shape: tuple[int, ...], lanes: int, fmt: Format = Int(-3, 4)) -> Reorder:
+    """The stage of a layout operator."""
+    out = op.infer(Operand(TensorType(shape)))
+    index = op.run(out, np.arange(np.prod(shape)).reshape(1, *shape))
+    found = access(index, int(np.prod(shape)), lanes)
+    assert found is not None
+    return Reorder(StreamType(shape, fmt, lanes), out.shape, found)
+
+
+@SOME
+@given(FORMATS, FORMATS, st.integers(1, 3))
+def test_products(a: Format, b: Format, lanes: int) -> None:
+    check(Mul(StreamType((2, lanes * 2), a, lanes), StreamType((2, lanes * 2), b, lanes)))
+
+
+def test_every_product_of_two_small_numbers() -> None:
+    one = StreamType((1,), Int(-4, 3))
+    pairs = np.stack(np.meshgrid(every_frame(one), every_frame(one)), axis=-1).reshape(-1, 2, 1)
+    stage = Mul(one, one)
+    np.testing.assert_array_equal(stage.golden(pairs[:, 0], pairs[:, 1])[0], pairs[:, 0] * pairs[:, 1])
+    check_stage(stage, [pairs[:, 0], pairs[:, 1]], seeds=(None,))
+
+
+@SOME
+@given(st.data(), st.integers(1, 2), st.integers(2, 3))
+def test_concatenation(data: st.DataObject, lanes: int, ways: int) -> None:
+    axis = data.draw(st.integers(0, 2))
+    shape = [data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3)), lanes * data.draw(st.integers(1, 2))]
+    parts = []
+    for _ in range(ways):
+        own = list(shape)
+        own[axis] = data.draw(st.integers(1, 3)) * (lanes if axis == 2 else 1)
+        parts.append(StreamType(tuple(own), data.draw(FORMATS), lanes))
+    check(Concat(tuple(parts), axis))
+
+
+@SOME
+@given(st.data(), FORMATS)
+def test_cropping(data: st.DataObject, fmt: Format) -> None:
+    lanes = data.draw(st.integers(1, 2))
+    shape = tuple(data.draw(st.integers(1, 4)) for _ in range(3))
+    starts = tuple(data.draw(st.integers(0, n - 1)) for n in shape)
+    sizes = tuple(data.draw(st.integers(1, n - a)) for n, a in zip(shape, starts, strict=True))
+    in_lanes = [(*v[:2], v[2] * lanes) for v in (shape, starts, sizes)]
+    stage = Crop(StreamType(in_lanes[0], fmt, lanes), in_lanes[1], in_lanes[2])
+    check(stage)
+    x = random_frames(stage, 2)[0]
+    cut = tuple(slice(a, a + n) for a, n in zip(in_lanes[1], in_lanes[2], strict=True))
+    np.testing.assert_array_equal(stage.golden(x)[0], x[(slice(None), *cut)])
+
+
+MOVES = [
+    (Transpose((1, 0, 2)), (3, 4, 2), 2),
+    (Transpose((2, 0, 1)), (2, 3, 4), 1),
+    (Transpose((0, 1, 3, 2)), (2, 2, 2, 3), 1),  # a channel shuffle: stays within a pixel
+    (Transpose((0, 2, 1, 3, 4)), (2, 3, 2, 2, 2), 2),  # depth to space: stays within a row
+    (Expand((2, 3, 4)), (1, 1, 4), 2),
+    (Expand((2, 2, 3)), (2, 2, 1), 1),
+    (Upsample((2, 3, 1)), (2, 2, 4), 4),
+    (Slice((3, 1, 0), (2, 2, 4), (-2, 1, 1)), (4, 3, 4), 4),
+    (Slice((0, 0, 5), (2, 2, 3), (1, 1, -2)), (2, 2, 6), 1),
+]
+
+
+@pytest.mark.parametrize(("op", "shape", "lanes"), MOVES)
+def test_movements(op: Op, shape: tuple[int, ...], lanes: int) -> None:
+    stage = moved(op, shape, lanes)
+    check(stage)
+    x = random_frames(stage, 2)[0]
+    np.testing.assert_array_equal(stage.golden(x)[0], op.run(op.infer(Operand(TensorType(shape))), x))
+
+
+def test_a_movement_stores_no_more_than_it_must() -> None:
+    assert moved(Transpose((0, 1, 3, 2)), (8, 8, 2, 3), 1).access.block == 6
+    assert moved(Transpose((0, 2, 1, 3, 4)), (8, 3, 2, 2, 2), 2).access.block == 3 * 2 * 2 * 2 // 2
+    assert moved(Upsample((1, 2, 1)), (8, 8, 4), 4).access.block == 1
+
+
+@SOME
+@given(st.permutations(range(4)), st.tuples(*[st.integers(1, 3)] * 4))
+def test_any_permutation_is_a_nest_of_loops(perm: list[int], shape: tuple[int, ...]) -> None:
+    index = np.arange(np.prod(shape)).reshape(shape).transpose(perm).reshape(-1)
+    found = access(index, len(index), 1)
+    assert found is not None
+    blocks = np.arange(len(index) // found.block)[:, None] * found.block
+    np.testing.assert_array_equal((blocks + found.beats()).reshape(-1), index)
+
+
+def test_lanes_that_a_movement_tears_apart_are_not_possible() -> None:
+    assert access(np.arange(8).reshape(2, 4).T.reshape(-1), 8, 2) is None
+
+
+def test_what_no_loops_can_say() -> None:
+    assert access(np.array([0, 1, 3, 2, 2, 0]), 4, 1) is None
+
+
+@pytest.mark.parametrize("fmt", [Int(0, 1), Int(-8, 7)])
+def test_what_does_not_fit_is_refused(fmt: Format) -> None:
+    with pytest.raises(ValueError, match="Mul of"):
+        Mul(StreamType((4,), fmt), StreamType((3,), fmt))
+    with pytest.raises(ValueError, match="Crop of"):
+        Crop(StreamType((4, 4), fmt, 2), (0, 1), (4, 2))
+    with pytest.raises(ValueError, match="Concat along"):
+        Concat((StreamType((4, 4), fmt, 2), StreamType((4, 4), fmt, 1)), 1)
