@@ -30,7 +30,7 @@ NETWORKS = (
 def main() -> None:
     """Both networks, then one table."""
     rows = [run(*network) for network in NETWORKS]
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=show.WIDTH)
     table = Table(title="Simulated on test images with random stalls; pynq-z2 at 100 MHz", title_justify="left")
     for name in ("", *(r["name"] for r in rows)):
         table.add_column(name, justify="right" if name else "left")
