@@ -75,6 +75,40 @@ class Div:
         return np.divide(*arrays)
 
 
+@dataclass(frozen=True)
+class Power:
+    """a to the power of b, real; NaN where it has no real value."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        return TensorType(broadcast(real(operands)))
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return np.power(*arrays)
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """The smaller of a and b, real."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        return TensorType(broadcast(real(operands)))
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        return np.minimum(*arrays)
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """The larger of a and b, real."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        return TensorType(broadcast(real(operands)))
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        return np.maximum(*arrays)
+
+
 def real(operands: tuple[Operand, ...]) -> tuple[Operand, ...]:
     if any(o.type.is_integer for o in operands):
         raise GraphError("takes real tensors")

@@ -31,6 +31,27 @@ class MatMul:
         return arithmetic.matmul(arrays[0], arrays[1], out.format)
 
 
+@dataclass(frozen=True)
+class BatchMatMul:
+    """a (..., M, K) @ b (..., K, N) -> (..., M, N), real, broadcast over the axes in front; one may be constant."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        a, b = (o.type.shape for o in operands)
+        if min(len(a), len(b)) < 2 or a[-1] != b[-2]:
+            raise GraphError(f"multiplies shapes {a} and {b}")
+        shapes = [o.type.shape for o in operands if o.value is None]
+        if len({len(s) for s in shapes}) != 1 or len(shapes[0]) < max(len(a), len(b)):
+            raise GraphError(f"tensors of shapes {a} and {b} need a Reshape to one rank first")
+        try:
+            front = np.broadcast_shapes(a[:-2], b[:-2])
+        except ValueError:
+            raise GraphError(f"shapes {a} and {b} do not broadcast") from None
+        return real_product(operands[0], operands[1], (*front, a[-2], b[-1]))
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        return np.matmul(arrays[0], arrays[1])
+
+
 def real_product(x: Operand, w: Operand, shape: tuple[int, ...]) -> TensorType:
     """The type of a product of real tensors."""
     if x.type.is_integer or w.type.is_integer:

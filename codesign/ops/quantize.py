@@ -27,13 +27,15 @@ ROUNDINGS = {
 class Quantize:
     """Real -> integer: round(x / scale + zero_point), saturating; Binary: the sign, with 0 -> +1.
 
-    `scale` and `zero_point` have one entry, or one for each index of the last axis.
+    `scale` and `zero_point` have one entry, or one for each index of the last axis. `offset_last` adds the zero
+    point after rounding, as ONNX does and QONNX does not: with an odd zero point, ties go the other way.
     """
 
     format: Format
     scale: tuple[float, ...] = (1.0,)
     zero_point: tuple[int, ...] = (0,)
     rounding: str = "ROUND"
+    offset_last: bool = False
 
     def infer(self, *operands: Operand) -> TensorType:
         (x,) = operands
@@ -56,4 +58,8 @@ class Quantize:
         if isinstance(self.format, Binary):
             return np.where(levels >= 0, np.float32(1), np.float32(-1))
         clipped = np.clip(levels, self.format.lo, self.format.hi)
-        return ROUNDINGS[self.rounding](clipped).astype(carrier(self.format))
+        shift = np.asarray(self.zero_point) % 2 if self.offset_last else np.zeros(1)
+        if not shift.any():
+            return ROUNDINGS[self.rounding](clipped).astype(carrier(self.format))
+        # An even part of the zero point leaves rounding as it is; the odd rest is added after it.
+        return (ROUNDINGS[self.rounding](clipped - shift) + shift).astype(carrier(self.format))

@@ -1,4 +1,4 @@
-"""Softmax along the last axis, on the host."""
+"""Softmax and its relatives along the last axis, on the host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from codesign.graph import GraphError, Operand, TensorType
 
 @dataclass(frozen=True)
 class Softmax:
-    """exp(x) / sum(exp(x)) along the last axis, of real tensors."""
+    """exp(x) / sum(exp(x)) along the last axis, of real tensors; `log`: its logarithm."""
+
+    log: bool = False
 
     def infer(self, *operands: Operand) -> TensorType:
         if operands[0].type.is_integer or not operands[0].type.shape:
@@ -19,5 +21,19 @@ class Softmax:
         return TensorType(operands[0].type.shape)
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
-        powers = np.exp(arrays[0] - arrays[0].max(axis=-1, keepdims=True))
-        return powers / powers.sum(axis=-1, keepdims=True)
+        below = arrays[0] - arrays[0].max(axis=-1, keepdims=True)
+        powers = np.exp(below)
+        total = powers.sum(axis=-1, keepdims=True)
+        return below - np.log(total) if self.log else powers / total
+
+
+@dataclass(frozen=True)
+class Hardmax:
+    """1 at the first largest element along the last axis, 0 elsewhere, of real tensors."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        return Softmax().infer(*operands)
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        places = np.arange(out.shape[-1])
+        return (places == arrays[0].argmax(axis=-1)[..., None]).astype(np.float64)

@@ -40,6 +40,43 @@ def _erf(x: np.ndarray) -> np.ndarray:
     return np.vectorize(math.erf, otypes=[np.float64])(x)
 
 
+def _softplus(x: np.ndarray) -> np.ndarray:
+    return np.logaddexp(x, 0)
+
+
+def _elu(x: np.ndarray, alpha: float) -> np.ndarray:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _selu(x: np.ndarray, alpha: float, gamma: float) -> np.ndarray:
+    return gamma * _elu(x, alpha)
+
+
+def _celu(x: np.ndarray, alpha: float) -> np.ndarray:
+    return np.maximum(x, 0) + np.minimum(alpha * np.expm1(np.minimum(x / alpha, 0)), 0)
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * (1 + _erf(x / math.sqrt(2)))
+
+
+def _gelu_tanh(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def _hard_swish(x: np.ndarray) -> np.ndarray:
+    return x * np.clip(x / 6 + 0.5, 0, 1)
+
+
+def _wrap(x: np.ndarray, lo: float, hi: float) -> np.ndarray:
+    """Integers outside lo..hi, as an overflow leaves them."""
+    return (x - lo) % (hi - lo + 1) + lo
+
+
+def _rises_if(positive: bool) -> int | None:
+    return 1 if positive else None
+
+
 FUNCTIONS: dict[str, Function] = {
     "relu": Function(lambda x: np.maximum(x, 0), _rises),
     "clip": Function(np.clip, _rises, 2),
@@ -59,6 +96,17 @@ FUNCTIONS: dict[str, Function] = {
     "round": Function(np.rint, _rises),
     "sign": Function(np.sign, _rises),
     "erf": Function(_erf, _rises),
+    "softplus": Function(_softplus, _rises),
+    "softsign": Function(lambda x: x / (1 + np.abs(x)), _rises),
+    "elu": Function(_elu, lambda a: _rises_if(a >= 0), 1),
+    "selu": Function(_selu, lambda a, g: _rises_if(a >= 0 and g >= 0), 2),
+    "celu": Function(_celu, lambda a: _rises_if(a > 0), 1),
+    "thresholded_relu": Function(lambda x, a: np.where(x > a, x, 0.0), lambda a: _rises_if(a >= 0), 1),
+    "gelu": Function(_gelu, _bends),
+    "gelu_tanh": Function(_gelu_tanh, _bends),
+    "mish": Function(lambda x: x * np.tanh(_softplus(x)), _bends),
+    "hard_swish": Function(_hard_swish, _bends),
+    "wrap": Function(_wrap, _bends, 2),
 }
 
 
