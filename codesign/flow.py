@@ -24,6 +24,7 @@ from codesign.passes.inputs import assumed_inputs
 from codesign.passes.split import Model, split
 from hw.describe import describe_rtl, describe_stages
 from hw.estimate import Timing, estimates, rates
+from hw.fifo import with_fifos
 from hw.fold import Plan, fold, fold_fastest
 from hw.layers import Folding
 from hw.lower import lower
@@ -59,7 +60,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     network = split(graph)
     progress("choosing the parallelism")
     plan = choose_folding(network.core, board, options)
-    pipeline = lower(network.core, plan.folding, plan.input_lanes)
+    pipeline = with_fifos(lower(network.core, plan.folding, plan.input_lanes))
     progress(f"generating the RTL of {len(pipeline.stages)} stages")
     text = verilog(pipeline)
     manifest = {
@@ -151,7 +152,7 @@ class Build:
     def pipeline(self) -> Pipeline:
         """The pipeline that the RTL was made from."""
         folding = {k: Folding(**f) for k, f in self.manifest["folding"].items()}
-        return lower(self.network.core, folding, self.manifest["input_lanes"])
+        return with_fifos(lower(self.network.core, folding, self.manifest["input_lanes"]))
 
     def read(self, inputs: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         """Samples by input name, and warnings about them."""

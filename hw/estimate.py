@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from codesign.cost import Cost
-from hw.pipeline import Pipeline, Stage
+from hw.pipeline import Edge, Pipeline, Stage
 from hw.stages.fifo import Fifo
 
 FRAMES = 4
@@ -31,16 +31,28 @@ def estimate_cost(pipeline: Pipeline) -> Cost:
 
 def estimate_timing(pipeline: Pipeline) -> Timing:
     """From the stages' own schedules: inputs offered without a gap, outputs taken at once."""
-    made: dict[tuple[str | None, int], np.ndarray] = {
-        (None, k): np.arange(s.beats * FRAMES, dtype=np.int64) for k, (_, s) in enumerate(pipeline.inputs)
-    }
-    for placed in pipeline.stages:
-        arrive = [made[e.source, e.source_port] + (e.depth > 0) for e in pipeline.into(placed.name)]
-        for k, times in enumerate(placed.stage.schedule(*arrive)):
-            made[placed.name, k] = times
-    ends = [_frame_ends(made[e.source, e.source_port]) for e in pipeline.into(None)]
+    steady = [np.arange(s.beats * FRAMES, dtype=np.int64) for _, s in pipeline.inputs]
+    times = beat_times(pipeline, steady)
+    ends = [_frame_ends(times[e.source, e.source_port]) for e in pipeline.into(None)]
     last = np.max(ends, axis=0)
     return Timing(int(last[0]) + 1, int(last[-1] - last[-2]))
+
+
+def beat_times(pipeline: Pipeline, arrive: list[np.ndarray]) -> dict[tuple[str | None, int], np.ndarray]:
+    """Cycle of every beat at every port (stage, port; the inputs as None), when nothing is ever held up."""
+    times: dict[tuple[str | None, int], np.ndarray] = {(None, k): a for k, a in enumerate(arrive)}
+    for placed in pipeline.stages:
+        offered = [_through_fifo(pipeline, e, times[e.source, e.source_port]) for e in pipeline.into(placed.name)]
+        for k, made in enumerate(placed.stage.schedule(*offered)):
+            times[placed.name, k] = made
+    return times
+
+
+def _through_fifo(pipeline: Pipeline, edge: Edge, arrive: np.ndarray) -> np.ndarray:
+    if not edge.depth:
+        return arrive
+    (leave,) = Fifo(pipeline.stream_from(edge), edge.depth).schedule(arrive)
+    return leave
 
 
 def stage_interval(stage: Stage) -> int:

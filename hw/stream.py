@@ -71,7 +71,8 @@ def bits_to_words(bits: np.ndarray) -> np.ndarray:
     """Bits (..., n), least significant first -> uint32 words (..., ceil(n/32))."""
     missing = -bits.shape[-1] % 32
     padded = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, missing)])
-    return np.packbits(padded, axis=-1, bitorder="little").view("<u4").astype(np.uint32, copy=False)
+    octets = np.ascontiguousarray(np.packbits(padded, axis=-1, bitorder="little"))
+    return octets.view("<u4").astype(np.uint32, copy=False)
 
 
 def words_to_bits(words: np.ndarray) -> np.ndarray:

@@ -1,0 +1,67 @@
+"""FIFO depths from schedules: the pipeline runs at the pace of its slowest stage, as estimated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boards import board_named
+from codesign.importer import import_model
+from codesign.passes import run_passes
+from codesign.passes.split import split
+from hw.describe import describe_rtl
+from hw.estimate import estimate_timing, stage_interval
+from hw.fifo import with_fifos
+from hw.fold import fold
+from hw.lower import lower
+from hw.pipeline import Pipeline
+from hw.rtl import verilog
+from hw.stream import pack
+from sim.design import Design
+from sim.simulator import SimResult
+from sim.vectors import random_frames
+from sim.verilator import build
+from tests import models
+
+FRAMES = 6
+
+
+def pipeline_of(path: Path, interval: int) -> Pipeline:
+    core = split(run_passes(import_model(path).graph)[0]).core
+    plan = fold(core, board_named("pynq-z2").budget, interval)
+    return lower(core, plan.folding, plan.input_lanes)
+
+
+def simulated(pipeline: Pipeline, folder: Path) -> SimResult:
+    """Frames back to back, no stalls; words checked."""
+    (folder / "rtl").mkdir(parents=True)
+    (folder / "rtl/accelerator.v").write_text(verilog(pipeline))
+    (folder / "manifest.json").write_text(json.dumps({"rtl": describe_rtl(pipeline)}))
+    rng = np.random.default_rng(0)
+    frames = [random_frames(rng, s, FRAMES) for _, s in pipeline.inputs]
+    words = [pack(f, s) for f, (_, s) in zip(frames, pipeline.inputs, strict=True)]
+    result = build(Design.from_build(folder)).run(words, FRAMES)
+    (value,) = (v for e, v in zip(pipeline.edges, pipeline.golden(*frames), strict=True) if e.target is None)
+    np.testing.assert_array_equal(result.outputs[0], pack(value, pipeline.outputs[0][1]))
+    return result
+
+
+@pytest.mark.parametrize("interval", [150, 700])
+def test_the_slowest_stage_sets_the_pace(tmp_path, interval):
+    pipeline = with_fifos(pipeline_of(models.cnn(tmp_path / "m.onnx"), interval))
+    result, timing = simulated(pipeline, tmp_path / "b"), estimate_timing(pipeline)
+    assert result.interval_cycles == timing.interval_cycles
+    assert result.latency_cycles == pytest.approx(timing.latency_cycles, abs=30)
+    slowest = max(stage_interval(p.stage) for p in pipeline.stages)
+    assert timing.interval_cycles == pytest.approx(slowest, rel=0.01)
+
+
+def test_without_them_it_is_slower(tmp_path):
+    pipeline = with_fifos(pipeline_of(models.cnn(tmp_path / "m.onnx"), 150))
+    bare = replace(pipeline, edges=tuple(replace(e, depth=0) for e in pipeline.edges))
+    with_depths, without = (simulated(p, tmp_path / n) for p, n in ((pipeline, "a"), (bare, "b")))
+    assert (without.interval_cycles or 0) > (with_depths.interval_cycles or 0)
