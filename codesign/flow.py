@@ -25,10 +25,11 @@ from codesign.passes.split import Model, split
 from hw.describe import describe_rtl, describe_stages
 from hw.estimate import Timing, estimates, rates
 from hw.fifo import with_fifos
-from hw.fold import Plan, fold, fold_fastest
+from hw.fold import Plan
 from hw.layers import Folding
 from hw.lower import lower
 from hw.pipeline import Pipeline
+from hw.plan import plan_fastest, plan_for_interval
 from hw.rtl import verilog
 from hw.synth import synthesize
 from sim.check import Shown, simulate
@@ -59,8 +60,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     graph, checks = run_passes(imported.graph, options.no_fuse)
     network = split(graph)
     progress("choosing the parallelism")
-    plan = choose_folding(network.core, board, options)
-    pipeline = with_fifos(lower(network.core, plan.folding, plan.input_lanes))
+    plan, pipeline = choose_folding(network.core, board, options)
     progress(f"generating the RTL of {len(pipeline.stages)} stages")
     text = verilog(pipeline)
     manifest = {
@@ -82,21 +82,21 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     return manifest
 
 
-def choose_folding(core: Graph, board: Board, options: Options) -> Plan:
+def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, Pipeline]:
     """The plan for the rate that the user asked for; CheckFailed says what binds where there is none."""
     if options.target_fps == "max":
-        return fold_fastest(core, board.budget)
+        return plan_fastest(core, board.budget)
     if options.target_fps is None:
         share = Budget(**{k: int(v * DEFAULT_SHARE) for k, v in asdict(board.budget).items()})
         try:
-            return fold_fastest(core, share)
+            return plan_fastest(core, share)
         except CheckFailed:  # even the slowest folding needs more than the share: then the fastest that fits
-            return fold_fastest(core, board.budget)
+            return plan_fastest(core, board.budget)
     interval = int(options.clock_mhz * 1e6 / float(options.target_fps))
     if interval < 1:
         most = options.clock_mhz * 1e6
         raise CheckFailed(f"{options.target_fps} frames a second: one frame a cycle is the most, {most:.0f}")
-    return fold(core, board.budget, interval)
+    return plan_for_interval(core, board.budget, interval)
 
 
 def describe_network(source: Graph, network: Model) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from hw.fifo import with_fifos
 from hw.fold import fold
 from hw.lower import lower
 from hw.pipeline import Pipeline
+from hw.plan import plan_for_interval
 from hw.rtl import verilog
 from hw.stream import pack
 from sim.design import Design
@@ -65,3 +66,10 @@ def test_without_them_it_is_slower(tmp_path):
     bare = replace(pipeline, edges=tuple(replace(e, depth=0) for e in pipeline.edges))
     with_depths, without = (simulated(p, tmp_path / n) for p, n in ((pipeline, "a"), (bare, "b")))
     assert (without.interval_cycles or 0) > (with_depths.interval_cycles or 0)
+
+
+@pytest.mark.parametrize("interval", [105, 130, 148, 290, 610])
+def test_the_whole_pipeline_keeps_up_with_the_rate_asked_for(tmp_path, interval):
+    core = split(run_passes(import_model(models.cnn(tmp_path / "m.onnx")).graph)[0]).core
+    _, pipeline = plan_for_interval(core, board_named("pynq-z2").budget, interval)
+    assert estimate_timing(pipeline).interval_cycles <= interval

@@ -1,0 +1,52 @@
+"""Folding and pipeline together: what converters and FIFOs add is counted, and the rate is that of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from codesign.cost import Budget
+from codesign.errors import CheckFailed
+from codesign.graph import Graph
+from hw.estimate import estimate_cost, estimate_timing
+from hw.fifo import with_fifos
+from hw.fold import Plan, fold, fold_fastest
+from hw.lower import lower
+from hw.pipeline import Pipeline
+
+RESERVE = 0.05  # of the budget given up at a time, until the converters and FIFOs fit too
+
+
+def pipeline_of(core: Graph, plan: Plan) -> Pipeline:
+    """The pipeline of a plan, FIFOs included."""
+    return with_fifos(lower(core, plan.folding, plan.input_lanes))
+
+
+def plan_for_interval(core: Graph, budget: Budget, interval_cycles: int) -> tuple[Plan, Pipeline]:
+    """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none."""
+    wanted = interval_cycles
+    while True:
+        plan = fold(core, budget, wanted)
+        pipeline = pipeline_of(core, plan)
+        excess = estimate_timing(pipeline).interval_cycles - interval_cycles
+        if excess <= 0:
+            break
+        wanted -= excess  # a stage takes a few cycles a frame more than its beats
+    over = budget.exceeded_by(estimate_cost(pipeline))
+    if over:
+        used = getattr(estimate_cost(pipeline), over[0])
+        raise CheckFailed(
+            f"one frame in {interval_cycles} cycles needs {used:.0f} {over[0].upper()} of {getattr(budget, over[0])}, "
+            f"width converters and FIFOs included: {over[0].upper()} binds, layer '{plan.bottleneck}' is the slowest"
+        )
+    return plan, pipeline
+
+
+def plan_fastest(core: Graph, budget: Budget) -> tuple[Plan, Pipeline]:
+    """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
+    share = 1.0
+    while True:
+        plan = fold_fastest(core, Budget(**{k: int(v * share) for k, v in asdict(budget).items()}))
+        pipeline = pipeline_of(core, plan)
+        if not budget.exceeded_by(estimate_cost(pipeline)):
+            return plan, pipeline
+        share -= RESERVE
