@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,18 @@ import numpy as np
 from codesign.errors import UserError
 from codesign.formats import Binary, Int
 from codesign.graph import Constant, Dequantize, Graph, Input, Node, TensorType
-from codesign.ops import argmax, conv, elementwise, integer, layout, matmul, moves, pad, pool, quantize, softmax, unary
-from codesign.ops.requant import Requant
-from codesign.ops.table import Table
-from codesign.ops.threshold import Threshold
 from codesign.passes.split import Model
 
-KINDS: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (
-        *(Int, Binary, TensorType, Constant, Dequantize, Graph, Input, Node, Model),
-        *(Requant, Table, Threshold, quantize.Quantize, matmul.MatMul, conv.Conv, pad.Pad),
-        *(pool.MaxPool, pool.AveragePool, pool.SumPool),
-        *(pool.GlobalMaxPool, pool.GlobalAveragePool, pool.GlobalSumPool),
-        *(elementwise.Add, elementwise.Sub, elementwise.Mul, elementwise.Div, unary.Unary),
-        *(integer.Center, integer.Reinterpret, layout.Reshape, layout.Transpose, layout.Concat),
-        *(argmax.ArgMax, softmax.Softmax, moves.Slice, moves.Expand, moves.Upsample),
-    )
-}
+# The files of codesign/ops whose operators can stand in a stored graph.
+OPERATORS = (
+    "argmax", "conv", "conv_transpose", "depth", "elementwise", "integer", "layout", "matmul", "moves", "pad",
+    "pad_any", "pool", "quantize", "reduce", "requant", "softmax", "table", "take", "threshold", "top_k", "unary",
+)  # fmt: skip
+VALUES = (Int, Binary, TensorType, Constant, Dequantize, Graph, Input, Node, Model)
+KINDS: dict[str, type] = {kind.__name__: kind for kind in VALUES}
+for module in (import_module(f"codesign.ops.{name}") for name in OPERATORS):
+    own = (c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__)
+    KINDS.update({c.__name__: c for c in own if is_dataclass(c) and hasattr(c, "infer")})
 
 
 def save(model: Model | Graph, path: Path) -> None:
