@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -28,7 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(e), 2)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    _print(arguments, result)
+    try:
+        _print(arguments, result)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -109,8 +114,9 @@ def _add_compile(commands: Any) -> None:
 def _add_run(commands: Any) -> None:
     p = _command(
         commands, "run", _run, show.ran,
-        "Run the bit-exact integer emulator: what the hardware computes, at the speed of matrix products.",
-        "Example: codesign run build --inputs x.npy -o y.npy",
+        "Run the bit-exact integer emulator: what the hardware computes, at the speed of matrix products. Given a "
+        "model file instead of a build folder, run that as it is, in float64.",
+        "Examples: codesign run build --inputs x.npy -o y.npy;  codesign run model.onnx --inputs x.npy -o y.npy",
     )  # fmt: skip
     _add_build_and_samples(p)
     p.add_argument("-o", "--output", type=Path, required=True, metavar="Y", help=".npy for the results")
@@ -198,8 +204,10 @@ def _compile(a: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(a: argparse.Namespace) -> dict[str, Any]:
-    from codesign.flow import Build, run_build
+    from codesign.flow import Build, run_build, run_model
 
+    if a.build.is_file():
+        return run_model(a.build, a.inputs, a.output, a.labels)
     return run_build(Build.open(a.build), a.inputs, a.output, a.labels, a.ties)
 
 

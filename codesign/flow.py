@@ -14,6 +14,7 @@ from boards.board import Board
 from codesign import __version__, arrays, serialize
 from codesign.accuracy import accuracy_of
 from codesign.build import SCHEMA, check_replaceable, read_manifest, record, report_of, write_json, write_whole
+from codesign.chunks import run_chunked
 from codesign.cost import Budget
 from codesign.errors import CheckFailed
 from codesign.graph import Graph, TensorType
@@ -186,14 +187,27 @@ def run_build(
     return summary
 
 
+def run_model(model: Path, inputs: Path, outputs: Path, labels: Path | None = None) -> dict[str, Any]:
+    """A model file as it is, float or quantized, in float64: what its quantization is to be compared with."""
+    graph = import_model(model).graph
+    feeds = arrays.read_inputs(inputs, graph.inputs)
+    results = run_chunked(graph.run, feeds)
+    arrays.write_outputs(outputs, results, graph.types)
+    summary: dict[str, Any] = {"samples": len(next(iter(feeds.values()))), "outputs": list(results)}
+    if labels is not None:
+        wanted = arrays.read_labels(labels, summary["samples"])
+        summary["accuracy"] = accuracy_of(next(iter(results.values())), wanted)["accuracy"]
+    return summary
+
+
 def simulate_build(
     build: Build, inputs: Path, outputs: Path | None, engine: str, stall_seed: int | None, waves: Path | None,
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:  # fmt: skip
     """The generated RTL on a sample file: CheckFailed names where it first differs from the integer emulator."""
     feeds, warnings = build.read(inputs)
-    before = build.network.to_core(feeds)
-    golden = build.network.core.run({i.name: before[i.name] for i in build.network.core.inputs})
+    before = run_chunked(build.network.to_core, feeds)
+    golden = run_chunked(build.network.core.run, {i.name: before[i.name] for i in build.network.core.inputs})
     shown = simulate(build.path, build.pipeline, before, golden, engine, stall_seed, waves, progress)
     if outputs is not None:
         results = build.network.from_core({**before, **shown.outputs})

@@ -1,6 +1,9 @@
 """The command line: exit status, one clear line for every mistake, nothing half-written."""
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +53,18 @@ def test_run_and_simulate_agree(built, samples, tmp_path, capsys):
     assert result["mismatches"] == 0 and result["samples"] == 20
     np.testing.assert_array_equal(np.load(y), np.load(z))
     assert np.load(y).shape == (20, 3)
+
+
+def test_a_model_file_runs_as_it_is(mlp, built, samples, tmp_path, capsys):
+    for source, result in ((mlp, "real.npy"), (built, "integer.npy")):
+        assert main(["run", str(source), "--inputs", str(samples), "-o", str(tmp_path / result)]) == 0
+    np.testing.assert_allclose(np.load(tmp_path / "real.npy"), np.load(tmp_path / "integer.npy"), rtol=1e-6)
+
+
+def test_a_reader_that_leaves_early_is_no_error(mlp):
+    command = f"{sys.executable} -m codesign.cli inspect {mlp} --json | head -c 10; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
 
 
 def test_synth_reports_use_beside_the_estimate(built, capsys):
@@ -202,6 +217,4 @@ def test_the_same_model_gives_the_same_bytes(mlp, built, tmp_path):
 
 
 def copied(build: Path, folder: Path) -> Path:
-    import shutil
-
     return Path(shutil.copytree(build, folder / "copy"))

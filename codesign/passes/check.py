@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codesign.chunks import run_chunked
 from codesign.errors import CheckFailed
 from codesign.formats import Binary
 from codesign.graph import Graph, Input
@@ -15,7 +16,6 @@ from codesign.ops.threshold import Threshold
 
 SAMPLES = 16
 SEED = 2026
-TIE_CHUNK = 256  # samples at a time: every tensor before a quantizer is kept
 TIE = 1e-5  # of one step: closer to a tie than this, two exact evaluations may round apart
 
 
@@ -57,9 +57,7 @@ def sample_input(i: Input, samples: int, seed: int) -> np.ndarray:
 
 def near_ties(graph: Graph, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
     """Which samples bring some quantizer of a real graph within TIE steps of a tie."""
-    samples = len(next(iter(feeds.values())))
-    parts = [{k: v[n : n + TIE_CHUNK] for k, v in feeds.items()} for n in range(0, samples, TIE_CHUNK)]
-    return np.concatenate([_near_ties(graph, part) for part in parts])
+    return run_chunked(lambda part: {"near": _near_ties(graph, part)}, feeds)["near"]
 
 
 def _near_ties(graph: Graph, feeds: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codesign.chunks import run_chunked
 from codesign.errors import UserError
 from codesign.graph import Constant, Dequantize, Graph, Input, Node
 from codesign.ops.integer import Reinterpret
 from codesign.ops.layout import Reshape, Transpose
 
-CHUNK_ELEMENTS = 1 << 19  # input elements a chunk: its tensors stay in the processor's caches
 LAYOUT = (Reshape, Transpose, Reinterpret)
 
 
@@ -26,11 +26,7 @@ class Model:
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The network's outputs for arrays with a leading sample axis, in chunks of samples."""
-        samples = len(next(iter(feeds.values())))
-        size = sum(i.type.size for i in self.before.inputs)
-        step = max(1, CHUNK_ELEMENTS // max(size, 1))
-        parts = [self._run({k: v[n : n + step] for k, v in feeds.items()}) for n in range(0, samples, step)]
-        return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+        return run_chunked(self._run, feeds)
 
     def _run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         values = self.to_core(feeds)
