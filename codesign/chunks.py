@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-ELEMENTS = 1 << 19  # input elements a chunk
+ELEMENTS = 1 << 20  # of the widest tensor in a chunk
 
 Arrays = dict[str, np.ndarray]
 
 
-def run_chunked(run: Callable[[Arrays], Arrays], feeds: Mapping[str, np.ndarray]) -> Arrays:
-    """run(feeds), a chunk of samples at a time, the results joined."""
+def run_chunked(run: Callable[[Arrays], Arrays], feeds: Mapping[str, np.ndarray], widest: int) -> Arrays:
+    """run(feeds), a chunk of samples at a time, the results joined; `widest`: elements of the widest tensor."""
     samples = len(next(iter(feeds.values())))
-    size = sum(v[0].size for v in feeds.values())
-    step = max(1, ELEMENTS // max(size, 1))
+    step = max(1, ELEMENTS // max(widest, 1))
     parts = [run({k: v[n : n + step] for k, v in feeds.items()}) for n in range(0, samples, step)]
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}

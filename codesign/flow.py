@@ -191,7 +191,7 @@ def run_model(model: Path, inputs: Path, outputs: Path, labels: Path | None = No
     """A model file as it is, float or quantized, in float64: what its quantization is to be compared with."""
     graph = import_model(model).graph
     feeds = arrays.read_inputs(inputs, graph.inputs)
-    results = run_chunked(graph.run, feeds)
+    results = run_chunked(graph.run, feeds, graph.widest)
     arrays.write_outputs(outputs, results, graph.types)
     summary: dict[str, Any] = {"samples": len(next(iter(feeds.values()))), "outputs": list(results)}
     if labels is not None:
@@ -206,8 +206,10 @@ def simulate_build(
 ) -> dict[str, Any]:  # fmt: skip
     """The generated RTL on a sample file: CheckFailed names where it first differs from the integer emulator."""
     feeds, warnings = build.read(inputs)
-    before = run_chunked(build.network.to_core, feeds)
-    golden = run_chunked(build.network.core.run, {i.name: before[i.name] for i in build.network.core.inputs})
+    network = build.network
+    before = run_chunked(network.to_core, feeds, network.before.widest)
+    integers = {i.name: before[i.name] for i in network.core.inputs}
+    golden = run_chunked(network.core.run, integers, network.core.widest)
     shown = simulate(build.path, build.pipeline, before, golden, engine, stall_seed, waves, progress)
     if outputs is not None:
         results = build.network.from_core({**before, **shown.outputs})

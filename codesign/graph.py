@@ -184,6 +184,11 @@ class Graph:
                 readers[name].append(node)
         return {k: tuple(v) for k, v in readers.items()}
 
+    @cached_property
+    def widest(self) -> int:
+        """Elements of the largest tensor of one sample."""
+        return max((t.size for name, t in self.types.items() if name not in self.constants), default=1)
+
     def run(self, feeds: Mapping[str, np.ndarray], want: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Every tensor in `want` (default: the outputs) for arrays with a leading sample axis."""
         want = tuple(self.outputs if want is None else want)

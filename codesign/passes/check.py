@@ -57,7 +57,7 @@ def sample_input(i: Input, samples: int, seed: int) -> np.ndarray:
 
 def near_ties(graph: Graph, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
     """Which samples bring some quantizer of a real graph within TIE steps of a tie."""
-    return run_chunked(lambda part: {"near": _near_ties(graph, part)}, feeds)["near"]
+    return run_chunked(lambda part: {"near": _near_ties(graph, part)}, feeds, graph.widest)["near"]
 
 
 def _near_ties(graph: Graph, feeds: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -26,7 +26,7 @@ class Model:
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The network's outputs for arrays with a leading sample axis, in chunks of samples."""
-        return run_chunked(self._run, feeds)
+        return run_chunked(self._run, feeds, max(self.before.widest, self.core.widest))
 
     def _run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         values = self.to_core(feeds)
