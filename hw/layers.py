@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import gcd
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from codesign.formats import hull, of_values
 from codesign.graph import Graph, Node, Op, TensorType
 from codesign.ops.argmax import ArgMax
 from codesign.ops.conv import Conv
-from codesign.ops.elementwise import Add
+from codesign.ops.elementwise import Add, Mul
 from codesign.ops.integer import Center
+from codesign.ops.layout import Concat
 from codesign.ops.matmul import MatMul
 from codesign.ops.pad import Pad
 from codesign.ops.pool import GlobalMaxPool, GlobalSumPool, MaxPool, SumPool
@@ -25,11 +27,14 @@ from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from hw.pipeline import Stage
+from hw.rearrange import MOVES, can_move, moving_stage
 from hw.stages.activation import cheapest
 from hw.stages.argmax import ArgMax as ArgMaxStage
 from hw.stages.channelwise import ChannelwiseMac
+from hw.stages.concat import Concat as ConcatStage
 from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add as AddStage
+from hw.stages.join import Mul as MulStage
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad as PadStage
 from hw.stages.pool import Operation, Pool
@@ -236,6 +241,43 @@ def _add_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     return [("add", AddStage(a, b))]
 
 
+def _mul_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    a, b = (stream_of(graph.types[i], folding.lanes_in) for i in node.inputs)
+    return [("mul", MulStage(a, b))]
+
+
+def _concat_foldings(graph: Graph, node: Node) -> list[Folding]:
+    """Lanes that divide the channels of every part."""
+    return [Folding(d, d) for d in divisors(gcd(*(graph.types[i].shape[-1] for i in node.inputs)))]
+
+
+def _concat_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    op = node.op
+    assert isinstance(op, Concat)
+    parts = tuple(stream_of(graph.types[i], folding.lanes_in) for i in node.inputs)
+    return [("concat", ConcatStage(parts, op.axis % len(parts[0].shape)))]
+
+
+def _concat_cycles(graph: Graph, node: Node, folding: Folding) -> int:
+    return graph.types[node.name].size // folding.lanes_out
+
+
+def _moving_foldings(graph: Graph, node: Node) -> list[Folding]:
+    """The lanes that stay together."""
+    before, after = graph.types[node.inputs[0]].shape[-1], graph.types[node.name].shape[-1]
+    found = [Folding(d, d) for d in divisors(gcd(before, after)) if can_move(graph, node, d)]
+    if not found:
+        raise UserError(
+            f"node '{node.origin or node.name}' ({type(node.op).__name__}) moves elements in a way that no nest of "
+            "loops describes, for which there is no hardware"
+        )
+    return found
+
+
+def _moving_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    return [moving_stage(graph, node, folding.lanes_in)]
+
+
 def _argmax_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, ArgMax)
@@ -253,6 +295,8 @@ ACTIVATION = Layer(_even, _activation_stages, _beats)
 POOL = Layer(_even, _pool_stages, _pool_cycles)
 GLOBAL = Layer(_even, _global_stages, _beats)
 
+MOVING = Layer(_moving_foldings, _moving_stages, _beats)
+
 LAYERS: dict[type, Layer] = {
     MatMul: PRODUCT,
     Conv: PRODUCT,
@@ -265,5 +309,8 @@ LAYERS: dict[type, Layer] = {
     GlobalSumPool: GLOBAL,
     Pad: Layer(_even, _pad_stages, _beats),
     Add: Layer(_even, _add_stages, _beats),
+    Mul: Layer(_even, _mul_stages, _beats),
+    Concat: Layer(_concat_foldings, _concat_stages, _concat_cycles),
     ArgMax: Layer(_to_one, _argmax_stages, _beats),
+    **dict.fromkeys(MOVES, MOVING),
 }

@@ -13,6 +13,7 @@ from codesign.passes.first_layer import fuse_input
 from codesign.passes.fuse import fuse_activations
 from codesign.passes.inputs import quantize_inputs
 from codesign.passes.integerize import integerize
+from codesign.passes.joins import fuse_joins
 from codesign.passes.layout import simplify_layout
 from codesign.passes.sink import sink
 
@@ -35,6 +36,7 @@ PASSES = (
     Pass("inputs", quantize_inputs, required=True, exact=False),
     Pass("sink", sink),
     Pass("integerize", integerize, required=True),
+    Pass("joins", fuse_joins, required=True),
     Pass("argmax", lift_argmax),
     Pass("activations", fuse_activations, required=True),
     Pass("layout", simplify_layout, required=True),

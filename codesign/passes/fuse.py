@@ -10,15 +10,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codesign.formats import carrier
-from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node
+from codesign.formats import Binary, carrier
+from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Operand, TensorType
 from codesign.ops.elementwise import Add, Div, Mul, Sub
+from codesign.ops.integer import Reinterpret
 from codesign.ops.quantize import Quantize
+from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
 from codesign.passes.staircase import tabulate
 
 ARITHMETIC = (Add, Sub, Mul, Div)
+MOST_IDENTITY = 1 << 16  # integers up to which an operator is tried for being the identity
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def slopes(graph: Graph, node: Node) -> np.ndarray | None:
     if isinstance(op, Threshold):
         return np.sign(op.step)
     if isinstance(op, ARITHMETIC):
-        return _arithmetic_slopes(graph, node)
+        return _arithmetic_slopes(graph, node) if data_operand(graph, node) else None
     return np.array([1])
 
 
@@ -110,7 +113,23 @@ def _fused(graph: Graph, chain: Chain) -> Node:
         op = tabulate(function, source.format, channels, graph.types[root.name], monotone)
     except GraphError as e:
         raise GraphError(f"node '{root.origin or root.name}': {e}") from None
+    if _is_identity(op, source):
+        result = graph.types[root.name]
+        return replace(root, op=Reinterpret(result.scale, result.zero_point), inputs=(chain.source,))
     return replace(root, op=op, inputs=(chain.source,))
+
+
+def _is_identity(op: Threshold | Table, source: TensorType) -> bool:
+    """Whether an operator gives every integer back, so that only its meaning changes."""
+    assert source.format is not None
+    if source.format.hi - source.format.lo > MOST_IDENTITY or isinstance(op.format, Binary) != isinstance(
+        source.format, Binary
+    ):
+        return False
+    rows = max(len(op.values) if isinstance(op, Table) else max(len(op.thresholds), len(op.base)), 1)
+    every = np.arange(source.format.lo, source.format.hi + 1)[:, None].repeat(rows, axis=1)
+    out = op.infer(Operand(TensorType((rows,), source.format)))
+    return bool((op.run(out, every) == every).all())
 
 
 def _channel_graph(graph: Graph, chain: Chain, channels: int) -> Graph:

@@ -17,14 +17,18 @@ from codesign.errors import UserError
 from codesign.formats import Int, of_values
 from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Op, TensorType
 from codesign.ops.conv import Conv
+from codesign.ops.depth import DepthToSpace, SpaceToDepth
 from codesign.ops.elementwise import Add, Div, Mul, Sub
 from codesign.ops.integer import Center, Reinterpret
 from codesign.ops.layout import Concat, Reshape, Transpose
 from codesign.ops.matmul import MatMul
+from codesign.ops.moves import Expand, Slice, Upsample
 from codesign.ops.pad import Pad
 from codesign.ops.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, GlobalSumPool, MaxPool, SumPool
 from codesign.ops.quantize import Quantize
+from codesign.ops.take import Take
 from codesign.ops.unary import Unary
+from codesign.passes.branches import lift_concat, lift_product, lift_sum
 from codesign.passes.weights import integer_form
 
 # fixed<16,6>, what an input gets of which the model does not say how it is quantized
@@ -211,16 +215,6 @@ def _average(lifting: Lifting, node: Node) -> str | None:
     return lifting.add(Node(f"{node.name}_int", op, (data,), node.origin))
 
 
-def _sum(lifting: Lifting, node: Node) -> str | None:
-    """A sum of two tensors of one scale; constants stay in the chain of real functions."""
-    if any(i in lifting.values for i in node.inputs):
-        return None
-    operands = [lifting.centered(i) for i in node.inputs]
-    if None in operands or len({lifting.types[o].scale for o in operands if o}) != 1:
-        return None
-    return lifting.add(Node(f"{node.name}_int", Add(), tuple(o for o in operands if o), node.origin))
-
-
 def _scaled(lifting: Lifting, node: Node) -> str | None:
     """Positive constant factors and offsets by whole steps, seen as another scale or zero point."""
     if type(node.op) not in (Mul, Div, Add, Sub):
@@ -270,13 +264,21 @@ def _meaning(op: object, data_first: bool, t: TensorType, values: np.ndarray) ->
 RULES: dict[type, Callable[[Lifting, Node], str | None]] = {
     MatMul: _product,
     Conv: _product,
-    Add: _sum,
+    Add: lift_sum,
+    Sub: lift_sum,
+    Mul: lift_product,
     Pad: _pad,
     MaxPool: _same_op,
     GlobalMaxPool: _same_op,
     Reshape: _same_op,
     Transpose: _same_op,
-    Concat: _same_op,
+    Concat: lift_concat,
+    Slice: _same_op,
+    Expand: _same_op,
+    Upsample: _same_op,
+    Take: _same_op,
+    DepthToSpace: _same_op,
+    SpaceToDepth: _same_op,
     AveragePool: _average,
     GlobalAveragePool: _average,
 }

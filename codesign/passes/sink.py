@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from codesign.formats import Format
-from codesign.graph import Graph, Node, Op
-from codesign.ops.layout import Reshape, Transpose
+from codesign.graph import Constant, Graph, Node, Op
+from codesign.ops.layout import Concat, Reshape, Transpose
 from codesign.ops.pad import Pad
 from codesign.ops.pool import GlobalMaxPool, MaxPool
 from codesign.ops.quantize import Quantize
@@ -37,10 +37,12 @@ def _swap(graph: Graph, function: Node) -> Graph | None:
         return None
     data = data_operand(graph, function)
     move = graph.by_name.get(data) if data else None
-    if move is None or not isinstance(move.op, MOVES) or graph.types[move.name].is_integer:
+    if move is None or not isinstance(move.op, (*MOVES, Concat)) or graph.types[move.name].is_integer:
         return None
     if len(graph.readers[move.name]) > 1 or move.name in graph.outputs:
         return None
+    if isinstance(move.op, Concat):
+        return _into_parts(graph, move, function)
     moved = _moved(graph, move, function)
     if moved is None:
         return None
@@ -50,6 +52,35 @@ def _swap(graph: Graph, function: Node) -> Graph | None:
     new[inner] = replace(function, name=inner, inputs=inputs)
     new[function.name] = Node(function.name, moved, (inner,), move.origin)
     return graph.replace(new.values())
+
+
+def _into_parts(graph: Graph, concat: Node, function: Node) -> Graph:
+    """function(Concat(a, b)) as Concat(function(a), function(b)), each part with its own channels' parameters."""
+    assert isinstance(concat.op, Concat)
+    axis, rank = concat.op.axis % len(graph.types[concat.name].shape), len(graph.types[concat.name].shape)
+    added, names, start = [], [], 0
+    for part in concat.inputs:
+        stop = start + graph.types[part].shape[axis]
+        own = slice(start, stop) if axis == rank - 1 else slice(None)
+        constants = {i: graph.constants[i] for i in function.inputs if i in graph.constants}
+        cut = {
+            i: Node(graph.fresh(f"{i}_{start}"), Constant.real(v[..., own])) for i, v in constants.items() if v.size > 1
+        }
+        given = {concat.name: part, **{i: n.name for i, n in cut.items()}}
+        inputs = tuple(given.get(i, i) for i in function.inputs)
+        names.append(graph.fresh(f"{function.name}_{start}"))
+        added += [*cut.values(), Node(names[-1], _of_channels(function.op, own), inputs, function.origin)]
+        start = stop
+    joined = Node(function.name, concat.op, tuple(names), concat.origin)
+    dropped = {concat.name, function.name}
+    return graph.replace([*(n for n in graph.nodes if n.name not in dropped), *added, joined])
+
+
+def _of_channels(op: Op, own: slice) -> Op:
+    """A quantizer for some of the channels."""
+    fields = {Quantize: ("scale", "zero_point"), Threshold: ("thresholds", "base", "step")}.get(type(op), ())
+    values = {name: getattr(op, name) for name in fields}
+    return replace(op, **{k: v[own] for k, v in values.items() if len(v) > 1}) if fields else op  # type: ignore[type-var]
 
 
 def _moved(graph: Graph, move: Node, function: Node) -> Op | None:

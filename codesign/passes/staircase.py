@@ -25,7 +25,7 @@ def tabulate(function: Function, x: Format, channels: int, result: TensorType, m
     GraphError where neither a complete evaluation nor bisection is possible.
     """
     count = x.hi - x.lo + 1
-    if monotone and count * channels > MOST_EVALUATIONS:
+    if monotone and (count > MOST_VALUES or count * channels > MOST_EVALUATIONS):
         return _bisected(function, x, channels, result)
     if count > MOST_VALUES:
         raise GraphError(f"a function that is not monotone, of {count} integers: too many to evaluate")

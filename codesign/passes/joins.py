@@ -1,0 +1,180 @@
+"""Sums of two quantized tensors whose scales share no step, where everything that follows is quantized again.
+
+DQ(a) + DQ(b) -> functions -> Q is a function of two bounded integers. All pairs of them are evaluated, and the sum
+is replaced by p * a + q * b with small whole p and q that give the same result for every pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from codesign.formats import Format
+from codesign.graph import Constant, Dequantize, Graph, Input, Node, TensorType
+from codesign.ops.elementwise import Add, Sub
+from codesign.ops.moves import Expand
+from codesign.ops.quantize import Quantize
+from codesign.ops.threshold import Threshold
+from codesign.passes.align import approximations
+from codesign.passes.branches import scaling
+from codesign.passes.check import TIE, tie_distance
+from codesign.passes.fuse import data_operand, is_quantizing
+
+MOST_PAIRS = 1 << 20  # of two integers, that are evaluated one by one
+MOST_RESULTS = 1 << 24  # pairs times channels
+
+
+def fuse_joins(graph: Graph) -> Graph:
+    """Every sum or difference of two dequantized tensors whose readers quantize becomes a sum of integers."""
+    for node in graph.nodes:
+        join = _join(graph, node)
+        weights = _weights(join) if join is not None else None
+        if join is not None and weights is not None:
+            graph = _rewritten(graph, join, *weights)
+    return graph
+
+
+@dataclass(frozen=True)
+class Join:
+    """A sum of two integer tensors (below Dequantize), and the chains from it to the nodes that quantize again."""
+
+    graph: Graph
+    node: Node
+    sources: tuple[str, str]
+    chains: tuple[tuple[Node, ...], ...]
+
+    @property
+    def types(self) -> tuple[TensorType, TensorType]:
+        a, b = (self.graph.types[s] for s in self.sources)
+        return a, b
+
+    @property
+    def signs(self) -> tuple[int, int]:
+        return (1, -1) if isinstance(self.node.op, Sub) else (1, 1)
+
+
+def _join(graph: Graph, node: Node) -> Join | None:
+    """The join that a node is, where all pairs can be evaluated; else None."""
+    if not isinstance(node.op, (Add, Sub)) or graph.types[node.name].is_integer:
+        return None
+    below = [graph.by_name[i] for i in node.inputs if i in graph.by_name and i not in graph.constants]
+    if len(below) < 2 or not all(isinstance(n.op, Dequantize) and n.inputs[0] not in graph.constants for n in below):
+        return None
+    chains = list(_chains(graph, (node,)))
+    if not chains or any(chain is None for chain in chains):
+        return None
+    join = Join(graph, node, (below[0].inputs[0], below[1].inputs[0]), tuple(c for c in chains if c))
+    whole = all(len(t.scale) == len(t.zero_point) == 1 for t in join.types)
+    formats = [t.format for t in join.types if t.format is not None]
+    few = np.prod([f.hi - f.lo + 1.0 for f in formats]) <= min(MOST_PAIRS, MOST_RESULTS / _channels(join))
+    return join if whole and few else None
+
+
+def _chains(graph: Graph, path: tuple[Node, ...]) -> Iterator[tuple[Node, ...] | None]:
+    """The elementwise nodes from the path's end to every quantizing reader; None where there is another reader."""
+    name = path[-1].name
+    if name in graph.outputs:
+        yield None
+    for reader in graph.readers[name]:
+        if data_operand(graph, reader) != name:
+            yield None
+        elif is_quantizing(graph, reader):
+            yield (*path[1:], reader)
+        else:
+            yield from _chains(graph, (*path, reader))
+
+
+def _channels(join: Join) -> int:
+    """1 where all channels are treated alike, else their number."""
+    sizes = [
+        join.graph.constants[i].size for c in join.chains for n in c for i in n.inputs if i in join.graph.constants
+    ]
+    for chain in join.chains:
+        op = chain[-1].op
+        sizes += [len(op.scale), len(op.zero_point)] if isinstance(op, Quantize) else []
+        sizes += [len(op.thresholds), len(op.base)] if isinstance(op, Threshold) else []
+    return max(sizes, default=1)
+
+
+def _weights(join: Join) -> tuple[int, int, float] | None:
+    """(p, q, step): step * (p * a + q * b) is quantized as scale_a * a + scale_b * b is, for every pair.
+
+    Preferred is equality on all pairs; else on those that do not lie within TIE of a tie.
+    """
+    every = _Pairs(join)
+    (a, *_), (b, *_) = (t.scale for t in join.types)
+    candidates = [(p, q, step) for p, q in approximations(a / b) for step in (every.step(p, q), a / p, b / q)]
+    for exempt in (every.nothing, every.ties):
+        for p, q, step in candidates:
+            if every.equal(p, q, step, exempt):
+                return p, q, step
+    return None
+
+
+class _Pairs:
+    """All pairs of a join's operands, and what its chains make of them."""
+
+    def __init__(self, join: Join) -> None:
+        self.join, self.channels = join, _channels(join)
+        a, b = (_centered(t) for t in join.types)
+        self.a, self.b = np.repeat(a, len(b)), np.tile(b, len(a)) * join.signs[1]
+        self.sums = self.a * join.types[0].scale[0] + self.b * join.types[1].scale[0]
+        self.graphs = [_alone(join, chain, self.channels) for chain in join.chains]
+        self.wanted = self._results(self.sums)
+        self.nothing = np.zeros((len(self.sums), self.channels), dtype=bool)
+        self.ties = self._ties()
+
+    def step(self, p: int, q: int) -> float:
+        """The step for which p * a + q * b errs least at the ends."""
+        (a, b), (s, t) = (np.abs(x).max() for x in (self.a, self.b)), (x.scale[0] for x in self.join.types)
+        return float((s * a + t * b) / (p * a + q * b))
+
+    def equal(self, p: int, q: int, step: float, exempt: np.ndarray) -> bool:
+        got = self._results((p * self.a + q * self.b) * step)
+        return all(((w == g) | exempt).all() for w, g in zip(self.wanted, got))
+
+    def _results(self, sums: np.ndarray) -> list[np.ndarray]:
+        return [g.run({"sum": np.repeat(sums[:, None], self.channels, axis=1)})[g.outputs[0]] for g in self.graphs]
+
+    def _ties(self) -> np.ndarray:
+        near = self.nothing.copy()
+        feed = {"sum": np.repeat(self.sums[:, None], self.channels, axis=1)}
+        for graph in self.graphs:
+            root = graph.by_name[graph.outputs[0]]
+            assert isinstance(root.op, (Quantize, Threshold))
+            near |= tie_distance(root.op, graph.run(feed, [root.inputs[0]])[root.inputs[0]]) < TIE
+        return near
+
+
+def _centered(t: TensorType) -> np.ndarray:
+    fmt: Format | None = t.format
+    assert fmt is not None
+    return np.arange(fmt.lo, fmt.hi + 1) - t.zero_point[0]
+
+
+def _alone(join: Join, chain: tuple[Node, ...], channels: int) -> Graph:
+    """A chain on tensors of one position: (samples, channels) of sums in, integers out."""
+    constants = join.graph.constants
+    given = {join.node.name: "sum"}
+    nodes = {i: Node(i, Constant.real(constants[i].reshape(-1))) for n in chain for i in n.inputs if i in constants}
+    for node in chain:
+        nodes[node.name] = replace(node, inputs=tuple(given.get(i, i) for i in node.inputs))
+    single = Input("sum", TensorType((channels,)))
+    return Graph((single,), (), ("sum",)).replace(nodes.values(), (chain[-1].name,))
+
+
+def _rewritten(graph: Graph, join: Join, p: int, q: int, step: float) -> Graph:
+    """The sum on integers: p * (a - zero) + q * (b - zero), dequantized under the join's own name."""
+    name, origin = join.node.name, join.node.origin
+    shape, added, parts = graph.types[name].shape, [], []
+    for k, (source, t, factor) in enumerate(zip(join.sources, join.types, (p, q * join.signs[1]))):
+        op = scaling(t, np.array([factor]), (step,))
+        added.append(Node(graph.fresh(f"{name}_{k}"), op, (source,), origin))
+        if t.shape != shape:
+            added.append(Node(graph.fresh(f"{name}_{k}_expanded"), Expand(shape), (added[-1].name,), origin))
+        parts.append(added[-1].name)
+    total = Node(graph.fresh(f"{name}_int"), Add(), tuple(parts), origin)
+    real = replace(join.node, op=Dequantize(), inputs=(total.name,))
+    return graph.replace([*(n for n in graph.nodes if n.name != name), *added, total, real])

@@ -1,0 +1,52 @@
+"""Layers that only move elements, as hardware: cropping where nothing needs to be stored, else a reordering memory."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from codesign.graph import Graph, Node, Op, Operand, TensorType
+from codesign.ops.depth import DepthToSpace, SpaceToDepth
+from codesign.ops.layout import Transpose
+from codesign.ops.moves import Expand, Slice, Upsample
+from codesign.ops.take import Take
+from hw.moves import Access, access
+from hw.pipeline import Stage
+from hw.stages.crop import Crop
+from hw.stages.reorder import Reorder
+from hw.stream import StreamType
+
+MOVES = (Transpose, Slice, Expand, Upsample, Take, DepthToSpace, SpaceToDepth)
+
+
+def can_move(graph: Graph, node: Node, lanes: int) -> bool:
+    """Whether a moving layer can work on `lanes` elements a beat."""
+    if isinstance(node.op, Slice) and _crops(node.op):
+        ends = (node.op.starts[-1], node.op.sizes[-1], graph.types[node.inputs[0]].shape[-1])
+        return all(n % lanes == 0 for n in ends)
+    return _access(node.op, graph.types[node.inputs[0]].shape, lanes) is not None
+
+
+def moving_stage(graph: Graph, node: Node, lanes: int) -> tuple[str, Stage]:
+    """The stage of a moving layer, and the suffix of its name."""
+    t, out = graph.types[node.inputs[0]], graph.types[node.name]
+    assert t.format is not None
+    stream = StreamType(t.shape, t.format, lanes)
+    if isinstance(node.op, Slice) and _crops(node.op):
+        return "crop", Crop(stream, node.op.starts, node.op.sizes)
+    found = _access(node.op, t.shape, lanes)
+    assert found is not None
+    return "reorder", Reorder(stream, out.shape, found)
+
+
+def _crops(op: Slice) -> bool:
+    return all(step == 1 for step in op.steps)
+
+
+@lru_cache(maxsize=1024)  # folding asks again for every plan
+def _access(op: Op, shape: tuple[int, ...], lanes: int) -> Access | None:
+    """How the result is read from the operand: found by moving the elements' own numbers."""
+    size = int(np.prod(shape))
+    index = op.run(op.infer(Operand(TensorType(shape))), np.arange(size).reshape(1, *shape))
+    return access(index, size, lanes)
