@@ -136,6 +136,25 @@ def test_zero_points_padding_and_averages_stay_exact():
     assert next(graph.types[n.name].scale for n in graph.nodes if isinstance(n.op, SumPool)) == (3.0 / 4,)
 
 
+def test_padding_with_a_value_of_the_format_keeps_it():
+    """Windows of a maximum over signs: the padding is the lowest of them, hence still one bit."""
+    net = Net(4, 4, 1)
+    pooled = net.add(
+        MaxPool((3, 3), (2, 2)), net.add(Pad((1, 1), (1, 1), -np.inf), net.quantize("x", Binary(), (1.0,)))
+    )
+    graph, _ = run_passes(net.graph(net.add(Conv(), pooled, net.weights(2, 2, 1, 3))))
+    assert next(graph.types[n.name].format for n in graph.nodes if isinstance(n.op, Pad)) == Binary()
+
+
+def test_a_monotone_function_of_a_wide_accumulator_is_bisected():
+    net = Net(40)
+    product = net.add(MatMul(), net.quantize("x", Int.of(12, True)), net.weights(40, 1, fmt=Int.of(8, True)))
+    graph, _ = run_passes(net.graph(net.quantize(net.add(Sub(), net.constant(0.3), product))))
+    assert kinds(graph) == ["Quantize", "MatMul", "Threshold", "Dequantize"]
+    with pytest.raises(UserError, match="not monotone"):
+        run_passes(net.graph(net.quantize(net.add(Unary("abs"), product))))
+
+
 def test_a_transpose_before_a_product_goes_into_its_weights():
     net = Net(3, 4, 2)
     flat = net.add(Reshape((24,)), net.add(Transpose((2, 0, 1)), net.quantize("x")))

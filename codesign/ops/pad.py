@@ -30,7 +30,9 @@ class Pad:
             return TensorType(shape)
         if self.value != int(self.value):
             raise GraphError(f"pads integers with {self.value}")
-        return replace(x.type, shape=shape, format=hull(x.type.format, Int(int(self.value), int(self.value))))
+        value = int(self.value)
+        held = x.type.format.contains(np.array([value]))
+        return replace(x.type, shape=shape, format=x.type.format if held else hull(x.type.format, Int(value, value)))
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         widths = ((0, 0), *zip(self.before, self.after), (0, 0))

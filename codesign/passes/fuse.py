@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from codesign.errors import UserError
 from codesign.formats import Binary, carrier
 from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Operand, TensorType
 from codesign.ops.elementwise import Add, Div, Mul, Sub
@@ -112,7 +113,8 @@ def _fused(graph: Graph, chain: Chain) -> Node:
     try:
         op = tabulate(function, source.format, channels, graph.types[root.name], monotone)
     except GraphError as e:
-        raise GraphError(f"node '{root.origin or root.name}': {e}") from None
+        help = "use a function that only rises or only falls, or fewer bits before it"
+        raise UserError(f"node '{root.origin or root.name}': {e}; {help}") from None
     if _is_identity(op, source):
         result = graph.types[root.name]
         return replace(root, op=Reinterpret(result.scale, result.zero_point), inputs=(chain.source,))

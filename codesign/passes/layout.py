@@ -70,6 +70,9 @@ def _below_center(graph: Graph, node: Node) -> Graph | None:
     layout = graph.by_name.get(node.inputs[0])
     if layout is None or not isinstance(layout.op, (Reshape, Transpose)):
         return None
+    flattened = all(isinstance(r.op, Reshape) for r in graph.readers[node.name])
+    if isinstance(layout.op, Transpose) and not flattened:
+        return None  # no weights will absorb it: the host's stays the host's
     inner = Node(graph.fresh(f"{node.name}_below"), node.op, layout.inputs, node.origin)
     outer = replace(layout, name=node.name, inputs=(inner.name,))
     return graph.replace([*(n for n in graph.nodes if n.name != node.name), inner, outer])
