@@ -6,6 +6,7 @@ patterns that travel on wires) and back. A tensor's real value is scale * (integ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +81,68 @@ class Binary:
 
     def __str__(self) -> str:
         return "binary"
+
+
+@dataclass(frozen=True)
+class MiniFloat:
+    """Small floats with subnormals; in a graph they are integers value * 2**frac, few of those in lo..hi.
+
+    Code: sign, exponent, mantissa, the sign in the highest bit. Values beyond `most` (as where codes are kept
+    for NaN and infinity) do not occur.
+    """
+
+    exponent_bits: int
+    mantissa_bits: int
+    bias: int
+    most: float = math.inf
+
+    signed = True
+
+    @property
+    def bits(self) -> int:
+        return 1 + self.exponent_bits + self.mantissa_bits
+
+    @property
+    def frac(self) -> int:
+        """value * 2**frac is an integer for every value: the smallest step is 2**-frac."""
+        return self.bias - 1 + self.mantissa_bits
+
+    @property
+    def largest(self) -> float:
+        """The largest value."""
+        top = (2.0 - 2.0**-self.mantissa_bits) * 2.0 ** ((1 << self.exponent_bits) - 1 - self.bias)
+        return min(top, self.most)
+
+    @property
+    def hi(self) -> int:
+        return math.floor(math.ldexp(self.largest, self.frac))
+
+    @property
+    def lo(self) -> int:
+        return -self.hi
+
+    def contains(self, values: np.ndarray) -> bool:
+        return bool(np.all(self.to_int(self.encode(values)) == values))
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Integers value * 2**frac (any dtype) -> uint64 codes of the nearest; values outside lo..hi saturate."""
+        size = np.clip(np.abs(values).astype(np.float64), 0, self.hi)
+        step = np.maximum(np.frexp(size)[1] - 1 - self.mantissa_bits, 0)
+        mantissa = np.rint(np.ldexp(size, -step))  # with its leading 1, unless subnormal
+        code = (mantissa + step * 2.0**self.mantissa_bits).astype(np.int64)
+        sign = (np.asarray(values) < 0).astype(np.int64) << (self.bits - 1)
+        return (code + sign).astype(np.uint64)
+
+    def to_int(self, codes: np.ndarray) -> np.ndarray:
+        """uint64 codes -> int64 values * 2**frac, exactly."""
+        raw = codes.astype(np.int64)
+        size = raw & ((1 << (self.bits - 1)) - 1)
+        exponent, mantissa = size >> self.mantissa_bits, size & ((1 << self.mantissa_bits) - 1)
+        whole = np.where(exponent > 0, mantissa + (1 << self.mantissa_bits), mantissa) << np.maximum(exponent - 1, 0)
+        return np.where(raw >> (self.bits - 1), -whole, whole)
+
+    def __str__(self) -> str:
+        return f"float{self.bits}_e{self.exponent_bits}m{self.mantissa_bits}"
 
 
 Format = Int | Binary

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
 from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Op, Operand, TensorType
-from codesign.importer.values import Constantlike, Quantized, Refused, Stored, per_last_axis
+from codesign.importer.values import MOST_ELEMENTS, Constantlike, Quantized, Refused, Stored, per_last_axis
 from codesign.ops.layout import Reshape, Transpose
+
 
 
 class Builder:
@@ -24,9 +26,14 @@ class Builder:
         self._arranged: dict[tuple[str, tuple[int, ...], tuple[int, ...]], str] = {}
 
     def input(self, name: str, shape: tuple[int, ...]) -> Stored:
+        """A network input, stored as ONNX sees it."""
         self.inputs.append(Input(name, TensorType(shape)))
         self.types[name] = TensorType(shape)
         return Stored.plain(name, shape)
+
+    def maker(self, name: str) -> Node | None:
+        """The node that computes a tensor; None for a network input."""
+        return next((n for n in reversed(self.nodes) if n.name == name), None)
 
     def emit(self, op: Op, *inputs: str) -> str:
         """Append a node; its result's name. An integer result is dequantized at once."""
@@ -34,6 +41,8 @@ class Builder:
             kind = op.infer(*(Operand(self.types[i], self._values.get(i)) for i in inputs))
         except GraphError as e:
             raise Refused(str(e)) from None
+        if prod(kind.shape) > MOST_ELEMENTS:
+            raise Refused(f"its result has {prod(kind.shape)} elements; at most {MOST_ELEMENTS} are supported")
         name = self._fresh()
         self.nodes.append(Node(name, op, inputs, self.origin))
         self.types[name] = kind
@@ -67,6 +76,10 @@ class Builder:
             raise Refused("a constant that it reads is NaN or infinite")
         return self.emit(Constant.real(value))
 
+    def number(self, value: float) -> str:
+        """A real constant of no axes."""
+        return self.constant(np.asarray(value, dtype=np.float64))
+
     def weights(self, value: Constantlike, perm: tuple[int, ...]) -> str:
         """Constant weights, transposed to have output channels last; quantized ones keep their integers."""
         value = value.transpose(perm)
@@ -96,7 +109,7 @@ class Builder:
         key = (x.name, x.order, order)
         if key not in self._arranged:
             self._arranged[key] = self._move(x, order)
-        return Stored(self._arranged[key], x.shape, order)
+        return Stored(self._arranged[key], x.shape, order, x.codes)
 
     def _move(self, x: Stored, order: tuple[int, ...]) -> str:
         """Reshape where only axes of length 1 move; else Transpose, after adding or dropping such axes."""

@@ -10,18 +10,23 @@ import numpy as np
 
 from codesign.importer.builder import Builder
 from codesign.importer.model import OnnxNode
-from codesign.importer.values import Constantlike, Quantized, Refused, Stored, Value
+from codesign.importer.values import Constantlike, MixesSamples, Quantized, Refused, Stored, Value
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A node, its inputs (None: left out), the sample axis' length, the graph so far, and what is read."""
+    """A node, its inputs (None: left out), the length of axis 0, the graph so far, and what is read.
+
+    `lead` is 1 where ONNX's axis 0 is the sample axis, which stored shapes leave out; 0 where the whole tensor
+    is one sample.
+    """
 
     node: OnnxNode
     inputs: tuple[Value | None, ...]
     batch: int
+    lead: int
     opset: int
     build: Builder
     needed: frozenset[str]
@@ -64,6 +69,10 @@ class Call:
             raise Refused(f"attribute '{name}' is not a list of integers")
         return tuple(value)
 
+    def numbers(self, name: str) -> list[float]:
+        """An attribute that is a list of numbers."""
+        return [float(v) for v in self._attribute(name, None, list)]
+
     def integer(self, name: str, default: int | None = None) -> int:
         return self._attribute(name, default, int)
 
@@ -84,13 +93,39 @@ class Call:
             raise Refused(f"attribute '{name}' is not of type {kind.__name__}")
         return value
 
+    def rank(self, x: Stored) -> int:
+        """ONNX's number of axes."""
+        return len(x.shape) + self.lead
+
+    def shape(self, x: Stored) -> tuple[int, ...]:
+        """ONNX's shape."""
+        return (self.batch, *x.shape) if self.lead else x.shape
+
     def axis(self, axis: int, rank: int) -> int:
-        """An ONNX axis (of `rank`, sample axis included) as an axis of one sample."""
+        """An ONNX axis (of `rank`) as an axis of one sample."""
         if not -rank <= axis < rank:
             raise Refused(f"axis {axis} does not exist in a tensor of {rank} axes")
-        if axis % rank == 0:
-            raise Refused("it works along axis 0, which is the sample axis; samples are independent here")
-        return axis % rank - 1
+        if self.lead and axis % rank == 0:
+            raise MixesSamples("it works along axis 0, which is the sample axis; samples are independent here")
+        return axis % rank - self.lead
+
+    def axes(self, axes: Sequence[int], rank: int) -> list[int]:
+        """Several ONNX axes as axes of one sample, ascending."""
+        found = sorted(self.axis(int(a), rank) for a in axes)
+        if len(set(found)) != len(found):
+            raise Refused(f"it names an axis twice: {list(axes)}")
+        return found
+
+    def aligned(self, value: np.ndarray, x: Stored) -> np.ndarray:
+        """A constant operand without a sample axis, with at least the axes of `x`, broadcast as ONNX does."""
+        rank = self.rank(x)
+        if self.lead and value.ndim > rank:
+            raise MixesSamples(f"its constant has {value.ndim} axes, more than the other operand's {rank}")
+        if self.lead and value.ndim == rank:
+            if value.shape[0] != 1:
+                raise MixesSamples(f"its constant of shape {value.shape} differs between samples (axis 0)")
+            value = value[0]
+        return value.reshape((1,) * (len(x.shape) - value.ndim) + value.shape)
 
     def only_first_output(self) -> None:
         """Refuse nodes whose further results are used (they are named only if so)."""

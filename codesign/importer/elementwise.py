@@ -10,69 +10,74 @@ import numpy as np
 from codesign.graph import Op
 from codesign.importer.builder import Builder
 from codesign.importer.call import Call
-from codesign.importer.values import Quantized, Refused, Stored
-from codesign.ops.elementwise import Add, Div, Mul, Sub
+from codesign.importer.values import MixesSamples, Quantized, Refused, Stored, Value
+from codesign.ops.elementwise import Add, Div, Mul
 from codesign.ops.unary import Unary
 
-FLOAT_TYPES = (1, 11)  # TensorProto.FLOAT, DOUBLE: the graph's reals hold both
 INFINITY = float("inf")
-LARGEST = float(np.finfo(np.float32).max)  # default of Clip's attributes, up to opset 10
 
 
-def add(call: Call) -> Stored:
-    return _binary(call, Add())
-
-
-def sub(call: Call) -> Stored:
-    return _binary(call, Sub())
-
-
-def mul(call: Call) -> Stored:
-    return _binary(call, Mul())
+def binary(op: Op) -> Callable[[Call], Stored]:
+    """The handler of an operator on two operands, at least one of them computed."""
+    return lambda call: combined(call, op, call.inputs[0], call.inputs[1])
 
 
 def div(call: Call) -> Stored:
     divisor = call.inputs[1]
     if isinstance(divisor, np.ndarray) and (divisor == 0).any():
         raise Refused("it divides by a constant that holds 0")
-    return _binary(call, Div())
+    return combined(call, Div(), *call.inputs)
 
 
-def _binary(call: Call, op: Op) -> Stored:
-    a, b = call.inputs
+def variadic(op: Op) -> Callable[[Call], Stored]:
+    """The handler of an operator on any number of operands, taken two at a time."""
+
+    def handler(call: Call) -> Stored:
+        first, *others = sorted(call.inputs, key=lambda v: not isinstance(v, Stored))  # computed ones first
+        if not isinstance(first, Stored):
+            raise Refused("its operands are missing")
+        for other in others:
+            first = combined(call, op, first, other)
+        return first
+
+    return handler
+
+
+def combined(call: Call, op: Op, a: Value | None, b: Value | None) -> Stored:
+    """op(a, b), broadcast as ONNX does."""
     if isinstance(a, Stored) and isinstance(b, Stored):
-        return combine(call.build, op, a, b)
-    if isinstance(a, Stored):
-        return with_constant(call.build, op, a, sample_constant(call.array(1, "operand"), a))
-    x = call.tensor(1)
-    return with_constant(call.build, op, x, sample_constant(call.array(0, "operand"), x), swap=True)
+        return combine(call, op, a, b)
+    x, other = (a, b) if isinstance(a, Stored) else (b, a)
+    if not isinstance(x, Stored) or other is None:
+        raise Refused("an operand is missing")
+    value = np.asarray(other.real() if isinstance(other, Quantized) else other)
+    return with_constant(call.build, op, x, call.aligned(value, x), swap=x is b)
 
 
-def combine(build: Builder, op: Op, a: Stored, b: Stored) -> Stored:
-    """Two computed tensors of one rank, in the order of the larger one where that names every long axis."""
+def combine(call: Call, op: Op, a: Stored, b: Stored) -> Stored:
+    """Two computed tensors, in the order of the larger one where that names every long axis."""
     if len(a.shape) != len(b.shape):
-        raise Refused(f"its operands have {len(a.shape) + 1} and {len(b.shape) + 1} axes; reshape one of them")
+        if call.lead:
+            raise MixesSamples(f"its operands have {call.rank(a)} and {call.rank(b)} axes; reshape one of them")
+        a, b = (of_rank(x, max(len(a.shape), len(b.shape))) for x in (a, b))
     shape = _broadcast(a.shape, b.shape)
     larger = a if np.prod(a.shape) >= np.prod(b.shape) else b
     whole = all(n == 1 or axis in larger.order for axis, n in enumerate(shape))
     order = larger.order if whole else tuple(range(len(shape)))
-    names = [build.arrange(x, order).name for x in (a, b)]
-    return Stored(build.emit(op, *names), shape, order)
+    names = [call.build.arrange(x, order).name for x in (a, b)]
+    return Stored(call.build.emit(op, *names), shape, order)
 
 
-def sample_constant(value: np.ndarray, x: Stored) -> np.ndarray:
-    """A constant operand without its sample axis, aligned at the right with ONNX's axes of `x`."""
-    if value.ndim > len(x.shape) + 1:
-        raise Refused(f"its constant has {value.ndim} axes, more than the other operand's {len(x.shape) + 1}")
-    if value.ndim == len(x.shape) + 1:
-        if value.shape[0] != 1:
-            raise Refused(f"its constant of shape {value.shape} differs between samples (axis 0)")
-        value = value[0]
-    return value.reshape((1,) * (len(x.shape) - value.ndim) + value.shape)
+def of_rank(x: Stored, rank: int) -> Stored:
+    """x with axes of length 1 in front, in ONNX's view."""
+    new = rank - len(x.shape)
+    return Stored(x.name, (1,) * new + x.shape, tuple(a + new for a in x.order))
 
 
 def with_constant(build: Builder, op: Op, x: Stored, value: np.ndarray, swap: bool = False) -> Stored:
-    """x and a constant of its rank (in ONNX's axes); `swap`: the constant is the first operand."""
+    """x and a constant of its rank or a higher one (in ONNX's axes); `swap`: the constant is the first operand."""
+    x = of_rank(x, max(len(x.shape), value.ndim))
+    value = value.reshape((1,) * (len(x.shape) - value.ndim) + value.shape)
     shape = _broadcast(x.shape, value.shape)
     if any(n != 1 and a not in x.order for a, n in enumerate(value.shape)):
         x = build.full(x)
@@ -106,14 +111,15 @@ def batch_normalization(call: Call) -> Stored:
     if call.integer("training_mode", 0) or not call.integer("spatial", 1):
         raise Refused("only inference over channels is supported; export the model in evaluation mode")
     x = call.tensor()
-    if not x.shape:
+    if call.rank(x) < 2:
         raise Refused("its input has no channel axis")
-    gain, bias, mean, variance = (_channels(call, i, x.shape[0]) for i in range(1, 5))
+    axis = call.axis(1, call.rank(x))
+    gain, bias, mean, variance = (_channels(call, i, x.shape[axis]) for i in range(1, 5))
     spread = variance + call.number("epsilon", 1e-5)
     if (spread <= 0).any():
         raise Refused("a variance is not positive")
     factor = gain / np.sqrt(spread)
-    shaped = [along_axis(v, 0, len(x.shape)) for v in (factor, bias - mean * factor)]
+    shaped = [along_axis(v, axis, len(x.shape)) for v in (factor, bias - mean * factor)]
     return with_constant(call.build, Add(), with_constant(call.build, Mul(), x, shaped[0]), shaped[1])
 
 
@@ -129,29 +135,34 @@ def unary(function: str) -> Callable[[Call], Stored]:
     return lambda call: call.build.apply(Unary(function), call.tensor())
 
 
-def leaky_relu(call: Call) -> Stored:
-    return call.build.apply(Unary("leaky_relu", (call.number("alpha", 0.01),)), call.tensor())
+def function(name: str, **defaults: float) -> Callable[[Call], Stored]:
+    """The handler of a function whose parameters are attributes."""
+
+    def handler(call: Call) -> Stored:
+        parameters = tuple(call.number(k, v) for k, v in defaults.items())
+        return call.build.apply(Unary(name, parameters), call.tensor())
+
+    return handler
 
 
-def hard_sigmoid(call: Call) -> Stored:
-    parameters = (call.number("alpha", 0.2), call.number("beta", 0.5))
-    return call.build.apply(Unary("hard_sigmoid", parameters), call.tensor())
+def gelu(call: Call) -> Stored:
+    kind = call.text("approximate", "none")
+    if kind not in ("none", "tanh"):
+        raise Refused(f"attribute 'approximate' is {kind!r}; none and tanh are known")
+    return call.build.apply(Unary("gelu" if kind == "none" else "gelu_tanh"), call.tensor())
 
 
-def clip(call: Call) -> Stored:
-    """The bounds are attributes up to opset 10, inputs from 11."""
-    if call.opset < 11:
-        low, high = call.number("min", -LARGEST), call.number("max", LARGEST)
-    else:
-        low = call.scalar(1, "min") if call.has(1) else -INFINITY
-        high = call.scalar(2, "max") if call.has(2) else INFINITY
-    if low > high:
-        raise Refused(f"its bounds {low} and {high} are exchanged")
-    return call.build.apply(Unary("clip", (low, high)), call.tensor())
-
-
-def power(call: Call) -> Stored:
-    return call.build.apply(Unary("pow", (call.scalar(1, "exponent"),)), call.tensor())
+def p_relu(call: Call) -> Stored:
+    """max(x, 0) + slope * min(x, 0): slopes are constant, broadcast to x."""
+    x = call.tensor()
+    if isinstance(call.inputs[1], Stored):
+        raise Refused("its input 1 (slopes) is computed; only constants are supported")
+    slopes = call.array(1, "slopes")
+    if slopes.size == 1:
+        return call.build.apply(Unary("leaky_relu", (float(slopes.reshape(())),)), x)
+    above = call.build.apply(Unary("relu"), x)
+    below = call.build.apply(Unary("clip", (-INFINITY, 0.0)), x)
+    return combine(call, Add(), above, combined(call, Mul(), below, slopes))
 
 
 def identity(call: Call) -> Stored:
@@ -163,12 +174,6 @@ def dropout(call: Call) -> Stored:
     call.only_first_output()
     if call.has(2) and call.scalar(2, "training_mode"):
         raise Refused("it is in training mode; export the model in evaluation mode")
-    return call.tensor()
-
-
-def cast(call: Call) -> Stored:
-    if call.integer("to") not in FLOAT_TYPES:
-        raise Refused("only casts to float or double are supported; leave integer conversion to a Quant node")
     return call.tensor()
 
 

@@ -1,47 +1,102 @@
-"""Matrix products with constant weights."""
+"""Matrix products, with constant weights or of two computed tensors."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from codesign.importer.call import Call
-from codesign.importer.elementwise import combine, sample_constant, with_constant
-from codesign.importer.values import Constantlike, Refused, Stored
+from codesign.importer.elementwise import combined, with_constant
+from codesign.importer.shapes import transposed
+from codesign.importer.values import Constantlike, MixesSamples, Quantized, Refused, Stored, Value
 from codesign.ops.elementwise import Add, Mul
-from codesign.ops.matmul import MatMul
+from codesign.ops.matmul import BatchMatMul, MatMul
 
 
 def matmul(call: Call) -> Stored:
-    if not isinstance(call.inputs[0], Stored):
-        raise Refused("its left operand is constant; only constant weights on the right are supported")
-    w = call.constant(1, "weights")
-    if len(w.shape) != 2:
-        raise Refused(f"its weights have shape {w.shape}; a matrix (inputs, outputs) is needed")
-    return product(call, w, (0, 1))
+    """Constant weights (inputs, outputs) on the right, or any product of matrices along the last two axes."""
+    a, b = call.inputs
+    if isinstance(a, Stored) and not isinstance(b, Stored):
+        w = call.constant(1, "weights")
+        if len(w.shape) == 2:
+            return product(call, a, w, (0, 1))
+    return _batched(call, a, b)
+
+
+def _batched(call: Call, a: Value | None, b: Value | None) -> Stored:
+    """a (..., M, K) @ b (..., K, N)."""
+    computed = [v for v in (a, b) if isinstance(v, Stored)]
+    rank = max(call.rank(v) if isinstance(v, Stored) else len(v.shape) for v in (a, b) if v is not None)
+    if any(call.rank(v) < 2 for v in computed):
+        raise Refused("it multiplies a vector; make it a matrix of one row or column")
+    if call.lead and (rank < 3 or any(call.rank(v) != rank for v in computed)):
+        raise MixesSamples("it multiplies along axis 0, which is the sample axis")
+    y = call.build.emit(BatchMatMul(), *(_operand(call, v, rank - call.lead) for v in (a, b)))
+    return Stored.plain(y, call.build.types[y].shape)
+
+
+def _operand(call: Call, value: Value | None, rank: int) -> str:
+    """The name of an operand with `rank` axes (of one sample)."""
+    if isinstance(value, Stored):
+        new = rank - len(value.shape)
+        x = Stored(value.name, (1,) * new + value.shape, tuple(a + new for a in value.order))
+        return call.build.full(x).name
+    if value is None:
+        raise Refused("an operand is missing")
+    array = value.real() if isinstance(value, Quantized) else value
+    if call.lead and array.ndim > rank:
+        if len(array) != 1:
+            raise MixesSamples(f"its constant of shape {array.shape} differs between samples (axis 0)")
+        array = array[0]
+    return call.build.constant(array)
 
 
 def gemm(call: Call) -> Stored:
-    """alpha * x @ w + beta * c."""
+    """alpha * a @ b + beta * c."""
+    a, b = call.inputs[0], call.inputs[1]
+    if not isinstance(a, Stored) or isinstance(b, Stored):
+        return _affine(call, _batched(call, *_transposed_operands(call)))
+    if call.rank(a) != 2:
+        raise Refused(f"its input has {call.rank(a)} axes; a matrix is needed")
     if call.integer("transA", 0):
-        raise Refused("transA moves the sample axis, which is not supported")
+        if call.lead:
+            raise MixesSamples("transA moves the sample axis, which is not supported")
+        a = transposed(a, (1, 0))
     w = call.constant(1, "weights")
-    if len(w.shape) != 2 or len(call.tensor().shape) != 1:
+    if len(w.shape) != 2:
         raise Refused(f"its input and weights {w.shape} must be matrices")
-    y = product(call, w, (1, 0) if call.integer("transB", 0) else (0, 1))
+    return _affine(call, product(call, a, w, (1, 0) if call.integer("transB", 0) else (0, 1)))
+
+
+def _transposed_operands(call: Call) -> tuple[Value | None, Value | None]:
+    """Both operands of a product without constant weights, which needs a tensor without sample axis."""
+    if call.lead:
+        raise MixesSamples("its weights are computed; only constants are supported")
+    found = []
+    for value, name in zip(call.inputs[:2], ("transA", "transB"), strict=True):
+        if value is None or len(value.shape) != 2:
+            raise Refused("its operands must be matrices")
+        if call.integer(name, 0):
+            value = transposed(value, (1, 0)) if isinstance(value, Stored) else value.transpose((1, 0))
+        found.append(value)
+    return found[0], found[1]
+
+
+def _affine(call: Call, y: Stored) -> Stored:
+    """alpha * y + beta * c."""
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if alpha != 1:
-        y = with_constant(call.build, Mul(), y, sample_constant(np.asarray(alpha), y))
+        y = with_constant(call.build, Mul(), y, np.asarray(alpha))
     if not call.has(2) or beta == 0:
         return y
     if not isinstance(call.inputs[2], Stored):
-        return with_constant(call.build, Add(), y, sample_constant(beta * call.array(2, "bias"), y))
-    if beta != 1:
-        raise Refused("beta with a computed bias is not supported; use a Mul node")
-    return combine(call.build, Add(), y, call.tensor(2))
+        return combined(call, Add(), y, beta * call.array(2, "bias"))
+    c = call.tensor(2)
+    return combined(call, Add(), y, with_constant(call.build, Mul(), c, np.asarray(beta)) if beta != 1 else c)
 
 
-def product(call: Call, w: Constantlike, perm: tuple[int, ...]) -> Stored:
-    x = call.build.full(call.tensor())
+def product(call: Call, x: Stored, w: Constantlike, perm: tuple[int, ...]) -> Stored:
+    """x (..., K) times constant weights (K, N) after `perm`."""
+    x = call.build.full(x)
     weights = call.build.weights(w, perm)
     rows, columns = (w.shape[p] for p in perm)
     if x.shape[-1:] != (rows,):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from onnx import numpy_helper
 
 from codesign.errors import UserError
 from codesign.importer.load import DOMAINS
+from codesign.importer.values import INTEGERS, MOST_ELEMENTS
 
 FLOATS = (
     onnx.TensorProto.FLOAT,
@@ -40,11 +42,12 @@ class OnnxNode:
 
 @dataclass(frozen=True)
 class ModelInput:
-    """A network input: its shape with the sample axis first, and whether its elements are floats."""
+    """A network input: its shape, the name of its elements' type, and whether the file fixes its first axis."""
 
     name: str
     shape: tuple[int, ...]
-    is_float: bool
+    type: str
+    is_fixed: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,15 +106,29 @@ def _inputs(infos: Iterable[onnx.ValueInfoProto]) -> tuple[tuple[ModelInput, ...
         if not info.type.HasField("tensor_type") or not t.HasField("shape"):
             raise UserError(f"input '{info.name}' has no shape; export the model with one")
         dims = list(t.shape.dim)
-        if len(dims) < 2:
-            raise UserError(f"input '{info.name}' has {len(dims)} axes; it needs a sample axis and one more, as (1, n)")
         shape = tuple(_dim(info.name, axis, d) for axis, d in enumerate(dims))
-        if not _is_fixed(dims[0]):
+        if prod(shape[1:]) > MOST_ELEMENTS:
+            raise UserError(f"input '{info.name}' has {prod(shape[1:])} elements a sample; at most {MOST_ELEMENTS}")
+        fixed = all(map(_is_fixed, dims[:1]))
+        if not fixed:
             notes.append(f"input '{info.name}': the sample axis {dims[0].dim_param!r} became 1")
-        inputs.append(ModelInput(info.name, shape, t.elem_type in FLOATS))
+        inputs.append(ModelInput(info.name, shape, _type_name(info.name, t.elem_type), fixed))
     if not inputs:
         raise UserError("the model has no input besides its constants")
     return tuple(inputs), notes
+
+
+def _type_name(name: str, number: int) -> str:
+    """"float" or the name of an integer type; others are refused."""
+    if number in FLOATS:
+        return "float"
+    try:
+        kind = onnx.TensorProto.DataType.Name(number).lower()
+    except ValueError:
+        kind = str(number)
+    if kind not in INTEGERS:
+        raise UserError(f"input '{name}' is of type {kind}; floats and integers of 4 to 64 bits are supported")
+    return kind
 
 
 def _is_fixed(dim: onnx.TensorShapeProto.Dimension) -> bool:
@@ -121,6 +138,8 @@ def _is_fixed(dim: onnx.TensorShapeProto.Dimension) -> bool:
 def _dim(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension) -> int:
     if _is_fixed(dim):
         return dim.dim_value
+    if dim.HasField("dim_value") and (axis or not dim.dim_value):
+        raise UserError(f"input '{name}': axis {axis} has length {dim.dim_value}; empty tensors are not supported")
     if axis == 0:
         return 1
     raise UserError(

@@ -10,7 +10,7 @@ import numpy as np
 from codesign.formats import Binary, Format, Int
 from codesign.graph import TensorType
 from codesign.importer.call import Call
-from codesign.importer.elementwise import sample_constant, with_constant
+from codesign.importer.elementwise import with_constant
 from codesign.importer.values import Quantized, Refused, Stored
 from codesign.ops.elementwise import Add, Div, Mul
 from codesign.ops.quantize import ROUNDINGS, Quantize
@@ -91,7 +91,9 @@ def quantize_constant(
 def _activation(call: Call, fmt: Format, scale: np.ndarray, zero_point: np.ndarray, rounding: str) -> Stored:
     """Quantize and Dequantize, the axis along which scales vary stored last."""
     x = call.tensor()
-    scales, zeros = (sample_constant(a, x) for a in (scale, zero_point))
+    scales, zeros = (call.aligned(a, x) for a in (scale, zero_point))
+    if max(scales.ndim, zeros.ndim) > len(x.shape):
+        raise Refused(f"its scales have more axes than its input {call.shape(x)}")
     x = _varying_last(call, x, [scales, zeros])
     scale_vector, zero_vector = (a.reshape(-1) for a in (scales, zeros))
     op = Quantize(fmt, tuple(map(float, scale_vector)), tuple(map(int, zero_vector)), rounding)
@@ -143,16 +145,16 @@ def _truncated(call: Call, given: Int, kept: Int, scale: float, out_scale: float
     """Two quantizers in units of one, between a division and a product."""
     step = 2.0**shift
     x = call.tensor()
-    x = with_constant(call.build, Div(), x, sample_constant(np.asarray(scale), x))
+    x = with_constant(call.build, Div(), x, np.asarray(scale))
     x = call.build.apply(Quantize(given), x)
     x = call.build.apply(Quantize(kept, (step,), (0,), _rounding(call, "FLOOR")), x)
-    return with_constant(call.build, Mul(), x, sample_constant(np.asarray(out_scale / step), x))
+    return with_constant(call.build, Mul(), x, np.asarray(out_scale / step))
 
 
 def multi_threshold(call: Call) -> Stored:
     """out_scale * (number of thresholds reached) + out_bias."""
     x = call.tensor()
-    x = axis_last(call, x, _channel_axis(call, len(x.shape) + 1))
+    x = axis_last(call, x, _channel_axis(call, call.rank(x)))
     thresholds = np.sort(call.array(1, "thresholds"), axis=-1)
     if thresholds.ndim != 2 or not thresholds.size:
         raise Refused(f"its thresholds have shape {thresholds.shape}; (channels or 1, steps) is needed")
@@ -161,7 +163,7 @@ def multi_threshold(call: Call) -> Stored:
         raise Refused("its out_scale is 0")
     op, left = _staircase(thresholds.astype(np.float64), scale, bias)
     y = call.build.apply(op, x)
-    return with_constant(call.build, Add(), y, sample_constant(np.asarray(left), y)) if left else y
+    return with_constant(call.build, Add(), y, np.asarray(left)) if left else y
 
 
 def _staircase(thresholds: np.ndarray, scale: float, bias: float) -> tuple[Threshold, float]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
 from codesign.importer.call import Call
-from codesign.importer.values import Refused, Stored
+from codesign.importer.values import MixesSamples, Refused, Stored
 from codesign.ops.layout import Concat
 
 
@@ -15,47 +16,47 @@ def reshape(call: Call) -> Stored:
     x = call.tensor()
     target = call.array(1, "shape").astype(np.int64).reshape(-1).tolist()
     if not call.integer("allowzero", 0):
-        if any(n == 0 and i > len(x.shape) for i, n in enumerate(target)):
+        if any(n == 0 and i >= call.rank(x) for i, n in enumerate(target)):
             raise Refused(f"its target {target} copies an axis that the input lacks")
-        target = [(call.batch, *x.shape)[i] if n == 0 else n for i, n in enumerate(target)]
+        target = [call.shape(x)[i] if n == 0 else n for i, n in enumerate(target)]
     return _reshaped(call, x, target)
 
 
 def flatten(call: Call) -> Stored:
     x = call.tensor()
-    axis, shape = call.integer("axis", 1), (call.batch, *x.shape)
+    axis, shape = call.integer("axis", 1), call.shape(x)
     if not -len(shape) <= axis <= len(shape):
         raise Refused(f"axis {axis} does not exist in a tensor of {len(shape)} axes")
     axis += len(shape) if axis < 0 else 0
-    return _reshaped(call, x, [int(np.prod(shape[:axis])), int(np.prod(shape[axis:]))])
+    return _reshaped(call, x, [prod(shape[:axis]), prod(shape[axis:])])
 
 
 def _reshaped(call: Call, x: Stored, target: list[int]) -> Stored:
     """Reshape to a target with at most one -1; samples must stay apart."""
-    size = call.batch * int(np.prod(x.shape))
-    known = int(np.prod([n for n in target if n != -1]))
+    shape, size = call.shape(x), prod(call.shape(x))
+    known = prod(n for n in target if n != -1)
     if target.count(-1) == 1 and known > 0:
         target = [size // known if n == -1 else n for n in target]
-    if not target or min(target) < 1 or int(np.prod(target)) != size:
-        raise Refused(f"it reshapes {(call.batch, *x.shape)} to {target}")
-    if target[0] != call.batch:
-        raise Refused(
-            f"it reshapes {(call.batch, *x.shape)} to {target}, which mixes the sample axis (axis 0) "
+    if min(target, default=1) < 1 or prod(target) != size:
+        raise Refused(f"it reshapes {shape} to {target}")
+    if call.lead and target[:1] != [call.batch]:
+        raise MixesSamples(
+            f"it reshapes {shape} to {target}, which mixes the sample axis (axis 0) "
             f"with others; keep it as the first axis"
         )
-    return call.build.reshape(x, tuple(target[1:]))
+    return call.build.reshape(x, tuple(target[call.lead :]))
 
 
 def transpose(call: Call) -> Stored:
     """Only the order changes: what is stored stays."""
     x = call.tensor()
-    rank = len(x.shape) + 1
+    rank = call.rank(x)
     perm = call.integers("perm", range(rank - 1, -1, -1))
     if sorted(perm) != list(range(rank)):
         raise Refused(f"perm {list(perm)} does not fit a tensor of {rank} axes")
-    if perm[0] != 0:
-        raise Refused(f"perm {list(perm)} moves the sample axis (axis 0), which must stay first")
-    return transposed(x, tuple(p - 1 for p in perm[1:]))
+    if call.lead and perm[0] != 0:
+        raise MixesSamples(f"perm {list(perm)} moves the sample axis (axis 0), which must stay first")
+    return transposed(x, tuple(p - call.lead for p in perm[call.lead :]))
 
 
 def transposed(x: Stored, perm: tuple[int, ...]) -> Stored:
@@ -65,10 +66,10 @@ def transposed(x: Stored, perm: tuple[int, ...]) -> Stored:
 
 def squeeze(call: Call) -> Stored:
     x = call.tensor()
-    rank = len(x.shape) + 1
+    rank = call.rank(x)
     axes = _axes(call)
-    if axes is None and call.batch == 1:
-        raise Refused("without axes it would drop the sample axis; name the axes to drop")
+    if axes is None and call.lead and call.batch == 1:
+        raise MixesSamples("without axes it would drop the sample axis; name the axes to drop")
     if axes is None:
         return squeezed(call, x, [a for a, n in enumerate(x.shape) if n == 1])
     return squeezed(call, x, [call.axis(a, rank) for a in axes])
@@ -77,7 +78,7 @@ def squeeze(call: Call) -> Stored:
 def squeezed(call: Call, x: Stored, axes: Sequence[int]) -> Stored:
     """Drop axes of length 1 (of one sample) from ONNX's view, and from storage where they are there."""
     if any(x.shape[a] != 1 for a in axes):
-        raise Refused(f"it drops axes {sorted(a + 1 for a in axes)} of {(call.batch, *x.shape)}; not all have length 1")
+        raise Refused(f"it drops axes {sorted(a + 1 for a in axes)} of {call.shape(x)}; not all have length 1")
     x = call.build.arrange(x, tuple(a for a in x.order if a not in axes))
     left = [a for a in range(len(x.shape)) if a not in axes]
     return Stored(x.name, tuple(x.shape[a] for a in left), tuple(left.index(a) for a in x.order))
@@ -88,7 +89,7 @@ def unsqueeze(call: Call) -> Stored:
     if axes is None:
         raise Refused("its axes are missing")
     x = call.tensor()
-    return unsqueezed(x, [call.axis(a, len(x.shape) + 1 + len(axes)) for a in axes])
+    return unsqueezed(x, [call.axis(a, call.rank(x) + len(axes)) for a in axes])
 
 
 def unsqueezed(x: Stored, axes: Sequence[int]) -> Stored:
@@ -110,18 +111,35 @@ def _axes(call: Call) -> list[int] | None:
 
 
 def concat(call: Call) -> Stored:
-    """All parts in the order of the first."""
-    parts = [call.tensor(i) for i in range(len(call.inputs))]
-    first = parts[0]
-    axis = call.axis(call.integer("axis"), len(first.shape) + 1)
+    """All parts in the order of the first computed one; constants are the same for every sample."""
+    first = next(v for v in call.inputs if isinstance(v, Stored))
+    axis = call.axis(call.integer("axis"), call.rank(first))
+    parts = [v if isinstance(v, Stored) else _constant_part(call, i, first) for i, v in enumerate(call.inputs)]
     for p in parts:
         if len(p.shape) != len(first.shape) or _without(p.shape, axis) != _without(first.shape, axis):
             raise Refused(f"it joins shapes {[p.shape for p in parts]} (of one sample) along axis {axis}")
     order = first.order if len(first.order) == len(first.shape) else tuple(range(len(first.shape)))
-    names = [call.build.arrange(p, order).name for p in parts]
+    names = [
+        call.build.arrange(p, order).name if isinstance(p, Stored) else call.build.constant(p.transpose(order))
+        for p in parts
+    ]
+    if len(names) == 1:
+        return Stored(names[0], first.shape, order)
     shape = list(first.shape)
     shape[axis] = sum(p.shape[axis] for p in parts)
     return Stored(call.build.emit(Concat(order.index(axis)), *names), tuple(shape), order)
+
+
+def _constant_part(call: Call, index: int, first: Stored) -> np.ndarray:
+    """A constant operand of Concat, the same for every sample."""
+    value = call.array(index, "operand")
+    if value.ndim != call.rank(first):
+        raise Refused(f"its constant of {value.ndim} axes does not fit {call.rank(first)} axes")
+    if not call.lead:
+        return value
+    if len(value) != call.batch or (value != value[:1]).any():
+        raise MixesSamples(f"its constant of shape {value.shape} differs between samples (axis 0)")
+    return value[0]
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

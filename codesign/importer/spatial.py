@@ -1,21 +1,17 @@
-"""Convolution, pooling and padding: ONNX's (C, H, W) stored channels last; (C, W) as a single row."""
+"""Windows, convolution and its transposition: ONNX's (C, H, W) stored channels last; (C, W) as a single row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from codesign.graph import Op
 from codesign.importer.call import Call
 from codesign.importer.elementwise import along_axis, with_constant
 from codesign.importer.shapes import squeezed, transposed, unsqueezed
 from codesign.importer.values import Constantlike, Refused, Stored
 from codesign.ops.conv import Conv
+from codesign.ops.conv_transpose import ConvTranspose
 from codesign.ops.elementwise import Add
 from codesign.ops.pad import Pad
-from codesign.ops.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 
 Pair = tuple[int, int]
 CHANNELS_LAST = (1, 2, 0)  # of (C, H, W)
@@ -31,29 +27,36 @@ class Window:
     dilation: Pair
     before: Pair
     after: Pair
+    over: Pair = (0, 0)  # beyond the padding, where the last windows of ceil_mode reach
 
     @property
     def reach(self) -> Pair:
         rows, columns = ((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
         return rows, columns
 
-    def left_over(self, size: Pair) -> Pair:
-        """Rows and columns that no window covers."""
-        return tuple(
-            (n + b + a - r) % s
-            for n, b, a, r, s in zip(size, self.before, self.after, self.reach, self.stride, strict=True)
-        )  # type: ignore[return-value]
+    def ceiled(self, size: Pair) -> Window:
+        """With room for windows that start inside of the image or its front padding, but end outside."""
+        over = []
+        for n, b, a, r, s in zip(size, self.before, self.after, self.reach, self.stride, strict=True):
+            count = -(-(n + b + a - r) // s) + 1
+            count -= (count - 1) * s >= n + b
+            over.append(max((count - 1) * s + r - (n + b + a), 0))
+        return replace(self, over=(over[0], over[1]))
 
 
 def image(call: Call) -> Stored:
     """Input 0 as (C, H, W), channels last in storage; a one-dimensional (C, W) gets a single row."""
     x = call.tensor()
-    if call.node.domain == DOMAIN_LAST and x.shape:
+    if not call.lead:
+        if x.shape[:1] != (1,):
+            raise Refused(f"its input {x.shape} holds several samples, but another node works along axis 0")
+        x = squeezed(call, x, [0])
+    if channels_last(call) and x.shape:
         x = transposed(x, (len(x.shape) - 1, *range(len(x.shape) - 1)))
     if len(x.shape) == 2:
         x = unsqueezed(x, [1])
     if len(x.shape) != 3:
-        raise Refused(f"its input has {len(x.shape) + 1} axes; 4 (images) or 3 (sequences) are supported")
+        raise Refused(f"its input has {call.rank(call.tensor())} axes; 4 (images) or 3 (sequences) are supported")
     return call.build.arrange(x, CHANNELS_LAST)
 
 
@@ -61,15 +64,25 @@ def restored(call: Call, name: str) -> Stored:
     """A channels-last result as the node's own axes."""
     rows, columns, channels = call.build.types[name].shape
     y = Stored(name, (channels, rows, columns), CHANNELS_LAST)
-    rank = len(call.tensor().shape)
-    if rank == 2:
+    if spatial_axes(call) == 1:
         y = squeezed(call, y, [1])
-    return transposed(y, (*range(1, rank), 0)) if call.node.domain == DOMAIN_LAST else y
+    if channels_last(call):
+        y = transposed(y, (*range(1, len(y.shape)), 0))
+    return y if call.lead else unsqueezed(y, [0])
 
 
-def _pair(call: Call, name: str, default: int) -> Pair:
+def channels_last(call: Call) -> bool:
+    return call.node.domain == DOMAIN_LAST or bool(call.node.attributes.get("channels_last", 0))
+
+
+def spatial_axes(call: Call) -> int:
+    """2 for images, 1 for sequences."""
+    return call.rank(call.tensor()) - 2
+
+
+def pair(call: Call, name: str, default: int) -> Pair:
     """A list attribute with one entry an axis."""
-    rank = len(call.tensor().shape) - 1
+    rank = spatial_axes(call)
     value = call.integers(name, (default,) * rank)
     if len(value) != rank or min(value) < 1:
         raise Refused(f"attribute '{name}' {list(value)} does not fit {rank} axes")
@@ -78,7 +91,7 @@ def _pair(call: Call, name: str, default: int) -> Pair:
 
 def window(call: Call, size: Pair, kernel: Pair) -> Window:
     """Strides, dilations and padding of a node whose input has `size`."""
-    given = Window(kernel, _pair(call, "strides", 1), _pair(call, "dilations", 1), (0, 0), (0, 0))
+    given = Window(kernel, pair(call, "strides", 1), pair(call, "dilations", 1), (0, 0), (0, 0))
     auto = call.text("auto_pad", "NOTSET")
     if auto == "NOTSET":
         before, after = _pads(call)
@@ -92,7 +105,7 @@ def window(call: Call, size: Pair, kernel: Pair) -> Window:
 
 
 def _pads(call: Call) -> tuple[Pair, Pair]:
-    rank = len(call.tensor().shape) - 1
+    rank = spatial_axes(call)
     pads = call.integers("pads", (0,) * 2 * rank)
     if len(pads) != 2 * rank or min(pads) < 0:
         raise Refused(f"attribute 'pads' {list(pads)} does not fit {rank} axes (none may be negative)")
@@ -111,103 +124,79 @@ def _same(w: Window, size: Pair, upper: bool) -> tuple[Pair, Pair]:
 
 def padded(call: Call, x: Stored, w: Window, value: float) -> str:
     """The name of the padded image."""
-    if not any((*w.before, *w.after)):
+    after = (w.after[0] + w.over[0], w.after[1] + w.over[1])
+    if not any((*w.before, *after)):
         return x.name
-    return call.build.emit(Pad(w.before, w.after, value), x.name)
+    return call.build.emit(Pad(w.before, after, value), x.name)
 
 
 def conv(call: Call) -> Stored:
     x, weights = image(call), _filters(call)
     outputs, _, *kernel = weights.shape
-    stated = call.integers("kernel_shape", kernel[-(len(call.tensor().shape) - 1) :])
+    stated = call.integers("kernel_shape", kernel[-spatial_axes(call) :])
     if list(stated) != kernel[-len(stated) :]:
         raise Refused(f"kernel_shape {list(stated)} differs from its weights' {kernel}")
     w = window(call, (x.shape[1], x.shape[2]), (kernel[0], kernel[1]))
     op = Conv(w.stride, w.dilation, call.integer("group", 1))
     y = call.build.emit(op, padded(call, x, w, 0.0), call.build.weights(weights, (2, 3, 1, 0)))
     result = restored(call, y)
-    return _biased(call, result, outputs) if call.has(2) else result
+    return biased(call, result, outputs) if call.has(2) else result
 
 
 def _filters(call: Call) -> Constantlike:
     """The weights as (O, C / groups, rows, columns)."""
-    w, rank = call.constant(1, "weights"), len(call.tensor().shape) + 1
+    w, rank = call.constant(1, "weights"), call.rank(call.tensor())
     if len(w.shape) != rank:
         raise Refused(f"its weights have shape {w.shape}; {rank} axes are needed")
-    if call.node.domain == DOMAIN_LAST:
+    if channels_last(call):
         w = w.transpose((0, rank - 1, *range(1, rank - 1)))
     return w if rank == 4 else w.reshape((*w.shape[:2], 1, w.shape[2]))
 
 
-def _biased(call: Call, y: Stored, outputs: int) -> Stored:
+def biased(call: Call, y: Stored, outputs: int) -> Stored:
     bias = call.array(2, "bias")
     if bias.shape != (outputs,):
         raise Refused(f"its bias has shape {bias.shape}; ({outputs},) is needed")
-    channels = len(y.shape) - 1 if call.node.domain == DOMAIN_LAST else 0
+    channels = len(y.shape) - 1 if channels_last(call) else 1 - call.lead
     return with_constant(call.build, Add(), y, along_axis(bias, channels, len(y.shape)))
 
 
-def max_pool(call: Call) -> Stored:
-    call.only_first_output()
-    return _pool(call, MaxPool, -np.inf)
+def conv_transpose(call: Call) -> Stored:
+    x, w = image(call), call.constant(1, "weights")
+    if len(w.shape) != call.rank(call.tensor()):
+        raise Refused(f"its weights have shape {w.shape}; {call.rank(call.tensor())} axes are needed")
+    w = w if len(w.shape) == 4 else w.reshape((*w.shape[:2], 1, w.shape[2]))
+    kernel, groups = (w.shape[2], w.shape[3]), call.integer("group", 1)
+    given = Window(kernel, pair(call, "strides", 1), pair(call, "dilations", 1), (0, 0), (0, 0))
+    extra = _transposed_extra(call)
+    before, after = _transposed_pads(call, given, (x.shape[1], x.shape[2]), extra)
+    op = ConvTranspose(given.stride, given.dilation, before, after, extra, groups)
+    y = restored(call, call.build.emit(op, x.name, call.build.weights(w, (2, 3, 0, 1))))
+    return biased(call, y, w.shape[1] * groups) if call.has(2) else y
 
 
-def average_pool(call: Call) -> Stored:
-    return _pool(call, AveragePool, 0.0)
+def _transposed_extra(call: Call) -> Pair:
+    axes = spatial_axes(call)
+    extra = call.integers("output_padding", (0,) * axes)
+    if len(extra) != axes or min(extra) < 0:
+        raise Refused(f"attribute 'output_padding' {list(extra)} does not fit {axes} axes")
+    return (extra[0], extra[1]) if axes == 2 else (0, extra[0])
 
 
-def _pool(call: Call, kind: Callable[[Pair, Pair, Pair], Op], padding: float) -> Stored:
-    if "kernel_shape" not in call.node.attributes:
-        raise Refused("attribute 'kernel_shape' is missing")
-    x = image(call)
-    size = (x.shape[1], x.shape[2])
-    w = window(call, size, _pair(call, "kernel_shape", 1))
-    if call.integer("ceil_mode", 0) and any(w.left_over(size)):
-        raise Refused("ceil_mode=1 with windows that reach over the edge is not supported; pad explicitly")
-    if kind is AveragePool and any((*w.before, *w.after)) and not call.integer("count_include_pad", 0):
-        raise Refused("padding with count_include_pad=0 divides by a varying count, which is not supported")
-    y = call.build.emit(kind(w.kernel, w.stride, w.dilation), padded(call, x, w, padding))
-    return restored(call, y)
-
-
-def global_pool(op: Op) -> Callable[[Call], Stored]:
-    """The handler of a pool over all rows and columns."""
-    return lambda call: restored(call, call.build.emit(op, image(call).name))
-
-
-def reduce_mean(call: Call) -> Stored:
-    """The mean over rows and columns of an image."""
-    x = call.tensor()
-    axes = call.array(1, "axes").reshape(-1).tolist() if call.has(1) else call.integers("axes", ())
-    found = sorted(call.axis(int(a), len(x.shape) + 1) for a in axes)
-    if len(x.shape) != 3 or found != [1, 2]:
-        raise Refused("only a mean over rows and columns (axes 2 and 3 of 4) is supported")
-    y = restored(call, call.build.emit(GlobalAveragePool(), image(call).name))
-    return y if call.integer("keepdims", 1) else squeezed(call, y, [1, 2])
-
-
-def global_max_pool(call: Call) -> Stored:
-    return global_pool(GlobalMaxPool())(call)
-
-
-def pad(call: Call) -> Stored:
-    """Constant padding of rows and columns."""
-    if call.text("mode", "constant") != "constant":
-        raise Refused(f"mode {call.text('mode', '')!r} is not supported, only 'constant' is")
-    x, pads = image(call), _onnx_pads(call)
-    rank = len(pads) // 2
-    if any(pads[a] or pads[rank + a] for a in range(rank - 2)) or len(call.tensor().shape) != 3 or min(pads) < 0:
-        raise Refused(f"it pads by {pads}; only rows and columns of an image can be padded")
-    value = call.number("value", 0.0) if call.opset < 11 else call.scalar(2, "value") if call.has(2) else 0.0
-    op = Pad((pads[rank - 2], pads[rank - 1]), (pads[-2], pads[-1]), value)
-    return restored(call, call.build.emit(op, x.name))
-
-
-def _onnx_pads(call: Call) -> list[int]:
-    """Begins, then ends, of all four axes."""
-    if call.has(3):
-        raise Refused("its input 3 (axes) is not supported; pad all axes")
-    pads = call.array(1, "pads").reshape(-1).tolist() if call.opset >= 11 else list(call.integers("pads", ()))
-    if len(pads) != 2 * (len(call.tensor().shape) + 1):
-        raise Refused(f"pads {pads} do not fit its input")
-    return [int(p) for p in pads]
+def _transposed_pads(call: Call, w: Window, size: Pair, extra: Pair) -> tuple[Pair, Pair]:
+    """What is cut off before and after: stated, or what leaves the stated size."""
+    auto, axes = call.text("auto_pad", "NOTSET"), spatial_axes(call)
+    stated = call.integers("output_shape", ())[-axes:]
+    if not stated and auto == "NOTSET":
+        return _pads(call)
+    if not stated and auto == "VALID":
+        return (0, 0), (0, 0)
+    if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER") or len(stated) not in (0, axes):
+        raise Refused(f"auto_pad {auto!r} with output_shape {list(stated)} is unknown")
+    wanted = [1] * (2 - axes) + list(stated) if stated else [n * s for n, s in zip(size, w.stride, strict=True)]
+    parts = zip(size, w.stride, w.reach, extra, wanted, strict=True)
+    total = [s * (n - 1) + r + e - m for n, s, r, e, m in parts]
+    if min(total) < 0:
+        raise Refused(f"output_shape {wanted} is larger than what its kernel reaches; use output_padding")
+    less, more = (total[0] // 2, total[1] // 2), (total[0] - total[0] // 2, total[1] - total[1] // 2)
+    return (less, more) if auto == "SAME_UPPER" else (more, less)

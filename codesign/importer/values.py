@@ -7,11 +7,39 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codesign.formats import Format
+from codesign.formats import Format, Int
+
+INTEGERS = {f"{'' if signed else 'u'}int{bits}": Int.of(bits, bool(signed)) for bits in (4, 8, 16, 32, 64) for signed in (0, 1)}
+MOST_ELEMENTS = 1 << 28  # of one tensor of one sample
 
 
 class Refused(Exception):
     """A node that cannot be imported: the reason and what would help; the caller names the node."""
+
+
+class MixesSamples(Refused):
+    """A node that works along axis 0, so that axis 0 cannot be the sample axis."""
+
+
+@dataclass(frozen=True)
+class Codes:
+    """ONNX sees integers q of `format` where the graph holds the real scale * (q - zero_point).
+
+    scale and zero_point have one entry, or one for each index of `axis` (of one sample, in ONNX's view).
+    """
+
+    format: Int
+    scale: tuple[float, ...] = (1.0,)
+    zero_point: tuple[int, ...] = (0,)
+    axis: int | None = None
+
+    @property
+    def plain(self) -> Codes:
+        """The same integers, meaning themselves."""
+        return Codes(self.format)
+
+    def __str__(self) -> str:
+        return str(self.format)
 
 
 @dataclass(frozen=True)
@@ -19,12 +47,13 @@ class Stored:
     """A computed tensor: `name` in the graph, `shape` of one sample as ONNX sees it.
 
     Stored axis k holds ONNX axis order[k]; axes of length 1 may be left out of `order`. So a transposition
-    costs nothing until an operator demands an order.
+    costs nothing until an operator demands an order. `codes`: None where ONNX's tensor holds floats.
     """
 
     name: str
     shape: tuple[int, ...]
     order: tuple[int, ...]
+    codes: Codes | None = None
 
     @classmethod
     def plain(cls, name: str, shape: tuple[int, ...]) -> Stored:

@@ -13,7 +13,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class ConvTranspose:
-    """x (rows, columns, C), w (kernel rows, kernel columns, O / groups, C) -> (rows', columns', O), real.
+    """x (rows, columns, C), w (kernel rows, kernel columns, C, O / groups) -> (rows', columns', O), real.
 
     Every pixel adds its kernel at `stride` times its place, into an image of rows' = stride * (rows - 1) +
     dilation * (kernel - 1) + 1 + extra rows, of which `before` and `after` are cut off at the edges.
@@ -30,15 +30,15 @@ class ConvTranspose:
         x, w = operands
         if x.type.is_integer or w.type.is_integer:
             raise GraphError("takes real tensors")
-        if len(x.type.shape) != 3 or len(w.type.shape) != 4 or x.type.shape[2] != w.type.shape[3]:
+        if len(x.type.shape) != 3 or len(w.type.shape) != 4 or x.type.shape[2] != w.type.shape[2]:
             raise GraphError(f"spreads shape {x.type.shape} by {w.type.shape}")
-        if self.groups < 1 or w.type.shape[3] % self.groups:
-            raise GraphError(f"divides {w.type.shape[3]} channels into {self.groups} groups")
+        if self.groups < 1 or w.type.shape[2] % self.groups:
+            raise GraphError(f"divides {w.type.shape[2]} channels into {self.groups} groups")
         sizes = self._spread(x.type.shape, w.type.shape)
         rows, columns = (n - b - a for n, b, a in zip(sizes, self.before, self.after))
         if rows < 1 or columns < 1:
             raise GraphError(f"its padding leaves {rows} by {columns} pixels")
-        return TensorType((rows, columns, w.type.shape[2] * self.groups))
+        return TensorType((rows, columns, w.type.shape[3] * self.groups))
 
     def _spread(self, x: tuple[int, ...], w: tuple[int, ...]) -> Pair:
         """Rows and columns before the edges are cut off."""
@@ -48,7 +48,7 @@ class ConvTranspose:
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         x, w = arrays
-        parts = zip(np.split(x, self.groups, axis=-1), np.split(w, self.groups, axis=-1))
+        parts = zip(np.split(x, self.groups, axis=-1), np.split(w, self.groups, axis=2))
         spread = np.concatenate([self._run_group(a, b) for a, b in parts], axis=-1)
         rows, columns = spread.shape[1:3]
         return spread[:, self.before[0] : rows - self.after[0], self.before[1] : columns - self.after[1]]
@@ -56,9 +56,9 @@ class ConvTranspose:
     def _run_group(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """All pixels' products with one tap of the kernel at a time."""
         rows, columns = x.shape[1:3]
-        spread = np.zeros((len(x), *self._spread(x.shape[1:], w.shape), w.shape[2]), dtype=x.dtype)
+        spread = np.zeros((len(x), *self._spread(x.shape[1:], w.shape), w.shape[3]), dtype=x.dtype)
         for i, j in np.ndindex(*w.shape[:2]):
             top, left = i * self.dilation[0], j * self.dilation[1]
             bottom, right = top + self.stride[0] * rows, left + self.stride[1] * columns
-            spread[:, top : bottom : self.stride[0], left : right : self.stride[1]][:, :rows, :columns] += x @ w[i, j].T
+            spread[:, top : bottom : self.stride[0], left : right : self.stride[1]][:, :rows, :columns] += x @ w[i, j]
         return spread

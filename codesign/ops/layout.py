@@ -64,7 +64,9 @@ class Concat:
         return replace(first, shape=shape, format=hull(*formats) if formats else None)
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
-        return np.concatenate(arrays, axis=self.axis % len(out.shape) + 1)
+        samples = max((len(a) for a in arrays if a.ndim > len(out.shape)), default=1)
+        parts = [a if a.ndim > len(out.shape) else np.broadcast_to(a, (samples, *a.shape)) for a in arrays]
+        return np.concatenate(parts, axis=self.axis % len(out.shape) + 1)
 
 
 def per_tensor(t: TensorType) -> bool:

@@ -27,7 +27,7 @@ class PadAny:
         if min(*self.before, *self.after, 0) < 0:
             raise GraphError(f"pads by a negative number of elements: {self.before} and {self.after}")
         for n, b, a in zip(t.shape, self.before, self.after):
-            if self.mode == "reflect" and max(b, a) >= n or self.mode == "wrap" and max(b, a) > n:
+            if (self.mode == "reflect" and max(b, a) >= n) or (self.mode == "wrap" and max(b, a) > n):
                 raise GraphError(f"{self.mode} padding by {max(b, a)} needs more than the {n} elements of its axis")
         return TensorType(tuple(n + b + a for n, b, a in zip(t.shape, self.before, self.after)))
 

@@ -1,0 +1,110 @@
+"""The node tests of the onnx package, and how one of them is put through the importer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from codesign.errors import UserError
+from codesign.graph import Graph
+from codesign.importer import import_model
+from codesign.importer.handlers import ROWS
+
+NOT_LISTED = ("Cast",)  # supported between floats, and from integers; not one of the operators promised
+PASSED, REFUSED, WRONG = "passed", "refused", "wrong"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one test: PASSED, REFUSED or WRONG, with the reason."""
+
+    name: str
+    operator: str
+    result: str
+    reason: str = ""
+
+
+def cases() -> Iterator[Any]:
+    """The tests of a single node whose operator has a row."""
+    from onnx.backend.test.case.node import collect_testcases
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the generator's own overflows
+        found = list(collect_testcases(None))
+    for case in found:
+        nodes = case.model.graph.node
+        if len(nodes) == 1 and nodes[0].op_type in ROWS and nodes[0].op_type not in NOT_LISTED and nodes[0].domain in ("", "ai.onnx"):
+            yield case
+
+
+def outcome(case: Any, folder: Path) -> Outcome:
+    """Import with all inputs computed; where that is refused, with only the first k, the rest being constants."""
+    operator, first = case.model.graph.node[0].op_type, ""
+    for inputs, outputs in case.data_sets:
+        if any(i is None or isinstance(i, list) for i in inputs):
+            return Outcome(case.name, operator, REFUSED, "a sequence or an absent value is no tensor")
+        inputs, outputs = [_array(i) for i in inputs], [_array(o) for o in outputs]
+        for kept in dict.fromkeys((len(inputs), 1, *range(len(inputs) - 1, 1, -1))):
+            try:
+                found = _run(_with_constants(case.model, inputs, kept), inputs[:kept], folder)
+            except UserError as e:
+                first = str(e) if kept == 1 or not first else first
+                continue
+            wrong = _difference(found, dict(zip(_outputs(case.model), outputs, strict=True)))
+            return Outcome(case.name, operator, WRONG if wrong else PASSED, wrong)
+    return Outcome(case.name, operator, REFUSED, first)
+
+
+def _array(value: Any) -> np.ndarray:
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+
+
+def _outputs(model: onnx.ModelProto) -> list[str]:
+    return [o.name for o in model.graph.output]
+
+
+def _with_constants(model: onnx.ModelProto, values: list[np.ndarray], kept: int) -> onnx.ModelProto:
+    """The model with all inputs but the first `kept` as initializers; node inputs that are "" are not among them."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    names = [i.name for i in changed.graph.input]
+    for name, value in list(zip(names, values, strict=True))[kept:]:
+        t = next(i for i in changed.graph.input if i.name == name).type.tensor_type.elem_type
+        array = np.asarray(value)
+        tensor = numpy_helper.from_array(array.astype(onnx.helper.tensor_dtype_to_np_dtype(t)), name)
+        changed.graph.initializer.append(tensor)
+    del changed.graph.input[kept:]
+    return changed
+
+
+def _run(model: onnx.ModelProto, feeds: list[np.ndarray], folder: Path) -> dict[str, np.ndarray]:
+    path = folder / "case.onnx"
+    path.write_bytes(model.SerializeToString())
+    graph = import_model(path).graph
+    names = [i.name for i in model.graph.input]
+    given = {n: _fed(graph, n, f) for n, f in zip(names, feeds, strict=True) if n in {i.name for i in graph.inputs}}
+    return {k: np.asarray(v) for k, v in graph.run(given).items()}
+
+
+def _fed(graph: Graph, name: str, value: np.ndarray) -> np.ndarray:
+    """The array with a sample axis in front where the whole tensor is one sample."""
+    value = value.astype(np.float64)
+    return value if graph.types[name].shape == value.shape[1:] and value.ndim else value[None]
+
+
+def _difference(found: dict[str, np.ndarray], expected: dict[str, Any]) -> str:
+    for name, array in found.items():
+        want = np.asarray(expected[name])
+        if array.shape != want.shape and array.shape != (1, *want.shape):
+            return f"{name} has shape {array.shape}, not {want.shape}"
+        want, exact = want.astype(np.float64), want.dtype.kind not in "f"
+        if not np.allclose(array.reshape(want.shape), want, rtol=0 if exact else 1e-4, atol=0 if exact else 1e-6):
+            return f"{name} differs by up to {np.abs(array.reshape(want.shape) - want).max():g}"
+    return ""
