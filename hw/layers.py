@@ -88,9 +88,15 @@ def stream_of(t: TensorType, lanes: int) -> StreamType:
 def source_type(graph: Graph, node: Node) -> tuple[TensorType, int]:
     """Type of the stream into a product, and the zero point that its bias takes back (see Center)."""
     below = graph.by_name.get(node.inputs[0])
-    if below is not None and isinstance(below.op, Center):
+    if below is not None and isinstance(below.op, Center) and goes_into_biases(graph, below):
         return graph.types[below.inputs[0]], below.op.zero_point
     return graph.types[node.inputs[0]], 0
+
+
+def goes_into_biases(graph: Graph, center: Node) -> bool:
+    """Whether nothing but products reads a Center, so that their biases can take the zero point back."""
+    products = all(isinstance(r.op, (MatMul, Conv)) for r in graph.readers[center.name])
+    return products and center.name not in graph.outputs
 
 
 def _weights(graph: Graph, node: Node) -> np.ndarray:

@@ -12,7 +12,7 @@ from codesign.graph import Constant, Graph, Node, TensorType
 from codesign.ops.integer import Center, Reinterpret
 from codesign.ops.layout import Reshape
 from codesign.ops.requant import Requant
-from hw.layers import Folding, layer_of, source_type
+from hw.layers import Folding, goes_into_biases, layer_of
 from hw.pipeline import Edge, Pipeline, Placed
 from hw.rtl import identifier
 from hw.stages.fork import Fork
@@ -73,8 +73,7 @@ class Building:
             self._layer(node)
 
     def _center(self, node: Node) -> None:
-        readers = self.core.readers[node.name]
-        if all(source_type(self.core, r)[1] for r in readers) and node.name not in self.core.outputs:
+        if goes_into_biases(self.core, node):
             self.made[node.name] = self.made[node.inputs[0]]
             return
         one, zero = np.array([1]), np.array([-node.op.zero_point])  # type: ignore[attr-defined]
