@@ -57,9 +57,11 @@ def _checked(array: np.ndarray, i: Input, path: Path) -> np.ndarray:
         )
     if not len(array):
         raise UserError(f"{path}: input '{i.name}' holds no sample")
-    if not np.isfinite(array).all():
-        raise UserError(f"{path}: input '{i.name}' holds NaN or infinity")
-    return array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32, copy=False)
+    if not np.isfinite(single).all():
+        raise UserError(f"{path}: input '{i.name}' holds NaN, infinity or values beyond float32")
+    return single
 
 
 def check_range(before: Graph, assumed: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[str]:

@@ -175,7 +175,10 @@ def _add_build_and_samples(p: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1e12:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value

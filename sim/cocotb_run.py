@@ -42,6 +42,8 @@ def run_cocotb(
 def _check_usable(build: Path, waves: Path | None) -> None:
     if waves is not None and waves.suffix != ".vcd":
         raise UserError(f"{waves}: the cocotb engine records .vcd only; .fst needs --engine verilator")
+    if waves is not None and not waves.absolute().parent.is_dir():
+        raise UserError(f"cannot write {waves}: {waves.absolute().parent} is no folder")
     for name in _BENCH:
         if not (build / "sim" / name).exists():
             raise UserError(f"{build} lacks sim/{name}; compile the model again")

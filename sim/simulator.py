@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from codesign.errors import CheckFailed
+from codesign.errors import CheckFailed, UserError
 from sim.design import Design, EdgePort, StreamPort
 from sim.stalls import NO_STALLS, Stalls
 
@@ -115,7 +115,10 @@ class _Run:
         return self._result()
 
     def _trace(self, path: Path) -> None:
-        path.touch()  # raises here, in Python's words, when the place is not writable
+        try:
+            path.touch()
+        except OSError as e:
+            raise UserError(f"cannot write {path}: {e.strerror}") from None
         self.c.sim_trace(self.handle, str(path).encode())
 
     def _reset_beat(self, reset_after: int | None) -> int:

@@ -126,6 +126,7 @@ def test_weights_that_are_no_numbers_are_refused(mlp, tmp_path, capsys, value):
         (np.zeros((0, 6), np.float32), "no sample"),
         (np.array([["a"] * 6]), "type"),
         (np.full((2, 6), np.nan, np.float32), "NaN"),
+        (np.full((2, 6), 1e300), "beyond float32"),
     ],
 )
 def test_wrong_inputs_are_refused(built, tmp_path, capsys, array, reason):
@@ -179,6 +180,18 @@ def test_outputs_that_cannot_be_written_are_refused(mlp, built, samples, tmp_pat
     (tmp_path / "mine/thesis.txt").write_text("years of work")
     assert "other files" in fails(capsys, 2, "compile", mlp, "-o", tmp_path / "mine")
     assert "nowhere" in fails(capsys, 2, "run", built, "--inputs", samples, "-o", tmp_path / "nowhere/y.npy")
+
+
+@pytest.mark.parametrize("engine", ["verilator", "cocotb"])
+def test_a_waveform_that_cannot_be_written_is_refused(built, samples, capsys, engine):
+    waves = ("--engine", engine, "--waves", "nowhere/w.vcd")
+    assert "nowhere" in fails(capsys, 2, "simulate", built, "--inputs", samples, *waves)
+
+
+def test_a_rate_that_is_no_number_is_refused(mlp, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["compile", str(mlp), "-o", str(tmp_path / "b"), "--target-fps", "fast"])
+    assert "fast is not a positive number" in capsys.readouterr().err
 
 
 def test_a_rate_out_of_reach_fails_and_says_what_binds(mlp, tmp_path, capsys):
