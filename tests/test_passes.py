@@ -146,6 +146,15 @@ def test_padding_with_a_value_of_the_format_keeps_it():
     assert next(graph.types[n.name].format for n in graph.nodes if isinstance(n.op, Pad)) == Binary()
 
 
+def test_an_input_without_a_quantizer_is_padded_behind_the_one_it_gets():
+    net = Net(4, 4, 2)
+    padded = [net.add(Pad((1, 1), (1, 1)), "x") for _ in range(2)]
+    convs = [net.add(Conv(), p, net.weights(3, 3, 2, 3, seed=k)) for k, p in enumerate(padded)]
+    graph, _ = run_passes(net.graph(*convs))
+    assert [n.inputs for n in graph.nodes if isinstance(n.op, Quantize)] == [("x",)]
+    assert all(graph.types[n.name].is_integer for n in graph.nodes if isinstance(n.op, Pad))
+
+
 def test_a_monotone_function_of_a_wide_accumulator_is_bisected():
     net = Net(40)
     product = net.add(MatMul(), net.quantize("x", Int.of(12, True)), net.weights(40, 1, fmt=Int.of(8, True)))

@@ -132,13 +132,21 @@ class Lifting:
         while name not in self.given:
             node = self.nodes[name]
             operands = [i for i in node.inputs if i not in self.values]
-            if type(node.op) not in HOST or len(operands) != 1:
+            if type(node.op) not in (*HOST, Pad) or len(operands) != 1:
                 return False
             name = operands[0]
         return True
 
     def quantized_input(self, name: str) -> str:
-        """Quantize a tensor of the input that the model itself leaves real."""
+        """Quantize a tensor of the input that the model itself leaves real; its padding stays behind the quantizer."""
+        padding = self.nodes.get(name)
+        if padding is not None and isinstance(padding.op, Pad) and padding.op.value == 0:
+            if padding.inputs[0] not in self.lifted:
+                self.quantized_input(padding.inputs[0])
+            padded = _pad(self, padding)
+            assert padded is not None
+            self.lifted[name] = padded
+            return padded
         integers = self.derive(f"{name}{ASSUMED}", ASSUMED_FORMAT, name)
         self.lifted[name] = integers
         self.assumed.append(name)
