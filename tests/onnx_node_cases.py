@@ -17,7 +17,9 @@ from codesign.graph import Graph
 from codesign.importer import import_model
 from codesign.importer.handlers import ROWS
 
-NOT_LISTED = ("Cast",)  # supported between floats, and from integers; not one of the operators promised
+NOT_LISTED = ("Cast", "Dropout", "Identity")  # supported where inference needs them; not promised as a whole
+# Their expected values wrap around where the specification says that they saturate; onnxruntime leaves them out.
+DEFECTIVE = tuple(f"test_qlinearmatmul_{d}D_int8_float{bits}" for d in (2, 3) for bits in (16, 32))
 PASSED, REFUSED, WRONG = "passed", "refused", "wrong"
 
 
@@ -37,10 +39,16 @@ def cases() -> Iterator[Any]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the generator's own overflows
-        found = list(collect_testcases(None))
+        found = list(collect_testcases(None))  # type: ignore[arg-type]
     for case in found:
+        assert case.model is not None
         nodes = case.model.graph.node
-        if len(nodes) == 1 and nodes[0].op_type in ROWS and nodes[0].op_type not in NOT_LISTED and nodes[0].domain in ("", "ai.onnx"):
+        if (
+            len(nodes) == 1
+            and nodes[0].op_type in ROWS
+            and nodes[0].op_type not in NOT_LISTED
+            and nodes[0].domain in ("", "ai.onnx")
+        ):
             yield case
 
 
@@ -57,7 +65,7 @@ def outcome(case: Any, folder: Path) -> Outcome:
             except UserError as e:
                 first = str(e) if kept == 1 or not first else first
                 continue
-            wrong = _difference(found, dict(zip(_outputs(case.model), outputs, strict=True)))
+            wrong = _difference(found, dict(zip(_outputs(case.model), outputs, strict=True)), case.rtol)
             return Outcome(case.name, operator, WRONG if wrong else PASSED, wrong)
     return Outcome(case.name, operator, REFUSED, first)
 
@@ -99,12 +107,13 @@ def _fed(graph: Graph, name: str, value: np.ndarray) -> np.ndarray:
     return value if graph.types[name].shape == value.shape[1:] and value.ndim else value[None]
 
 
-def _difference(found: dict[str, np.ndarray], expected: dict[str, Any]) -> str:
+def _difference(found: dict[str, np.ndarray], expected: dict[str, Any], rtol: float) -> str:
+    """The first result that is not as expected; floats up to the test's own tolerance."""
     for name, array in found.items():
         want = np.asarray(expected[name])
         if array.shape != want.shape and array.shape != (1, *want.shape):
             return f"{name} has shape {array.shape}, not {want.shape}"
         want, exact = want.astype(np.float64), want.dtype.kind not in "f"
-        if not np.allclose(array.reshape(want.shape), want, rtol=0 if exact else 1e-4, atol=0 if exact else 1e-6):
+        if not np.allclose(array.reshape(want.shape), want, rtol=0 if exact else rtol, atol=0 if exact else 1e-6):
             return f"{name} differs by up to {np.abs(array.reshape(want.shape) - want).max():g}"
     return ""

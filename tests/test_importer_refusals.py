@@ -86,7 +86,9 @@ NODES: dict[str, tuple[onnx.ModelProto, str, str]] = {
     "constant differs by sample": (one("Add", ROWS, {"c": np.ones((2, 6))}), "Add_of_y", "samples"),
     "cast to integer": (one("Cast", ROW, to=TensorProto.INT32), "Cast_of_y", "float"),
     "sample axis transposed": (one("Transpose", ROWS, perm=[1, 0]), "Transpose_of_y", "sample axis"),
-    "sample axis reshaped": (one("Reshape", {"x": ("N", 4, 3)}, {"s": np.array([4, 3])}), "Reshape_of_y", "sample axis"),
+    "sample axis reshaped": (
+        one("Reshape", {"x": ("N", 4, 3)}, {"s": np.array([4, 3])}), "Reshape_of_y", "sample axis"
+    ),
     "sample axis squeezed": (one("Squeeze", ROWS, {"a": np.array([0])}), "Squeeze_of_y", "sample axis"),
     "squeeze without axes": (one("Squeeze", {"x": ("N", 3, 1)}), "Squeeze_of_y", "axes"),
     "squeeze of a long axis": (one("Squeeze", {"x": (1, 3, 1)}, {"a": np.array([1])}), "Squeeze_of_y", "length 1"),

@@ -12,7 +12,6 @@ from codesign.importer.values import MOST_ELEMENTS, Constantlike, Quantized, Ref
 from codesign.ops.layout import Reshape, Transpose
 
 
-
 class Builder:
     """A graph in the making. `origin` and `stem`: the ONNX node being converted and its result's name."""
 

@@ -28,7 +28,9 @@ def recoded(build: Builder, x: Stored, codes: Codes) -> Stored:
     """A tensor of integers as the real numbers that the same integers mean by other `codes`."""
     old = x.codes
     assert old is not None
-    if (old.scale, old.zero_point) == (codes.scale, codes.zero_point) and (len(old.scale) == 1 or old.axis == codes.axis):
+    if (old.scale, old.zero_point) == (codes.scale, codes.zero_point) and (
+        len(old.scale) == 1 or old.axis == codes.axis
+    ):
         return replace(x, codes=codes)
     integers = _integers(build, x, codes)
     if integers is not None:
@@ -69,7 +71,9 @@ def plain(build: Builder, x: Stored) -> Stored:
     return x if x.codes is None else recoded(build, x, x.codes.plain)
 
 
-def along(scale: np.ndarray, zero_point: np.ndarray, axis: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def along(
+    scale: np.ndarray, zero_point: np.ndarray, axis: int, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """Scale and zero point (one number, or a vector along an axis of `shape`) laid along that axis."""
     laid = []
     for name, value in (("scale", scale), ("zero point", zero_point)):
@@ -95,5 +99,3 @@ def positive(scale: np.ndarray) -> np.ndarray:
     if not (np.isfinite(scale) & (scale > 0)).all():
         raise Refused("its scale is not positive and finite")
     return scale
-
-

@@ -11,8 +11,8 @@ from codesign.errors import UserError
 from codesign.graph import Graph
 from codesign.importer.builder import Builder
 from codesign.importer.call import Call
-from codesign.importer.fold import fold
 from codesign.importer.codes import plain, recoded
+from codesign.importer.fold import fold
 from codesign.importer.handlers import ANY, HANDLED, IMAGE, MANY, MOVED, QUANTIZERS, REFUSED, ROWS, WRAPPED, Row, find
 from codesign.importer.model import Model, ModelInput, OnnxNode
 from codesign.importer.qdq import dequantize_linear, quantize_linear
@@ -23,7 +23,9 @@ from codesign.ops.quantize import Quantize
 from codesign.ops.unary import Unary
 
 IMAGE_AXES = 4  # (N, C, H, W)
-FOLDED_HERE = [r for r in ROWS.values() if set(r.domains) & set(QUANTIZERS) or r.handler in (quantize_linear, dequantize_linear)]
+FOLDED_HERE = [
+    r for r in ROWS.values() if set(r.domains) & set(QUANTIZERS) or r.handler in (quantize_linear, dequantize_linear)
+]
 
 
 def convert(model: Model) -> Graph:

@@ -23,10 +23,10 @@ def binary(op: Op) -> Callable[[Call], Stored]:
 
 
 def div(call: Call) -> Stored:
-    divisor = call.inputs[1]
+    a, divisor = call.inputs
     if isinstance(divisor, np.ndarray) and (divisor == 0).any():
         raise Refused("it divides by a constant that holds 0")
-    return combined(call, Div(), *call.inputs)
+    return combined(call, Div(), a, divisor)
 
 
 def variadic(op: Op) -> Callable[[Call], Stored]:

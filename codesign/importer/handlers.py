@@ -118,12 +118,8 @@ ROWS: dict[str, Row] = {
     "MatMul": Row(linear.matmul, (2, 2), layout=OWN),
     "Gemm": Row(linear.gemm, (2, 3), ("alpha", "beta", "transA", "transB"), OWN),
     "Conv": Row(spatial.conv, (2, 3), (*WINDOW, "group"), IMAGE, ("", DOMAIN_LAST)),
-    "ConvTranspose": Row(
-        spatial.conv_transpose, (2, 3), (*WINDOW, "group", "output_padding", "output_shape"), IMAGE
-    ),
-    "MaxPool": Row(
-        pooling.max_pool, (1, 1), (*WINDOW, "ceil_mode", "storage_order"), IMAGE, ("", DOMAIN_LAST), MOVED
-    ),
+    "ConvTranspose": Row(spatial.conv_transpose, (2, 3), (*WINDOW, "group", "output_padding", "output_shape"), IMAGE),
+    "MaxPool": Row(pooling.max_pool, (1, 1), (*WINDOW, "ceil_mode", "storage_order"), IMAGE, ("", DOMAIN_LAST), MOVED),
     "AveragePool": Row(pooling.average_pool, (1, 1), POOL, IMAGE),
     "GlobalAveragePool": Row(pooling.global_pool(GlobalAveragePool()), layout=IMAGE),
     "GlobalMaxPool": Row(pooling.global_pool(GlobalMaxPool()), layout=IMAGE, integers=MOVED),

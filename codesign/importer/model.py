@@ -119,7 +119,7 @@ def _inputs(infos: Iterable[onnx.ValueInfoProto]) -> tuple[tuple[ModelInput, ...
 
 
 def _type_name(name: str, number: int) -> str:
-    """"float" or the name of an integer type; others are refused."""
+    """ "float" or the name of an integer type; others are refused."""
     if number in FLOATS:
         return "float"
     try:

@@ -76,11 +76,12 @@ def pad(call: Call) -> Stored:
     if not any((*before, *after)):
         return x
     value = call.number("value", 0.0) if call.opset < 11 else call.scalar(2, "value") if call.has(2) else 0.0
-    if mode == "constant" and x is call.tensor() and call.lead and spatial_axes(call) in (1, 2):
-        if not (before[0] or after[0]):
-            rows, columns = ((0, 0), (before[1], after[1])) if len(before) == 2 else zip(before[1:], after[1:])
-            op = Pad((rows[0], columns[0]), (rows[1], columns[1]), value)
-            return restored(call, call.build.emit(op, image(call).name))
+    is_image = x is call.tensor() and call.lead and spatial_axes(call) in (1, 2)
+    if mode == "constant" and is_image and not (before[0] or after[0]):
+        rows = (0, 0) if len(before) == 2 else (before[1], after[1])
+        columns = (before[-1], after[-1])
+        op = Pad((rows[0], columns[0]), (rows[1], columns[1]), value)
+        return restored(call, call.build.emit(op, image(call).name))
     return _padded_anywhere(call, x, before, after, mode, value)
 
 
@@ -92,9 +93,7 @@ def _cropped(call: Call, x: Stored, before: list[int], after: list[int]) -> Stor
     return sliced(call, x, cut)
 
 
-def _padded_anywhere(
-    call: Call, x: Stored, before: list[int], after: list[int], mode: str, value: float
-) -> Stored:
+def _padded_anywhere(call: Call, x: Stored, before: list[int], after: list[int], mode: str, value: float) -> Stored:
     if any((before[a] or after[a]) and a not in x.order for a in range(len(x.shape))):
         x = call.build.full(x)
     op = PadAny(tuple(before[a] for a in x.order), tuple(after[a] for a in x.order), mode, value)

@@ -135,5 +135,3 @@ def clipped_codes(call: Call, x: Stored, low: float, high: float) -> Stored:
     op = Quantize(fmt, source.op.scale, source.op.zero_point, source.op.rounding, source.op.offset_last)
     name = call.build.emit(op, source.inputs[0])
     return Stored(name, x.shape, x.order, x.codes)
-
-

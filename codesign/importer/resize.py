@@ -1,4 +1,4 @@
-"""Resize and Upsample by nearest neighbours, with exact coordinates."""
+"""Resize and Upsample, with exact coordinates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from math import ceil, floor
 import numpy as np
 
 from codesign.importer.call import Call
+from codesign.importer.interpolate import Kernel, interpolated
 from codesign.importer.pick import taken
 from codesign.importer.values import MixesSamples, Refused, Stored
 from codesign.ops.moves import Upsample
@@ -39,12 +40,20 @@ def upsample(call: Call) -> Stored:
 
 def resize(call: Call) -> Stored:
     """Inputs from opset 11 on: x, roi, scales, sizes; in opset 10: x, scales."""
-    _only(call, "mode", "nearest", ("nearest",))
     old = call.opset < 11
+    mode = _only(call, "mode", "nearest", ("nearest",) if old else ("nearest", "linear", "cubic"))
     kind = "asymmetric" if old else _only(call, "coordinate_transformation_mode", "half_pixel", COORDINATES)
     rounding = "floor" if old else _only(call, "nearest_mode", "round_prefer_floor", tuple(ROUNDINGS))
     lengths, scales = _target(call, 1 if old else 2)
-    return _resized(call, lengths, scales, kind, rounding)
+    if kind == "align_corners" and any(s * n != m for n, m, s in zip(call.shape(call.tensor()), lengths, scales)):
+        # the specification's evaluator takes the fractional length here, onnxruntime the whole one
+        raise Refused("align_corners is ambiguous with scales that make no whole length; give sizes instead")
+    if mode == "nearest":
+        return _resized(call, lengths, scales, kind, rounding)
+    if call.integer("antialias", 0):
+        raise Refused("attribute 'antialias' is 1, which is not supported")
+    kernel = Kernel(mode == "cubic", call.number("cubic_coeff_a", -0.75), bool(call.integer("exclude_outside", 0)))
+    return interpolated(call, lengths, scales, lambda i, n, m, s: _coordinate(i, n, m, s, kind), kernel)
 
 
 def _only(call: Call, attribute: str, default: str, known: tuple[str, ...]) -> str:
