@@ -92,11 +92,16 @@ class Fields:
             return Cost()
         if rom_in_blocks(self.depth, self.width):
             return rom_cost(self.depth, self.width)
-        words = np.array([list(f"{w:0{self.width}b}") for w in self._words()]) == "1"
-        distinct = np.unique(words, axis=1)
-        changing = distinct[:, distinct.any(axis=0) & ~distinct.all(axis=0)]
-        tables = np.unique(changing ^ changing[0], axis=1).shape[1]
-        return Cost(lut=tables * table_luts(self.depth), ff=changing.shape[1])
+        bits = self._bits()
+        changing = bits[:, bits.any(axis=0) & ~bits.all(axis=0)]
+        tables = _distinct_columns(changing ^ changing[0])
+        return Cost(lut=tables * table_luts(self.depth), ff=_distinct_columns(changing))
+
+    def _bits(self) -> np.ndarray:
+        """The memory's words as booleans (depth, width)."""
+        codes = [(f.encode(c), f.bits) for c, f in zip(self.columns, self.formats) if f.lo != f.hi]
+        shifted = [code[:, None] >> np.arange(bits, dtype=np.uint64) for code, bits in codes]
+        return (np.concatenate(shifted, axis=1) & np.uint64(1)).astype(bool)
 
     def _words(self) -> list[int]:
         """The memory's words, the first column lowest."""
@@ -107,3 +112,8 @@ class Fields:
                 words = [w | int(code) << start for w, code in zip(words, f.encode(column))]
                 start += f.bits
         return words
+
+
+def _distinct_columns(bits: np.ndarray) -> int:
+    """How many different columns a matrix of booleans has."""
+    return len({column.tobytes() for column in np.packbits(bits, axis=0).T})

@@ -30,6 +30,7 @@ _DSP_LUTS, _BRAM36_LUTS = 60.0, 150.0
 _TABLE_BITS, _COMPARATORS = 12, 64
 
 
+@lru_cache(maxsize=4096)  # folding asks again for every plan
 def cheapest(input: StreamType, op: Function) -> ElementStage:
     """The stage of least weighed cost that equals `op` on every value of the input; of equals, the quickest."""
     return min(candidates(input, op), key=lambda s: (weight(s.cost()), s.latency))
