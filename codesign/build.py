@@ -15,6 +15,7 @@ from codesign.errors import UserError
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
+NEEDED = ("model", "board", "rtl", "stages", "folding", "input_lanes", "estimated", "results")
 
 
 def write_whole(build: Path, fill: Callable[[Path], None]) -> None:
@@ -79,7 +80,10 @@ def _check(manifest: Any, build: Path) -> None:
     made_by = manifest["tool"].get("version")
     if made_by != __version__ or manifest.get("schema") != SCHEMA:
         raise UserError(f"{build} was made by codesign {made_by}, this is {__version__}; run `codesign compile` again")
-    for file in (*manifest.get("rtl", {}).get("files", ["rtl/accelerator.v"]), "model.npz", "vectors"):
+    lacking = [key for key in NEEDED if key not in manifest]
+    if lacking:
+        raise UserError(f"{build / MANIFEST} lacks '{lacking[0]}'; run `codesign compile` again")
+    for file in (*manifest["rtl"].get("files", ["rtl/accelerator.v"]), "model.npz", "vectors"):
         if not (build / file).exists():
             raise UserError(f"{build / file} is missing; run `codesign compile` again")
 

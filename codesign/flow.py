@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from codesign.accuracy import accuracy_of
 from codesign.build import SCHEMA, check_replaceable, read_manifest, record, report_of, write_json, write_whole
 from codesign.chunks import run_chunked
 from codesign.cost import Budget
-from codesign.errors import CheckFailed
+from codesign.errors import CheckFailed, UserError
 from codesign.graph import Graph, TensorType
 from codesign.importer import import_model
 from codesign.passes import run_passes
@@ -210,7 +211,8 @@ def simulate_build(
     before = run_chunked(network.to_core, feeds, network.before.widest)
     integers = {i.name: before[i.name] for i in network.core.inputs}
     golden = run_chunked(network.core.run, integers, network.core.widest)
-    shown = simulate(build.path, build.pipeline, before, golden, engine, stall_seed, waves, progress)
+    with _damage_told(build.path):
+        shown = simulate(build.path, build.pipeline, before, golden, engine, stall_seed, waves, progress)
     if outputs is not None:
         results = build.network.from_core({**before, **shown.outputs})
         arrays.write_outputs(outputs, results, build.network.after.types)
@@ -231,10 +233,22 @@ def simulated(shown: Shown, clock_mhz: float) -> dict[str, Any]:
     return {**counts, **rates(Timing(shown.latency_cycles, shown.interval_cycles), clock_mhz)}
 
 
+@contextmanager
+def _damage_told(build: Path) -> Iterator[None]:
+    """Verilog that the tools cannot read was changed after it was made: their first complaint, in one line."""
+    try:
+        yield
+    except RuntimeError as e:
+        lines = str(e).splitlines() or [type(e).__name__]
+        said = next((line.strip() for line in lines if "error" in line.lower()), lines[-1])
+        raise UserError(f"the RTL in {build} cannot be built ({said}); run `codesign compile` again") from None
+
+
 def synthesize_build(build: Build) -> dict[str, Any]:
     """Utilisation by Yosys beside the estimate."""
     rtl = build.manifest["rtl"]
-    used = synthesize(build.path / rtl["files"][0], rtl["top"])
+    with _damage_told(build.path):
+        used = synthesize(build.path / rtl["files"][0], rtl["top"])
     result = {"source": f"synthesized ({used.yosys}, {used.command})", **asdict(used)}
     record(build.path, "synthesized", result)
     return {**result, "estimated": {k: build.manifest["estimated"][k] for k in ("lut", "ff", "dsp", "bram36")}}

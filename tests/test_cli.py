@@ -158,6 +158,24 @@ def test_an_incomplete_build_is_refused(built, samples, tmp_path, capsys, missin
     assert Path(missing).name in message and "compile" in message
 
 
+@pytest.mark.parametrize("key", ["rtl", "folding", "estimated"])
+def test_a_manifest_without_a_part_is_refused(built, samples, tmp_path, capsys, key):
+    copy = copied(built, tmp_path)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest[key]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    for command in (("simulate", copy, "--inputs", samples), ("synth", copy), ("report", copy)):
+        assert f"lacks '{key}'" in fails(capsys, 2, *command)
+
+
+def test_truncated_verilog_is_refused(built, samples, tmp_path, capsys):
+    copy = copied(built, tmp_path)
+    (copy / "rtl/accelerator.v").write_bytes((copy / "rtl/accelerator.v").read_bytes()[:2000])
+    for command in (("simulate", copy, "--inputs", samples), ("synth", copy)):
+        message = fails(capsys, 2, *command)
+        assert "RTL" in message and "compile" in message
+
+
 def test_a_build_of_another_version_is_refused(built, samples, tmp_path, capsys):
     copy = copied(built, tmp_path)
     manifest = json.loads((copy / "manifest.json").read_text())

@@ -63,6 +63,8 @@ def manifest(**results: Any) -> dict[str, Any]:
             "limits": {"lut": 0.7, "ff": 0.6, "bram36": 0.9, "dsp": 0.95}, "budget": counts,
         },
         "assumed_inputs": ["x"],
+        "folding": {},
+        "input_lanes": {},
         "graph": {"before": ["input  x: real[1, 4, 4]"], "core": ["input  x: uint4[4, 4, 1]"]},
         "passes": [{"name": "sink", "samples": 16, "ties": 1, "nodes": 9}],
         "rtl": {
