@@ -17,9 +17,13 @@ class Model:
 
     def __init__(self, *shape: int | str, opset: int = 13) -> None:
         self.opset = opset
-        self.inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(shape))]
+        self.inputs = [self.value("x", *shape)]
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
+
+    def value(self, name: str, *shape: int | str) -> onnx.ValueInfoProto:
+        """What an input is; append it to `inputs` for a second one."""
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 
     def constant(self, value: object, dtype: type = np.float32) -> str:
         name = f"c{len(self.weights)}"
