@@ -6,6 +6,7 @@ from zlib import crc32
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,9 +21,11 @@ from hw.stages.crop import Crop
 from hw.stages.join import Mul
 from hw.stages.reorder import Reorder
 from hw.stream import StreamType
+from sim.formal import prove_stream_rules
 from tests.stage_harness import check_schedule, check_stage, every_frame, random_frames
 
 SOME = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SMALL = Int(-3, 4)
 FORMATS = st.sampled_from([Binary(), Int(0, 3), Int(-3, 4), Int(-128, 127), Int(5, 9)])
 
 
@@ -34,7 +37,7 @@ def check(stage: Stage, frames: int = 4) -> None:
     check_schedule(stage, values, seeds=(None, seed))
 
 
-def moved(op: Op, shape: tuple[int, ...], lanes: int, fmt: Format = Int(-3, 4)) -> Reorder:
+def moved(op: Op, shape: tuple[int, ...], lanes: int, fmt: Format = SMALL) -> Reorder:
     """The stage of a layout operator."""
     out = op.infer(Operand(TensorType(shape)))
     index = op.run(out, np.arange(np.prod(shape)).reshape(1, *shape))
@@ -138,3 +141,17 @@ def test_what_does_not_fit_is_refused(fmt: Format) -> None:
         Crop(StreamType((4, 4), fmt, 2), (0, 1), (4, 2))
     with pytest.raises(ValueError, match="Concat along"):
         Concat((StreamType((4, 4), fmt, 2), StreamType((4, 4), fmt, 1)), 1)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        Mul(StreamType((2,), Int(-8, 7)), StreamType((2,), Int(0, 3))),
+        Concat((StreamType((2, 1), Int(0, 1)), StreamType((2, 2), Int(-2, 1))), 1),
+        Crop(StreamType((3, 2), Int(0, 1)), (1, 0), (1, 2)),
+        moved(Transpose((1, 0)), (2, 2), 1, Int(0, 1)),
+    ],
+    ids=str,
+)
+def test_stream_rules(stage: Stage) -> None:
+    prove_stream_rules(rtlil.convert(stage.rtl(), name="top", emit_src=False), patience_s=4)
