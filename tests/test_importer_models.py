@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from codesign.errors import UserError
@@ -26,9 +27,17 @@ QUANTIZED = (
 FLOAT = (
     "qonnx/mnist-conv/model.onnx",
     "qonnx/residual_block_clean.onnx",
+    "qonnx/bsd300x3-espcn/nn_resize/float_model.onnx",
+    "qonnx/bsd300x3-espcn/subpixel/float_model.onnx",
+    "cifar10/ic_residual_float.onnx",
+    "cifar10/squeezenet_cifar10.onnx",
+    "mnist/mnist-8.onnx",
     "hls4ml/conv1d_small_keras.onnx",
     "hls4ml/conv2d_small_keras.onnx",
+    "hls4ml/conv2d_small_mp_keras.onnx",
+    "hls4ml/dense_big_keras.onnx",
     "hls4ml/three_layer_keras.onnx",
+    "hls4ml/two_layer_keras.onnx",
     "kws/kws_dscnn_float.onnx",
 )
 SAMPLES = 24
@@ -97,6 +106,58 @@ def test_quantized(name: str, shared_data: Path) -> None:
 def test_float(name: str, shared_data: Path) -> None:
     path = shared_data / "models" / name
     compare(path, np.random.default_rng(3).standard_normal((3, *_shape(path))))
+
+
+@pytest.mark.parametrize("name", ["three_layer_pytorch", "two_layer_pytorch"])
+def test_float_of_a_fixed_batch(name: str, shared_data: Path) -> None:
+    """The file fixes 789,444 samples; any number runs, here compared with a copy that fixes one."""
+    path = shared_data / "models" / "hls4ml" / f"{name}.onnx"
+    graph, proto = import_model(path).graph, onnx.load(path)
+    for info in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
+        for dim in info.type.tensor_type.shape.dim:
+            dim.dim_value = 1 if dim.dim_value == 789444 else dim.dim_value
+    feeds = {i.name: np.random.default_rng(4).standard_normal((5, *i.type.shape)) for i in graph.inputs}
+    expected, results = reference(proto, feeds, graph.outputs), graph.run(feeds)
+    for output in graph.outputs:
+        np.testing.assert_allclose(results[output], expected[output], rtol=1e-4, atol=1e-6)
+
+
+def test_attention_without_a_sample_axis(shared_data: Path) -> None:
+    """Its three inputs have the sequence as axis 0, so one sample is a whole tensor."""
+    path = shared_data / "models" / "qonnx" / "matmul_update" / "sdp.onnx"
+    graph = import_model(path).graph
+    feeds = {i.name: np.random.default_rng(5).standard_normal((2, *i.type.shape)) for i in graph.inputs}
+    session = onnxruntime.InferenceSession(path)
+    (name,) = graph.outputs
+    results = graph.run(feeds)[name]
+    for k in range(2):
+        (expected,) = session.run([name], {n: v[k].astype(np.float32) for n, v in feeds.items()})
+        np.testing.assert_allclose(results[k], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["nn_resize", "subpixel"])
+def test_super_resolution(name: str, shared_data: Path) -> None:
+    """Equal to the qonnx package's float32, but for a few pixels that ties move by a step of 1/255."""
+    path = shared_data / "models" / "qonnx" / "bsd300x3-espcn" / name / "quant_model.onnx"
+    graph = import_model(path).graph
+    x = {graph.inputs[0].name: np.random.default_rng(1).integers(-16, 17, (1, 3, 128, 128)) / 16}
+    (output,) = graph.outputs
+    off = np.abs(graph.run(x)[output] - reference(onnx.load(path), x, [output])[output])
+    assert off.max() < 2.1 / 255 and (off > 1e-5).mean() < 1e-3
+
+
+def test_channels_last_elementwise(shared_data: Path) -> None:
+    path = shared_data / "models" / "qonnx" / "eltwise_chanlast_testcase.onnx"
+    compare(path, np.random.default_rng(6).integers(0, 256, (1, *_shape(path))).astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("three_layer_bn_keras", "BatchNormalization"), ("three_layer_bn_pytorch", "opset 6")]
+)
+def test_models_that_onnxruntime_refuses_too(name: str, reason: str, shared_data: Path) -> None:
+    """Batch normalization of 64 channels where there is one; an opset of 2017."""
+    with pytest.raises(UserError, match=reason):
+        import_model(shared_data / "models" / "hls4ml" / f"{name}.onnx")
 
 
 @pytest.mark.parametrize("stem", ["digits_mlp_w4a4", "mnist_cnn_w4a4", "synth16_mlp_w6a6"])

@@ -45,8 +45,8 @@ def convert(model: Model) -> Graph:
         raise refusal
     try:
         return Conversion(model, lead=0).run()
-    except UserError:
-        raise refusal from None
+    except UserError as e:
+        raise UserError(f"{refusal}; taken as one sample with axis 0: {e}") from None
 
 
 class _MixedSamples(UserError):
