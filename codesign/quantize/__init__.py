@@ -1,0 +1,117 @@
+"""Post-training quantization: a real graph and calibration samples -> the same graph with quantizers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from codesign.errors import UserError
+from codesign.graph import Dequantize, Graph
+from codesign.ops.quantize import Quantize
+from codesign.ops.threshold import Threshold
+from codesign.quantize.calibrate import channel_peaks, check_samples, histograms
+from codesign.quantize.canonical import Layer, fold_norms, layers_of
+from codesign.quantize.equalize import equalize
+from codesign.quantize.insert import insert, quantized_name
+from codesign.quantize.observers import OBSERVERS, Codes, Histogram
+from codesign.quantize.points import Point, quantization_points
+from codesign.quantize.precision import Activations, Precision, read_precision
+from codesign.quantize.reconstruct import reconstruct
+from codesign.quantize.report import LayerReport, Report, sqnr_db
+from codesign.quantize.weights import nearest_weights
+
+__all__ = ["OBSERVERS", "STEPS", "Precision", "Quantized", "Report", "is_quantized", "quantize", "read_precision"]
+
+STEPS = ("equalize", "rounding", "bias")  # optional, in this order
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The graph with quantizers, and what they cost."""
+
+    graph: Graph
+    report: Report
+
+
+def quantize(
+    graph: Graph,
+    samples: Mapping[str, np.ndarray],
+    precision: Precision,
+    observer: str = "mse",
+    steps: Collection[str] = STEPS,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Quantized:
+    """Quantize a real graph; samples by input name, with a leading sample axis. UserError where they don't fit."""
+    check_samples(graph, samples)
+    real, layers = _canonical(graph)
+    precision.check_used(layer.label for layer in layers)
+    if "equalize" in steps:
+        progress("equalizing the ranges of channels")
+        real = equalize(real, channel_peaks(real, samples, [layer.result for layer in layers]))
+    progress("calibrating")
+    points = quantization_points(real)
+    codes = _codes(points, histograms(real, samples, points), layers, precision, observer)
+    rules = {layer.product: precision.rule_for(layer.label) for layer in layers}
+    weights = {k.product: nearest_weights(real.constants[k.weights], rules[k.product].weights) for k in layers}
+    result = insert(real, layers, weights, points, codes, {})
+    if {"rounding", "bias"} & set(steps):
+        weights, biases = reconstruct(real, result, layers, weights, samples, steps, progress)
+        result = insert(real, layers, weights, points, codes, biases)
+    progress("measuring the noise")
+    return Quantized(result, _report(real, result, samples, precision, observer, steps, layers, points, codes))
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether a model brings quantizers of its own."""
+    return any(isinstance(n.op, (Quantize, Dequantize, Threshold)) for n in graph.nodes)
+
+
+def _canonical(graph: Graph) -> tuple[Graph, tuple[Layer, ...]]:
+    if is_quantized(graph):
+        raise UserError("the model is quantized already; compile it without --calibration")
+    real = fold_norms(graph)
+    layers = layers_of(real)
+    if not layers:
+        raise UserError("the model has no product with constant weights (Conv, Gemm, MatMul) to quantize")
+    return real, layers
+
+
+def _codes(
+    points: Sequence[Point], seen: Sequence[Histogram], layers: Sequence[Layer], precision: Precision, observer: str
+) -> list[Codes]:
+    """Scale and zero point of every point; the network's inputs keep all that was seen."""
+    labels = {layer.product: layer.label for layer in layers}
+    codes = []
+    for point, histogram in zip(points, seen):
+        formats = [_activations(labels.get(layer), precision) for layer in point.layers]
+        widest = max(formats, key=lambda a: a.format.hi - a.format.lo)
+        choose = OBSERVERS[observer if any(point.layers) else "min-max"]
+        codes.append(choose(histogram, widest))
+    return codes
+
+
+def _activations(label: str | None, precision: Precision) -> Activations:
+    return precision.inputs if label is None else precision.rule_for(label).activations
+
+
+def _report(
+    real: Graph, result: Graph, samples: Mapping[str, np.ndarray], precision: Precision, observer: str,
+    steps: Collection[str], layers: Sequence[Layer], points: Sequence[Point], codes: Sequence[Codes],
+) -> Report:  # fmt: skip
+    """Each layer by the tensor that it is quantized as (its own result where it is not)."""
+    tensors = {layer: (t, c) for p, c in zip(points, codes) for t, layer in zip(p.tensors, p.layers)}
+    pairs, texts = [], []
+    for layer in layers:
+        tensor, c = tensors.get(layer.product, (layer.result, None))
+        pairs.append((tensor, quantized_name(tensor) if c else tensor))
+        texts.append(c.activations.name if c else "accumulator")
+    noise = sqnr_db(real, result, samples, [*pairs, *((o, o) for o in real.outputs)])
+    reports = tuple(
+        LayerReport(layer.label, precision.rule_for(layer.label).weights.name, text, db)
+        for layer, text, db in zip(layers, texts, noise)
+    )
+    count = len(next(iter(samples.values())))
+    outputs = dict(zip(real.outputs, noise[len(layers) :]))
+    return Report(precision.name, observer, tuple(s for s in STEPS if s in steps), count, reports, outputs)
