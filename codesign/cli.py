@@ -94,9 +94,11 @@ def _add_compile(commands: Any) -> None:
         "Make a build folder: integer model, Verilog, bench, vectors, manifest. Each rewrite of the network is checked "
         "against the network before it.",
         "Examples: codesign compile model.onnx -o build --target-fps 20000;  codesign compile model.onnx -o build "
-        "--board zedboard --target-fps max",
+        "--board zedboard --target-fps max;  codesign compile float.onnx -o build --calibration x.npy --precision w4a8",
     )  # fmt: skip
-    p.add_argument("model", type=Path, metavar="MODEL", help="a quantized ONNX file (QONNX: Quant, BipolarQuant, ...)")
+    p.add_argument(
+        "model", type=Path, metavar="MODEL", help="an ONNX file: quantized (QDQ, QONNX), or float with --calibration"
+    )
     p.add_argument("-o", "--output", type=Path, required=True, metavar="BUILD", help="the build folder to make")
     p.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2, arty-z7-20, zedboard or zybo-z7-20")
     p.add_argument("--clock-mhz", type=_positive, default=100.0, metavar="MHZ", help="clock of the logic (100)")
@@ -108,6 +110,18 @@ def _add_compile(commands: Any) -> None:
     p.add_argument(
         "--no-fuse", action="append", default=[], metavar="NAME",
         help="switch a fusion off by name (sink, argmax, input); may be repeated",
+    )  # fmt: skip
+    p.add_argument(
+        "--calibration", type=Path, metavar="X",
+        help="quantize a float model by these samples: .npy or .npz with some hundred of what the model takes",
+    )  # fmt: skip
+    p.add_argument(
+        "--precision", metavar="P",
+        help="with --calibration: int8 (as without this), w8a8, w4a8, w4a4, or a .yaml file of layer patterns",
+    )  # fmt: skip
+    p.add_argument(
+        "--observer", choices=("min-max", "percentile", "mse", "entropy"),
+        help="with --calibration: how ranges are chosen (mse)",
     )  # fmt: skip
 
 
@@ -200,7 +214,8 @@ def _inspect(a: argparse.Namespace) -> dict[str, Any]:
 def _compile(a: argparse.Namespace) -> dict[str, Any]:
     from codesign.flow import Options, compile_model
 
-    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse))
+    quantization = (a.calibration, a.precision, a.observer)
+    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse), *quantization)
     with show.steps() as progress:
         manifest = compile_model(a.model, a.output, options, progress)
     return {"build": str(a.output), **manifest}

@@ -24,6 +24,7 @@ from codesign.passes import run_passes
 from codesign.passes.check import near_ties
 from codesign.passes.inputs import assumed_inputs
 from codesign.passes.split import Model, split
+from codesign.quantize import check_weights, quantize, read_precision
 from hw.describe import describe_rtl, describe_stages
 from hw.estimate import Timing, estimates, rates
 from hw.fifo import with_fifos
@@ -44,12 +45,18 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may say of a compilation; `target_fps`: a rate, "max", or None for a quarter of the board."""
+    """What the user may say of a compilation; `target_fps`: a rate, "max", or None for a quarter of the board.
+
+    `calibration`: samples by which a real network is quantized, to `precision` (int8), ranges chosen by `observer`.
+    """
 
     board: str = "pynq-z2"
     clock_mhz: float = 100.0
     target_fps: float | str | None = None
     no_fuse: tuple[str, ...] = ()
+    calibration: Path | None = None
+    precision: str | None = None
+    observer: str | None = None
 
 
 def compile_model(model: Path, build: Path, options: Options, progress: Progress) -> dict[str, Any]:
@@ -58,8 +65,9 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     check_replaceable(build)
     progress(f"importing {model.name}")
     imported = import_model(model)
+    source, quantization = quantize_model(imported.graph, options, progress)
     progress("fusing to integers, with a check after every pass")
-    graph, checks = run_passes(imported.graph, options.no_fuse)
+    graph, checks = run_passes(source, options.no_fuse)
     network = split(graph)
     progress("choosing the parallelism")
     plan, pipeline = choose_folding(network.core, board, options)
@@ -70,7 +78,8 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         "tool": {"name": "codesign", "version": __version__},
         "model": {"file": model.name, "sha256": imported.model_hash, "notes": list(imported.notes)},
         "board": board.describe(),
-        **describe_network(imported.graph, network),
+        **describe_network(source, network),
+        **({"quantization": quantization} if quantization else {}),
         "passes": [asdict(c) for c in checks],
         "rtl": describe_rtl(pipeline),
         "stages": describe_stages(pipeline),
@@ -80,8 +89,21 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         "results": {},
     }
     progress("writing the build folder")
-    write_whole(build, lambda folder: _fill(folder, imported.graph, network, pipeline, text, manifest))
+    write_whole(build, lambda folder: _fill(folder, source, network, pipeline, text, manifest))
     return manifest
+
+
+def quantize_model(graph: Graph, options: Options, progress: Progress) -> tuple[Graph, dict[str, Any]]:
+    """The graph with quantizers and what they cost; as it is (and nothing) where no calibration is given."""
+    if options.calibration is None:
+        if options.precision or options.observer:
+            raise UserError("--precision and --observer say how to quantize by samples; give them with --calibration")
+        check_weights(graph)
+        return graph, {}
+    precision = read_precision(options.precision or "int8")
+    samples = arrays.read_inputs(options.calibration, graph.inputs)
+    found = quantize(graph, samples, precision, options.observer or "mse", progress=progress)
+    return found.graph, {"calibration": options.calibration.name, **found.report.to_dict()}
 
 
 def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, Pipeline]:

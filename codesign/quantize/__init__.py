@@ -11,8 +11,9 @@ from codesign.errors import UserError
 from codesign.graph import Dequantize, Graph
 from codesign.ops.quantize import Quantize
 from codesign.ops.threshold import Threshold
+from codesign.passes.weights import integer_form
 from codesign.quantize.calibrate import channel_peaks, check_samples, histograms
-from codesign.quantize.canonical import Layer, fold_norms, layers_of
+from codesign.quantize.canonical import Layer, fold_norms, is_product, layers_of
 from codesign.quantize.equalize import equalize
 from codesign.quantize.insert import insert, quantized_name
 from codesign.quantize.observers import OBSERVERS, Codes, Histogram
@@ -22,7 +23,17 @@ from codesign.quantize.reconstruct import reconstruct
 from codesign.quantize.report import LayerReport, Report, sqnr_db
 from codesign.quantize.weights import nearest_weights
 
-__all__ = ["OBSERVERS", "STEPS", "Precision", "Quantized", "Report", "is_quantized", "quantize", "read_precision"]
+__all__ = [
+    "OBSERVERS",
+    "STEPS",
+    "Precision",
+    "Quantized",
+    "Report",
+    "check_weights",
+    "is_quantized",
+    "quantize",
+    "read_precision",
+]
 
 STEPS = ("equalize", "rounding", "bias")  # optional, in this order
 
@@ -66,6 +77,17 @@ def quantize(
 def is_quantized(graph: Graph) -> bool:
     """Whether a model brings quantizers of its own."""
     return any(isinstance(n.op, (Quantize, Dequantize, Threshold)) for n in graph.nodes)
+
+
+def check_weights(graph: Graph) -> None:
+    """UserError for a real model: no quantizer anywhere, and weights that are no integers times a scale."""
+    weights = {n.inputs[1]: n for n in graph.nodes if is_product(graph, n)}
+    for name, node in weights.items():
+        if not is_quantized(graph) and integer_form(graph.constants[name]) is None:
+            raise UserError(
+                f"the model is not quantized (the weights of '{node.origin or node.name}' are real); "
+                "quantize it here with --calibration samples.npy, or export it with quantizers"
+            )
 
 
 def _canonical(graph: Graph) -> tuple[Graph, tuple[Layer, ...]]:

@@ -16,7 +16,7 @@ from codesign.quantize.weights import Weights
 
 SWEEPS = 12
 REFITS = 3
-DAMPING = 0.02  # of the mean variance: how much a weight is held where the samples say little
+DAMPING = 0.05  # of the mean variance: how much a weight is held where the samples say little
 
 
 def learn_rounding(values: np.ndarray, start: Weights, s: Statistics) -> Weights:

@@ -1,0 +1,99 @@
+"""`compile --calibration`: a float model to RTL that equals its quantized graph; faults in one clear line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign import serialize
+from codesign.cli import main
+from tests.models import Model, mlp
+from tests.test_cli import fails
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory) -> Path:
+    """A float convolution, pool and dense layer."""
+    m, rng = Model("batch", 2, 8, 8), np.random.default_rng(0)
+    w = m.constant(rng.normal(size=(4, 2, 3, 3)))
+    c = m.add("Relu", m.add("Conv", "x", w, m.constant(rng.normal(size=4)), pads=[1, 1, 1, 1], name="conv"))
+    f = m.add("Flatten", m.add("MaxPool", c, kernel_shape=[4, 4], strides=[4, 4]), axis=1)
+    y = m.add("MatMul", f, m.constant(rng.normal(size=(16, 3))), name="fc")
+    return m.save(tmp_path_factory.mktemp("float") / "net.onnx", y)
+
+
+@pytest.fixture(scope="session")
+def x(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("samples") / "x.npy"
+    np.save(path, np.random.default_rng(1).normal(size=(100, 2, 8, 8)).astype(np.float32))
+    return path
+
+
+@pytest.fixture(scope="session")
+def built(network: Path, x: Path, tmp_path_factory) -> Path:
+    build = tmp_path_factory.mktemp("builds") / "net"
+    assert main(["compile", str(network), "-o", str(build), "--calibration", str(x), "--precision", "w4a8"]) == 0
+    return build
+
+
+def test_the_manifest_says_how_and_at_what_cost(built):
+    found = json.loads((built / "manifest.json").read_text())["quantization"]
+    assert (found["precision"], found["observer"], found["samples"]) == ("w4a8", "mse", 100)
+    assert found["steps"] == ["equalize", "rounding", "bias"] and found["calibration"] == "x.npy"
+    layers = [(r["layer"], r["weights"], r["activations"]) for r in found["layers"]]
+    assert layers == [("conv", "int4", "uint8"), ("fc", "int4", "accumulator")]
+    assert all(r["sqnr_db"] > 15 for r in found["layers"])
+
+
+def test_the_emulator_equals_the_quantized_graph(built, network, x, tmp_path):
+    y, real = tmp_path / "y.npy", tmp_path / "real.npy"
+    assert main(["run", str(built), "--inputs", str(x), "-o", str(y)]) == 0
+    assert main(["run", str(network), "--inputs", str(x), "-o", str(real)]) == 0
+    source = serialize.load(built / "source.npz")
+    wanted = source.run({source.inputs[0].name: np.load(x)})[source.outputs[0]]
+    np.testing.assert_allclose(np.load(y), wanted, rtol=1e-5, atol=1e-5)
+    noise = ((np.load(y) - np.load(real)) ** 2).mean() / (np.load(real) ** 2).mean()
+    assert 0 < noise < 10**-1.5
+
+
+def test_the_rtl_equals_the_emulator(built, x, tmp_path, capsys):
+    few = tmp_path / "few.npy"
+    np.save(few, np.load(x)[:20])
+    assert main(["simulate", str(built), "--inputs", str(few), "--stall-seed", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mismatches"] == 0
+
+
+def test_a_precision_file(network, x, tmp_path):
+    path, build = tmp_path / "p.yaml", tmp_path / "b"
+    path.write_text("conv: {weights: ternary, activations: uint4}\n'*': {weights: 'pow2(4)'}\n")
+    arguments = ["--calibration", x, "--precision", path, "--observer", "entropy"]
+    assert main(["compile", str(network), "-o", str(build), *map(str, arguments)]) == 0
+    found = json.loads((build / "manifest.json").read_text())["quantization"]
+    assert [r["weights"] for r in found["layers"]] == ["ternary", "pow2(4)"] and found["observer"] == "entropy"
+
+
+def test_a_float_model_alone_is_refused(network, tmp_path, capsys):
+    message = fails(capsys, 2, "compile", network, "-o", tmp_path / "b")
+    assert "not quantized" in message and "'conv'" in message and "--calibration" in message
+    assert not (tmp_path / "b").exists()
+
+
+def test_faults_in_one_line(network, x, tmp_path, capsys):
+    start = ("compile", network, "-o", tmp_path / "b")
+    assert "with --calibration" in fails(capsys, 2, *start, "--precision", "int8")
+    assert "does not exist" in fails(capsys, 2, *start, "--calibration", tmp_path / "none.npy")
+    assert "'int5' is unknown" in fails(capsys, 2, *start, "--calibration", x, "--precision", "int5")
+    flat = tmp_path / "flat.npy"
+    np.save(flat, np.zeros((10, 2, 8, 8), np.float32))
+    assert "collapses" in fails(capsys, 2, *start, "--calibration", flat)
+    np.save(flat, np.zeros((10, 2, 8), np.float32))
+    assert "has shape (10, 2, 8)" in fails(capsys, 2, *start, "--calibration", flat)
+
+
+def test_a_quantized_model_needs_no_calibration(tmp_path, capsys):
+    model, path = mlp(tmp_path / "q.onnx"), tmp_path / "x.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(10, 6)).astype(np.float32))
+    assert "already" in fails(capsys, 2, "compile", model, "-o", tmp_path / "b", "--calibration", path)
