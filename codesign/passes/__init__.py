@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from codesign.errors import UserError
 from codesign.graph import Graph
 from codesign.passes.argmax import lift_argmax
-from codesign.passes.check import Check, check_equal
+from codesign.passes.check import Check, Checker
 from codesign.passes.first_layer import fuse_input
 from codesign.passes.fuse import fuse_activations
 from codesign.passes.inputs import quantize_inputs
@@ -47,14 +47,15 @@ PASSES = (
 def run_passes(graph: Graph, off: Collection[str] = ()) -> tuple[Graph, list[Check]]:
     """Apply every pass that is not off; the result and what each pass's check found."""
     _check_names(off)
-    checks = []
+    checks, checker = [], Checker(graph)
     for p in PASSES:
         if p.name in off:
             continue
-        changed = p.rewrite(graph)
+        graph = p.rewrite(graph)
         if p.exact:
-            checks.append(check_equal(p.name, graph, changed))
-        graph = changed
+            checks.append(checker.check(p.name, graph))
+        else:
+            checker = checker.moved_to(graph)
     return graph, checks
 
 
