@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 
 from codesign.errors import UserError
-from codesign.formats import Binary, Int
+from codesign.formats import Binary, Int, MiniFloat
 from codesign.graph import Constant, Dequantize, Graph, Input, Node, TensorType
 from codesign.passes.split import Model
 
 # The files of codesign/ops whose operators can stand in a stored graph.
 OPERATORS = (
     "argmax", "conv", "conv_transpose", "depth", "elementwise", "integer", "layout", "matmul", "moves", "pad",
-    "pad_any", "pool", "quantize", "reduce", "requant", "softmax", "table", "take", "threshold", "top_k", "unary",
+    "pad_any", "pool", "quantize", "reduce", "requant", "resample", "round_to_float", "softmax", "table", "take",
+    "threshold", "top_k", "unary",
 )  # fmt: skip
-VALUES = (Int, Binary, TensorType, Constant, Dequantize, Graph, Input, Node, Model)
+VALUES = (Int, Binary, MiniFloat, TensorType, Constant, Dequantize, Graph, Input, Node, Model)
 KINDS: dict[str, type] = {kind.__name__: kind for kind in VALUES}
 for module in (import_module(f"codesign.ops.{name}") for name in OPERATORS):
     own = (c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__)
