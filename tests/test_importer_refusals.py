@@ -309,3 +309,13 @@ def test_huge_constants_are_refused(tmp_path: Path) -> None:
         node("Add", ["x", "c"]),
     ]
     assert "elements" in refusal(model(nodes, ROW, {"n": np.array([1 << 20, 1 << 20])}), tmp_path)
+
+
+HUGE = {"n": np.array([1 << 20, 1 << 20]), "a": np.ones((1 << 16, 1)), "b": np.ones((1, 1 << 16)), "c": np.ones((1, 1))}
+
+
+@pytest.mark.parametrize(("op", "operands"), [("Expand", "cn"), ("Tile", "cn"), ("Add", "ab"), ("MatMul", "ab")])
+def test_small_files_that_would_fill_the_memory(op: str, operands: str, tmp_path: Path) -> None:
+    nodes = [node(op, list(operands), "m"), node("ReduceMax", ["m"], "r", keepdims=0), node("Add", ["x", "r"])]
+    values = {k: HUGE[k] for k in operands}
+    assert "elements" in refusal(model(nodes, ROW, values), tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
@@ -11,7 +13,9 @@ from codesign.importer.model import OnnxNode
 from codesign.importer.values import Constantlike, Quantized, Refused
 
 MOVES = ("Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")  # keep every element
-MOST_ELEMENTS = 1 << 28
+MOST_ELEMENTS = 1 << 24  # of a result, or GROWTH times the largest operand
+GROWTH = 4
+MOST_DIMENSIONS = 64  # longer operands are no shapes
 
 
 def fold(node: OnnxNode, inputs: list[Constantlike | None], opset: int) -> list[Constantlike]:
@@ -40,7 +44,7 @@ def _scaled(node: OnnxNode, x: Quantized, inputs: list[Constantlike | None]) -> 
 
 def evaluate(node: OnnxNode, inputs: list[np.ndarray | None], opset: int) -> list[np.ndarray]:
     """Results of a standard operator on arrays; floats in float64."""
-    _check_size(node, inputs)
+    _check_size(node, inputs, opset)
     feeds = {n: a for n, a in zip(node.inputs, inputs, strict=True) if a is not None}
     try:
         results = _evaluator(node, opset).run(None, feeds)
@@ -58,13 +62,37 @@ def _evaluator(node: OnnxNode, opset: int) -> ReferenceEvaluator:
     return ReferenceEvaluator(model)
 
 
-def _check_size(node: OnnxNode, inputs: list[np.ndarray | None]) -> None:
-    """Refuse operators that would fill the memory from a small file."""
-    if node.op not in ("ConstantOfShape", "Expand", "Tile"):
-        return
-    wanted = inputs[-1] if inputs else None
-    if wanted is not None and float(np.prod(wanted.astype(np.float64))) > MOST_ELEMENTS:
-        raise Refused(f"it makes a constant of more than {MOST_ELEMENTS} elements")
+def _check_size(node: OnnxNode, inputs: list[np.ndarray | None], opset: int) -> None:
+    """Refuse results that would fill the memory from a small file, before they are computed."""
+    given = max((i.size for i in inputs if i is not None), default=0)
+    for shape in _result_shapes(node, inputs, opset):
+        if prod(shape) > max(MOST_ELEMENTS, GROWTH * given):
+            raise Refused(f"it makes a constant of {prod(shape)} elements")
+
+
+def _result_shapes(node: OnnxNode, inputs: list[np.ndarray | None], opset: int) -> list[tuple[int, ...]]:
+    """What onnx infers; nothing where it cannot tell."""
+    arrays = {n: a for n, a in zip(node.inputs, inputs, strict=True) if a is not None and a.dtype.kind in "fiub"}
+    infos = [onnx.helper.make_tensor_value_info(n, _type_of(a), a.shape) for n, a in arrays.items()]
+    small = [onnx.numpy_helper.from_array(_single(a), n) for n, a in arrays.items() if a.size <= MOST_DIMENSIONS]
+    results = [onnx.ValueInfoProto(name=n) for n in node.outputs if n]
+    graph = onnx.helper.make_graph([node.proto], "constant", infos, results, small)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.output
+    except Exception:  # operands that don't fit: the evaluator says why
+        return []
+    shapes = [o.type.tensor_type.shape.dim for o in inferred if o.type.tensor_type.HasField("shape")]
+    return [tuple(d.dim_value for d in s) for s in shapes if all(d.HasField("dim_value") for d in s)]
+
+
+def _single(value: np.ndarray) -> np.ndarray:
+    """Floats as float32, as which operators take scales."""
+    return value.astype(np.float32) if value.dtype.kind == "f" else value
+
+
+def _type_of(value: np.ndarray) -> int:
+    return onnx.helper.np_dtype_to_tensor_dtype(_single(np.empty(0, value.dtype)).dtype)
 
 
 def _line(error: Exception) -> str:
