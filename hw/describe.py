@@ -9,6 +9,11 @@ from hw.pipeline import Pipeline
 from hw.rtl import TOP, port_bits, port_prefixes
 from hw.stream import StreamType
 
+FIFO_RULE = (
+    "behind a fork every branch holds a whole frame: safe against deadlock wherever branches meet again, not computed; "
+    "between layers depths come from the stages' schedules. Drain all outputs at the same time"
+)
+
 
 def describe_rtl(pipeline: Pipeline) -> dict[str, Any]:
     """Top module, ports and internal edges, as `sim` and every other reader of the Verilog need them."""
@@ -19,6 +24,7 @@ def describe_rtl(pipeline: Pipeline) -> dict[str, Any]:
         "reset": "aresetn",
         "inputs": _ports(pipeline.inputs, "s"),
         "outputs": _ports(pipeline.outputs, "m"),
+        "fifo_rule": FIFO_RULE,
         "edges": [
             {
                 "index": k,

@@ -22,8 +22,10 @@ def call(*argv: object) -> None:
     assert main([str(a) for a in argv]) == 0
 
 
-def differing(path: Path, x: np.ndarray, expected: np.ndarray, simulated: int, folder: Path, capsys) -> int:
-    """compile, run on all of x, simulate some with stalls; how many samples differ, all of them near a tie."""
+def differing(
+    path: Path, x: np.ndarray, expected: np.ndarray, simulated: int, folder: Path, capsys, beyond: int = 0
+) -> int:
+    """compile, run on all of x, simulate some with stalls; how many samples differ, all (but `beyond`) near a tie."""
     build, xs, few, y, z = (folder / n for n in ("build", "x.npy", "few.npy", "y.npy", "z.npy"))
     np.save(xs, x)
     np.save(few, x[:simulated])
@@ -33,7 +35,7 @@ def differing(path: Path, x: np.ndarray, expected: np.ndarray, simulated: int, f
     ties = set(json.loads(capsys.readouterr().out)["ties"])
     got = np.load(y).reshape(expected.shape)
     wrong = np.flatnonzero(~np.isclose(got, expected, rtol=1e-4, atol=1e-4).reshape(len(x), -1).all(axis=1))
-    assert set(wrong.tolist()) <= ties
+    assert len(set(wrong.tolist()) - ties) <= beyond
     np.testing.assert_array_equal(got.argmax(axis=-1), expected.argmax(axis=-1))
     call("simulate", build, "--inputs", few, "-o", z, "--stall-seed", 11, "--json")
     assert json.loads(capsys.readouterr().out)["mismatches"] == 0
@@ -56,3 +58,15 @@ def test_benchmark_networks(shared_data, tmp_path, capsys, name):
     with np.load(folder / f"{name}_vectors.npz") as v:
         x, expected = v["x"], v["y_int"] * v["y_scale"]
     assert differing(folder / f"{name}_qdq.onnx", x, expected, 200, tmp_path, capsys) == 0
+
+
+@pytest.mark.slow
+def test_a_residual_network(shared_data, tmp_path, capsys):
+    """In image 268 float32 errs by 1.27e-5 of a step in the first convolution, just beyond what counts as a tie."""
+    folder = shared_data / "models/cifar10"
+    with np.load(shared_data / "cifar10/cifar10_train_first4000.npz") as stored:
+        pixels = stored["images"][:1000] / 255
+    x = ((pixels - [0.4914, 0.4822, 0.4465]) / [0.2023, 0.1994, 0.2010]).astype(np.float32).transpose(0, 3, 1, 2)
+    expected = np.load(folder / "ic_residual_int8_qdq_expected_first1000.npy")
+    path = folder / "ic_residual_int8_qdq.onnx"
+    assert differing(path, x, expected, 10, tmp_path, capsys, beyond=1) < 0.1 * len(x)
