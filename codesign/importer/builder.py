@@ -26,6 +26,8 @@ class Builder:
 
     def input(self, name: str, shape: tuple[int, ...]) -> Stored:
         """A network input, stored as ONNX sees it."""
+        if prod(shape) > MOST_ELEMENTS:
+            raise Refused(f"it has {prod(shape)} elements a sample; at most {MOST_ELEMENTS} are supported")
         self.inputs.append(Input(name, TensorType(shape)))
         self.types[name] = TensorType(shape)
         return Stored.plain(name, shape)
@@ -40,7 +42,7 @@ class Builder:
             kind = op.infer(*(Operand(self.types[i], self._values.get(i)) for i in inputs))
         except GraphError as e:
             raise Refused(str(e)) from None
-        if prod(kind.shape) > MOST_ELEMENTS:
+        if prod(kind.shape) > MOST_ELEMENTS and not isinstance(op, Constant):
             raise Refused(f"its result has {prod(kind.shape)} elements; at most {MOST_ELEMENTS} are supported")
         name = self._fresh()
         self.nodes.append(Node(name, op, inputs, self.origin))
@@ -71,6 +73,7 @@ class Builder:
 
     def constant(self, value: np.ndarray) -> str:
         """A real constant."""
+        value = np.asarray(value).astype(np.float64)
         if not np.isfinite(value).all():
             raise Refused("a constant that it reads is NaN or infinite")
         return self.emit(Constant.real(value))

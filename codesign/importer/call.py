@@ -10,7 +10,7 @@ import numpy as np
 
 from codesign.importer.builder import Builder
 from codesign.importer.model import OnnxNode
-from codesign.importer.values import Constantlike, MixesSamples, Quantized, Refused, Stored, Value
+from codesign.importer.values import INTEGERS, Constantlike, MixesSamples, Quantized, Refused, Stored, Value
 
 T = TypeVar("T")
 
@@ -54,7 +54,11 @@ class Call:
     def array(self, index: int, what: str) -> np.ndarray:
         """A constant input as an array of real values (or of the integers that a shape holds)."""
         value = self.constant(index, what)
-        return value.real() if isinstance(value, Quantized) else value
+        if isinstance(value, Quantized):
+            return value.real()
+        if value.dtype.kind not in "iufb" and value.dtype.name not in INTEGERS:
+            raise Refused(f"its input {index} ({what}) is of type {value.dtype.name}, which is not supported")
+        return value
 
     def scalar(self, index: int, what: str) -> float:
         value = self.array(index, what)

@@ -91,6 +91,12 @@ class Conversion:
         self.drops_first = not lead and all(i.shape[:1] == (1,) and len(i.shape) > 1 for i in model.inputs)
 
     def run(self) -> Graph:
+        try:
+            return self._run()
+        except Refused as e:  # at the network's border, where no node is to be named
+            raise UserError(f"tensor '{self.build.stem}': {e}") from None
+
+    def _run(self) -> Graph:
         for i in self.model.inputs:
             self.values[i.name] = self._arranged(i.name, self._input(i))
         for node in self.model.nodes:

@@ -86,10 +86,15 @@ def parse(proto: onnx.ModelProto) -> Model:
 
 def array_of(tensor: onnx.TensorProto) -> np.ndarray:
     """A stored tensor, floats in float64; UserError where it is malformed, NaN or infinite."""
+    malformed = UserError(f"tensor '{tensor.name}' is malformed: data, shape and type disagree")
+    if prod(tensor.dims) > 2 * tensor.ByteSize() or min(tensor.dims, default=0) < 0:  # 4 bits are the least
+        raise malformed
     try:
         value = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError):
-        raise UserError(f"tensor '{tensor.name}' is malformed: data, shape and type disagree") from None
+        raise malformed from None
+    if value.dtype.kind in "cOSU":
+        raise UserError(f"tensor '{tensor.name}' holds {value.dtype.name} values; numbers are supported")
     if tensor.data_type not in FLOATS:
         return value
     value = value.astype(np.float64)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from codesign.graph import Op
 from codesign.importer.call import Call
 from codesign.importer.elementwise import of_rank
-from codesign.importer.values import MixesSamples, Refused, Stored
+from codesign.importer.values import MOST_ELEMENTS, MixesSamples, Refused, Stored
 from codesign.ops.moves import Expand, Slice
 from codesign.ops.take import Take
 
@@ -101,6 +103,8 @@ def tile(call: Call) -> Stored:
         raise Refused(f"repeats {repeats} do not fit {call.rank(x)} axes")
     if call.lead and repeats[0] != 1:
         raise MixesSamples(f"repeats {repeats} repeat samples (axis 0)")
+    if prod(x.shape) * prod(repeats) > MOST_ELEMENTS:
+        raise Refused(f"repeats {repeats} make more than {MOST_ELEMENTS} elements")
     for axis, times in enumerate(repeats[call.lead :]):
         x = taken(call, x, axis, tuple(range(x.shape[axis])) * times)
     return x

@@ -42,14 +42,14 @@ def _format(bits: int, signed: int, narrow: int) -> Format:
 
 
 def _scale(call: Call, index: int) -> np.ndarray:
-    scale = call.array(index, "scale")
+    scale = call.array(index, "scale").astype(np.float64)
     if not (scale > 0).all():
         raise Refused("its scale is not positive")
     return scale
 
 
 def _zero_point(call: Call, index: int) -> np.ndarray:
-    zero_point = call.array(index, "zero point")
+    zero_point = call.array(index, "zero point").astype(np.float64)
     if (zero_point != np.rint(zero_point)).any():
         raise Refused(f"its zero point {zero_point.flat[0]:g} is not a whole number")
     return zero_point

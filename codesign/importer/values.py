@@ -12,7 +12,7 @@ from codesign.formats import Format, Int
 INTEGERS = {
     f"{'' if signed else 'u'}int{bits}": Int.of(bits, bool(signed)) for bits in (4, 8, 16, 32, 64) for signed in (0, 1)
 }
-MOST_ELEMENTS = 1 << 28  # of one tensor of one sample
+MOST_ELEMENTS = 1 << 25  # of one tensor of one sample
 
 
 class Refused(Exception):
