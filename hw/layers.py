@@ -5,11 +5,6 @@ One row an operator in LAYERS. A folding is how many elements enter and leave a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from math import gcd
-
 import numpy as np
 
 from codesign.errors import UserError
@@ -26,12 +21,11 @@ from codesign.ops.pool import GlobalMaxPool, GlobalSumPool, MaxPool, SumPool
 from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
-from hw.pipeline import Stage
-from hw.rearrange import MOVES, can_move, moving_stage
+from hw.layer import Chain, Folding, Layer, divisors, stream_of
+from hw.rearrange import MOVES, concat_cycles, concat_foldings, concat_stages, moving_foldings, moving_stages
 from hw.stages.activation import cheapest
 from hw.stages.argmax import ArgMax as ArgMaxStage
 from hw.stages.channelwise import ChannelwiseMac
-from hw.stages.concat import Concat as ConcatStage
 from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add as AddStage
 from hw.stages.join import Mul as MulStage
@@ -40,27 +34,6 @@ from hw.stages.pad import Pad as PadStage
 from hw.stages.pool import Operation, Pool
 from hw.stages.window import Window
 from hw.stream import StreamType
-
-
-@dataclass(frozen=True)
-class Folding:
-    """Elements in and out of a layer in a cycle; `whole`: a sliding window hands over all its positions at once."""
-
-    lanes_in: int
-    lanes_out: int
-    whole: bool = False
-
-
-Chain = list[tuple[str, Stage]]  # (suffix of the stage's name, stage)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """`foldings` that are possible, `stages` of one of them, and the cycles a frame takes."""
-
-    foldings: Callable[[Graph, Node], Sequence[Folding]]
-    stages: Callable[[Graph, Node, Folding], Chain]
-    cycles: Callable[[Graph, Node, Folding], int]
 
 
 def layer_of(graph: Graph, node: Node) -> Layer:
@@ -72,17 +45,6 @@ def layer_of(graph: Graph, node: Node) -> Layer:
             "keep it at the beginning or the end of the network, where the host can run it"
         )
     return layer
-
-
-@cache
-def divisors(n: int) -> tuple[int, ...]:
-    return tuple(d for d in range(1, n + 1) if n % d == 0)
-
-
-def stream_of(t: TensorType, lanes: int) -> StreamType:
-    """A tensor as a stream."""
-    assert t.format is not None
-    return StreamType(t.shape, t.format, lanes)
 
 
 def source_type(graph: Graph, node: Node) -> tuple[TensorType, int]:
@@ -252,38 +214,6 @@ def _mul_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     return [("mul", MulStage(a, b))]
 
 
-def _concat_foldings(graph: Graph, node: Node) -> list[Folding]:
-    """Lanes that divide the channels of every part."""
-    return [Folding(d, d) for d in divisors(gcd(*(graph.types[i].shape[-1] for i in node.inputs)))]
-
-
-def _concat_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
-    op = node.op
-    assert isinstance(op, Concat)
-    parts = tuple(stream_of(graph.types[i], folding.lanes_in) for i in node.inputs)
-    return [("concat", ConcatStage(parts, op.axis % len(parts[0].shape)))]
-
-
-def _concat_cycles(graph: Graph, node: Node, folding: Folding) -> int:
-    return graph.types[node.name].size // folding.lanes_out
-
-
-def _moving_foldings(graph: Graph, node: Node) -> list[Folding]:
-    """The lanes that stay together."""
-    before, after = graph.types[node.inputs[0]].shape[-1], graph.types[node.name].shape[-1]
-    found = [Folding(d, d) for d in divisors(gcd(before, after)) if can_move(graph, node, d)]
-    if not found:
-        raise UserError(
-            f"node '{node.origin or node.name}' ({type(node.op).__name__}) moves elements in a way that no nest of "
-            "loops describes, for which there is no hardware"
-        )
-    return found
-
-
-def _moving_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
-    return [moving_stage(graph, node, folding.lanes_in)]
-
-
 def _argmax_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, ArgMax)
@@ -301,7 +231,7 @@ ACTIVATION = Layer(_even, _activation_stages, _beats)
 POOL = Layer(_even, _pool_stages, _pool_cycles)
 GLOBAL = Layer(_even, _global_stages, _beats)
 
-MOVING = Layer(_moving_foldings, _moving_stages, _beats)
+MOVING = Layer(moving_foldings, moving_stages, _beats)
 
 LAYERS: dict[type, Layer] = {
     MatMul: PRODUCT,
@@ -316,7 +246,7 @@ LAYERS: dict[type, Layer] = {
     Pad: Layer(_even, _pad_stages, _beats),
     Add: Layer(_even, _add_stages, _beats),
     Mul: Layer(_even, _mul_stages, _beats),
-    Concat: Layer(_concat_foldings, _concat_stages, _concat_cycles),
+    Concat: Layer(concat_foldings, concat_stages, concat_cycles),
     ArgMax: Layer(_to_one, _argmax_stages, _beats),
     **dict.fromkeys(MOVES, MOVING),
 }

@@ -1,18 +1,22 @@
-"""Layers that only move elements, as hardware: cropping where nothing needs to be stored, else a reordering memory."""
+"""Layers that only move elements, as hardware: joined in turns, cropped, or else through a reordering memory."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from math import gcd
 
 import numpy as np
 
+from codesign.errors import UserError
 from codesign.graph import Graph, Node, Op, Operand, TensorType
 from codesign.ops.depth import DepthToSpace, SpaceToDepth
-from codesign.ops.layout import Transpose
+from codesign.ops.layout import Concat, Transpose
 from codesign.ops.moves import Expand, Slice, Upsample
 from codesign.ops.take import Take
+from hw.layer import Chain, Folding, divisors, stream_of
 from hw.moves import Access, access
 from hw.pipeline import Stage
+from hw.stages.concat import Concat as ConcatStage
 from hw.stages.crop import Crop
 from hw.stages.reorder import Reorder
 from hw.stream import StreamType
@@ -20,7 +24,39 @@ from hw.stream import StreamType
 MOVES = (Transpose, Slice, Expand, Upsample, Take, DepthToSpace, SpaceToDepth)
 
 
-def can_move(graph: Graph, node: Node, lanes: int) -> bool:
+def concat_foldings(graph: Graph, node: Node) -> list[Folding]:
+    """Lanes that divide the channels of every part."""
+    return [Folding(d, d) for d in divisors(gcd(*(graph.types[i].shape[-1] for i in node.inputs)))]
+
+
+def concat_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    op = node.op
+    assert isinstance(op, Concat)
+    parts = tuple(stream_of(graph.types[i], folding.lanes_in) for i in node.inputs)
+    return [("concat", ConcatStage(parts, op.axis % len(parts[0].shape)))]
+
+
+def concat_cycles(graph: Graph, node: Node, folding: Folding) -> int:
+    return graph.types[node.name].size // folding.lanes_out
+
+
+def moving_foldings(graph: Graph, node: Node) -> list[Folding]:
+    """The lanes that stay together."""
+    before, after = graph.types[node.inputs[0]].shape[-1], graph.types[node.name].shape[-1]
+    found = [Folding(d, d) for d in divisors(gcd(before, after)) if _can_move(graph, node, d)]
+    if not found:
+        raise UserError(
+            f"node '{node.origin or node.name}' ({type(node.op).__name__}) moves elements in a way that no nest of "
+            "loops describes, for which there is no hardware"
+        )
+    return found
+
+
+def moving_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    return [_moving_stage(graph, node, folding.lanes_in)]
+
+
+def _can_move(graph: Graph, node: Node, lanes: int) -> bool:
     """Whether a moving layer can work on `lanes` elements a beat."""
     if isinstance(node.op, Slice) and _crops(node.op):
         ends = (node.op.starts[-1], node.op.sizes[-1], graph.types[node.inputs[0]].shape[-1])
@@ -28,7 +64,7 @@ def can_move(graph: Graph, node: Node, lanes: int) -> bool:
     return _access(node.op, graph.types[node.inputs[0]].shape, lanes) is not None
 
 
-def moving_stage(graph: Graph, node: Node, lanes: int) -> tuple[str, Stage]:
+def _moving_stage(graph: Graph, node: Node, lanes: int) -> tuple[str, Stage]:
     """The stage of a moving layer, and the suffix of its name."""
     t, out = graph.types[node.inputs[0]], graph.types[node.name]
     assert t.format is not None
