@@ -122,7 +122,7 @@ NODES: dict[str, tuple[onnx.ModelProto, str, str]] = {
         one("Expand", {"x": (1, 1, 6)}, {"s": np.array([1, 1 << 40, 6])}), "Expand_of_y", "elements"
     ),
     "zero point of floats": (
-        one("QuantizeLinear", ROW, {"s": 1.0, "z": 0.0}), "QuantizeLinear_of_y", "type float64"
+        one("QuantizeLinear", ROW, {"s": 1.0, "z": 0.0}), "QuantizeLinear_of_y", "type float"
     ),
     "scale of a quantizer": (one("QuantizeLinear", ROW, {"s": -1.0}), "QuantizeLinear_of_y", "positive"),
     "scales that do not fit": (one("QuantizeLinear", ROW, {"s": np.ones(5)}), "QuantizeLinear_of_y", "(5,)"),

@@ -78,7 +78,10 @@ class Call:
         return [float(v) for v in self._attribute(name, None, list)]
 
     def integer(self, name: str, default: int | None = None) -> int:
-        return self._attribute(name, default, int)
+        value = self._attribute(name, default, int)
+        if value is not None and abs(value) >= 1 << 31:
+            raise Refused(f"attribute '{name}' is {value}, which is out of range")
+        return value
 
     def number(self, name: str, default: float) -> float:
         value = self._attribute(name, default, float)

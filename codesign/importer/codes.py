@@ -76,6 +76,8 @@ def along(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scale and zero point (one number, or a vector along an axis of `shape`) laid along that axis."""
     laid = []
+    if zero_point.size not in (1, scale.size):
+        raise Refused(f"its zero point of shape {zero_point.shape} does not fit its scale of shape {scale.shape}")
     for name, value in (("scale", scale), ("zero point", zero_point)):
         if value.size == 1:
             laid.append(value.reshape(()))

@@ -17,6 +17,7 @@ from codesign.importer.handlers import ANY, HANDLED, IMAGE, MANY, MOVED, QUANTIZ
 from codesign.importer.model import Model, ModelInput, OnnxNode
 from codesign.importer.qdq import dequantize_linear, quantize_linear
 from codesign.importer.shapes import unsqueezed
+from codesign.importer.signature import check_types
 from codesign.importer.spatial import CHANNELS_LAST
 from codesign.importer.values import INTEGERS, Codes, Constantlike, MixesSamples, Refused, Stored, Value
 from codesign.ops.quantize import Quantize
@@ -142,7 +143,7 @@ class Conversion:
 
     def _results(self, node: OnnxNode) -> list[Value | None]:
         inputs = [self.values[i] if i else None for i in node.inputs]
-        if node.op in ("Shape", "Size") and isinstance(inputs[0], Stored):
+        if node.op in ("Shape", "Size") and len(inputs) == 1 and isinstance(inputs[0], Stored):
             inputs = [np.empty((self.batch,) * self.lead + inputs[0].shape, dtype=np.bool_)]
         if not any(isinstance(i, Stored) for i in inputs) and find(node.op, node.domain) not in FOLDED_HERE:
             return list(fold(node, cast("list[Constantlike | None]", inputs), self.model.opset))
@@ -156,6 +157,7 @@ class Conversion:
             raise Refused(f"attribute '{unknown[0]}' is not understood; export the model without it")
         if not row.inputs[0] <= len(inputs) <= row.inputs[1]:
             raise Refused(f"it has {len(inputs)} inputs; {row.inputs[0]} to {row.inputs[1]} are understood")
+        check_types(node, inputs, self.model.opset)
         inputs, kept = self._decoded(row, inputs)
         call = Call(node, inputs, self.batch, self.lead, self.model.opset, self.build, self.needed)
         result = row.handler(call)

@@ -88,10 +88,20 @@ def _affine(call: Call, y: Stored) -> Stored:
         y = with_constant(call.build, Mul(), y, np.asarray(alpha))
     if not call.has(2) or beta == 0:
         return y
+    _check_bias(call, y)
     if not isinstance(call.inputs[2], Stored):
         return combined(call, Add(), y, beta * call.array(2, "bias"))
     c = call.tensor(2)
     return combined(call, Add(), y, with_constant(call.build, Mul(), c, np.asarray(beta)) if beta != 1 else c)
+
+
+def _check_bias(call: Call, y: Stored) -> None:
+    """Gemm's c spreads over the product, never the other way."""
+    c = call.inputs[2]
+    assert c is not None
+    given, wanted = call.shape(c) if isinstance(c, Stored) else c.shape, call.shape(y)
+    if len(given) > len(wanted) or any(n not in (1, m) for n, m in zip(given[::-1], wanted[::-1], strict=False)):
+        raise Refused(f"its bias {given} does not fit its product {wanted}")
 
 
 def product(call: Call, x: Stored, w: Constantlike, perm: tuple[int, ...]) -> Stored:

@@ -172,7 +172,10 @@ def _attribute(origin: str, a: onnx.AttributeProto) -> Any:
     except ValueError:
         raise UserError(f"node '{origin}': attribute '{a.name}' is of no known type") from None
     if isinstance(value, bytes):
-        return value.decode(errors="replace")
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise UserError(f"node '{origin}': attribute '{a.name}' is no text; the file is damaged") from None
     return list(value) if a.type in (a.INTS, a.FLOATS, a.STRINGS) else value
 
 

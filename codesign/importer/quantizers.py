@@ -52,6 +52,8 @@ def _zero_point(call: Call, index: int) -> np.ndarray:
     zero_point = call.array(index, "zero point").astype(np.float64)
     if (zero_point != np.rint(zero_point)).any():
         raise Refused(f"its zero point {zero_point.flat[0]:g} is not a whole number")
+    if (np.abs(zero_point) > LARGEST).any():
+        raise Refused(f"its zero point {zero_point.flat[0]:g} is beyond {MOST_BITS} bits")
     return zero_point
 
 

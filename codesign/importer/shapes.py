@@ -14,7 +14,10 @@ from codesign.ops.layout import Concat
 
 def reshape(call: Call) -> Stored:
     x = call.tensor()
-    target = call.array(1, "shape").astype(np.int64).reshape(-1).tolist()
+    wanted = call.array(1, "shape")
+    if wanted.ndim != 1:
+        raise Refused(f"its target has {wanted.ndim} axes; a vector is needed")
+    target = wanted.astype(np.int64).tolist()
     if not call.integer("allowzero", 0):
         if any(n == 0 and i >= call.rank(x) for i, n in enumerate(target)):
             raise Refused(f"its target {target} copies an axis that the input lacks")

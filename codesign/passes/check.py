@@ -72,7 +72,7 @@ def _same_nodes(a: Graph, b: Graph) -> bool:
 
 def _differs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Which samples differ by more than float64 rounding."""
-    close = np.isclose(a.astype(np.float64), b.astype(np.float64), rtol=1e-9, atol=1e-9)
+    close = np.isclose(a.astype(np.float64), b.astype(np.float64), rtol=1e-9, atol=1e-9, equal_nan=True)
     return ~close.reshape(len(a), -1).all(axis=1)
 
 

@@ -78,7 +78,7 @@ def _bisected(function: Callable[[np.ndarray], np.ndarray], result: TensorType) 
     assert result.format is not None
     unit = 2 if isinstance(result.format, Binary) else 1
     first, last = function(np.array([LOWEST + 1, HIGHEST - 1]))
-    direction = -1 if last < first else 1
+    direction = -1 if last < first or first == result.format.hi else 1  # one that is always highest cannot rise
     levels = max(int(abs(last - first)) // unit, 1)
     goals = np.arange(1, levels + 1) * unit
     low, high = np.full(levels, LOWEST, np.int64), np.full(levels, HIGHEST, np.int64)

@@ -17,6 +17,7 @@ from codesign.ops.pad import Pad
 from codesign.ops.pool import GlobalMaxPool, MaxPool
 from codesign.ops.quantize import Quantize
 from codesign.ops.threshold import Threshold
+from codesign.ops.unary import Unary
 from codesign.passes.fuse import ARITHMETIC, data_operand, slopes
 
 MOVES = (MaxPool, GlobalMaxPool, Pad, Reshape, Transpose)
@@ -32,25 +33,54 @@ def sink(graph: Graph) -> Graph:
 
 
 def _swap(graph: Graph, function: Node) -> Graph | None:
-    """The graph with `function(move(x))` as `move'(function(x))`, or None where they don't commute."""
-    if not isinstance(function.op, (*ARITHMETIC, Quantize, Threshold)) and type(function.op).__name__ != "Unary":
-        return None
-    data = data_operand(graph, function)
+    """The graph with `function(move(x))` as `move'(function(x))`, or None where they don't commute.
+
+    The functions that follow are swapped at once: a graph for each of a thousand would take minutes.
+    """
+    data = _operand(graph, function)
     move = graph.by_name.get(data) if data else None
-    if move is None or not isinstance(move.op, (*MOVES, Concat)) or graph.types[move.name].is_integer:
-        return None
-    if len(graph.readers[move.name]) > 1 or move.name in graph.outputs:
+    if move is None or not isinstance(move.op, (*MOVES, Concat)) or not _is_private(graph, move):
         return None
     if isinstance(move.op, Concat):
         return _into_parts(graph, move, function)
-    moved = _moved(graph, move, function)
-    if moved is None:
+    passed: list[Node] = []
+    following: Node | None = function
+    while following is not None and (moved := _moved(graph, move, following)) is not None:
+        passed.append(following)
+        move = replace(move, op=moved)
+        following = _only_function_of(graph, following)
+    return _after(graph, move, passed) if passed else None
+
+
+def _operand(graph: Graph, function: Node) -> str | None:
+    """The real operand of a function that may be swapped with a mover."""
+    if not isinstance(function.op, (*ARITHMETIC, Quantize, Threshold, Unary)):
         return None
-    inner = graph.fresh(f"{function.name}_{type(move.op).__name__.lower()}")
-    inputs = tuple(move.inputs[0] if i == data else i for i in function.inputs)
+    data = data_operand(graph, function)
+    return None if data is None or graph.types[data].is_integer else data
+
+
+def _is_private(graph: Graph, node: Node) -> bool:
+    """Whether one node reads it, and nobody else."""
+    return len(graph.readers[node.name]) == 1 and node.name not in graph.outputs
+
+
+def _only_function_of(graph: Graph, node: Node) -> Node | None:
+    """The function that alone reads a node, or None."""
+    reader = graph.readers[node.name][0] if _is_private(graph, node) else None
+    return reader if reader is not None and _operand(graph, reader) == node.name else None
+
+
+def _after(graph: Graph, move: Node, passed: list[Node]) -> Graph:
+    """The graph with a mover (as it must be there) behind the functions that read it one after the other."""
     new = {n.name: n for n in graph.nodes if n.name != move.name}
-    new[inner] = replace(function, name=inner, inputs=inputs)
-    new[function.name] = Node(function.name, moved, (inner,), move.origin)
+    source, data = move.inputs[0], move.name
+    for function in passed:
+        inner = graph.fresh(f"{function.name}_{type(move.op).__name__.lower()}")
+        del new[function.name]
+        new[inner] = replace(function, name=inner, inputs=tuple(source if i == data else i for i in function.inputs))
+        source, data = inner, function.name
+    new[data] = Node(data, move.op, (source,), move.origin)
     return graph.replace(new.values())
 
 
