@@ -13,7 +13,8 @@ class Skid(wiring.Component):
     """Makes a stream of a register of the caller's, which must load exactly when `run` is up.
 
     `issue` says that what the register loads is a beat. A spare register catches the beat that would be lost
-    when the reader stops; so `run` is a register's output and no path leads from `o.ready` to it.
+    when the reader stops; so `run` is a register's output and no path leads from `o.ready` to it. The circuit stops
+    only when both hold a beat: a reader that takes its time over one does not cost the circuit a clock.
     """
 
     issue: Signal
@@ -26,16 +27,17 @@ class Skid(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        held, spared = Signal(), Signal()
+        held, spared, stop = Signal(), Signal(), Signal()
         spare = Signal(len(self.data), reset_less=True)
+        waits, holds = self.o.valid & ~self.o.ready, Mux(self.run, self.issue, held)
         m.d.comb += [
-            self.run.eq(~spared),
+            self.run.eq(~stop),
             self.o.valid.eq(spared | held),
             self.o.payload.eq(Mux(spared, spare, self.data)),
         ]
-        with m.If(self.run):
-            m.d.sync += [held.eq(self.issue), spare.eq(self.data)]
-        m.d.sync += spared.eq(self.o.valid & ~self.o.ready)
+        with m.If(~spared):
+            m.d.sync += spare.eq(self.data)
+        m.d.sync += [held.eq(holds), spared.eq(waits), stop.eq(waits & holds)]
         return m
 
 
@@ -63,9 +65,9 @@ class Buffer(wiring.Component):
 
 def buffer_cost(bits: int) -> Cost:
     """Of a Buffer."""
-    return Cost(lut=bits + 2, ff=2 * bits + 2)
+    return Cost(lut=bits + 3, ff=2 * bits + 3)
 
 
 def skid_cost(bits: int) -> Cost:
     """Of a Skid, without the caller's register."""
-    return Cost(lut=bits + 2, ff=bits + 2)
+    return Cost(lut=bits + 3, ff=bits + 3)

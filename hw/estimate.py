@@ -11,6 +11,7 @@ import numpy as np
 from codesign.cost import Cost
 from hw.pipeline import Edge, Pipeline, Stage
 from hw.stages.fifo import Fifo
+from hw.timing import serve
 
 FRAMES = 4
 
@@ -35,17 +36,39 @@ def estimate_timing(pipeline: Pipeline) -> Timing:
     times = beat_times(pipeline, steady)
     ends = [_frame_ends(times[e.source, e.source_port]) for e in pipeline.into(None)]
     last = np.max(ends, axis=0)
-    return Timing(int(last[0]) + 1, int(last[-1] - last[-2]))
+    return Timing(int(last[0]) - _first_taken(pipeline, times) + 1, int(last[-1] - last[-2]))
+
+
+def _first_taken(pipeline: Pipeline, times: dict[tuple[str | None, int], np.ndarray]) -> int:
+    """Cycle of the first input beat that is taken; padding writes its border before."""
+    first = []
+    for placed in pipeline.stages:
+        taken = accept_times(placed.stage, offered_times(pipeline, placed.name, times))
+        edges = pipeline.into(placed.name)
+        first += [int(t[0]) for e, t in zip(edges, taken, strict=True) if e.source is None]
+    return min(first)
+
+
+def accept_times(stage: Stage, arrive: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Cycle in which a stage takes each beat offered; most stages take one a cycle as it comes."""
+    accepts = getattr(stage, "accepts", None)
+    return accepts(*arrive) if accepts is not None else tuple(serve(a) for a in arrive)
 
 
 def beat_times(pipeline: Pipeline, arrive: list[np.ndarray]) -> dict[tuple[str | None, int], np.ndarray]:
     """Cycle of every beat at every port (stage, port; the inputs as None), when nothing is ever held up."""
     times: dict[tuple[str | None, int], np.ndarray] = {(None, k): a for k, a in enumerate(arrive)}
     for placed in pipeline.stages:
-        offered = [_through_fifo(pipeline, e, times[e.source, e.source_port]) for e in pipeline.into(placed.name)]
-        for k, made in enumerate(placed.stage.schedule(*offered)):
+        for k, made in enumerate(placed.stage.schedule(*offered_times(pipeline, placed.name, times))):
             times[placed.name, k] = made
     return times
+
+
+def offered_times(
+    pipeline: Pipeline, stage: str | None, times: dict[tuple[str | None, int], np.ndarray]
+) -> list[np.ndarray]:
+    """Cycle in which each beat is offered to a stage (None: to the outputs), by port, behind the FIFOs."""
+    return [_through_fifo(pipeline, e, times[e.source, e.source_port]) for e in pipeline.into(stage)]
 
 
 def _through_fifo(pipeline: Pipeline, edge: Edge, arrive: np.ndarray) -> np.ndarray:

@@ -8,15 +8,13 @@ from codesign.importer import import_model
 from codesign.passes import run_passes
 from codesign.passes.split import split
 from hw.estimate import estimate_timing, stage_interval
-from hw.lower import lower
 
 MLP = Path(__file__).parents[1] / "examples/digits_mlp_w1a2.onnx"
 
 
 def test_the_slowest_stage_sets_the_interval() -> None:
     core = split(run_passes(import_model(MLP).graph)[0]).core
-    plan = choose_folding(core, board_named("pynq-z2"), Options(target_fps=100_000.0))
-    pipeline = lower(core, plan.folding, plan.input_lanes)
+    _, pipeline = choose_folding(core, board_named("pynq-z2"), Options(target_fps=100_000.0))
     alone = {p.name: stage_interval(p.stage) for p in pipeline.stages}
     assert len(set(alone.values())) > 1, "the stages are equally fast: this test would show nothing"
     assert max(alone.values()) == estimate_timing(pipeline).interval_cycles

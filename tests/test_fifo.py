@@ -56,13 +56,18 @@ def test_the_slowest_stage_sets_the_pace(tmp_path, interval):
     pipeline = with_fifos(pipeline_of(models.cnn(tmp_path / "m.onnx"), interval))
     result, timing = simulated(pipeline, tmp_path / "b"), estimate_timing(pipeline)
     assert result.interval_cycles == timing.interval_cycles
-    assert result.latency_cycles == pytest.approx(timing.latency_cycles, abs=30)
+    assert result.latency_cycles == pytest.approx(timing.latency_cycles, abs=5)
     slowest = max(stage_interval(p.stage) for p in pipeline.stages)
     assert timing.interval_cycles == pytest.approx(slowest, rel=0.01)
 
 
 def test_without_them_it_is_slower(tmp_path):
-    pipeline = with_fifos(pipeline_of(models.cnn(tmp_path / "m.onnx"), 150))
+    """Padding takes nothing while it writes the border; the busiest stage in front of it would wait."""
+    m = models.Model(1, 4, 8, 8)
+    first = m.quant(m.add("Relu", m.add("Conv", m.quant("x"), m.weight(8, 4, 1, 1))), 0.5)
+    last = m.add("Conv", first, m.weight(4, 8, 3, 3, seed=1), pads=[1, 1, 1, 1])
+    pipeline = with_fifos(pipeline_of(m.save(tmp_path / "m.onnx", last), 512))
+    assert any(e.depth for e in pipeline.edges)
     bare = replace(pipeline, edges=tuple(replace(e, depth=0) for e in pipeline.edges))
     with_depths, without = (simulated(p, tmp_path / n) for p, n in ((pipeline, "a"), (bare, "b")))
     assert (without.interval_cycles or 0) > (with_depths.interval_cycles or 0)

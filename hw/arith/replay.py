@@ -62,21 +62,22 @@ def replay_depth(beats: int) -> int:
     return 2 << (beats - 1).bit_length()
 
 
-def replay_schedule(arrive: np.ndarray, beats: int, passes: int) -> np.ndarray:
-    """Arrival times (vectors * beats) -> times of the reads (vectors * passes * beats), never stopped."""
+def replay_times(arrive: np.ndarray, beats: int, passes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Arrival times (vectors * beats) -> times of the writes, and of the reads (vectors * passes * beats)."""
     vectors = arrive.reshape(-1, beats)
+    writes = np.empty_like(vectors)
     reads = np.empty((len(vectors), passes * beats), dtype=np.int64)
     wrote, read, released = -1, -1, [-1, -1]  # the last beat's times; when each half became free
     for k, vector in enumerate(vectors):
         first = np.maximum(vector, 0)
         first[0] = max(first[0], wrote + 1, released[k % 2] + 1)
-        written = serve(first)
+        writes[k] = written = serve(first)
         ready = np.concatenate([written + 1, np.full((passes - 1) * beats, written[-1] + 1)])
         ready[0] = max(ready[0], read + 1)
         reads[k] = serve(ready)
         wrote, read = written[-1], reads[k, -1]
         released[k % 2] = read
-    return reads.reshape(-1)
+    return writes.reshape(-1), reads.reshape(-1)
 
 
 def replay_cost(bits: int, beats: int, passes: int) -> Cost:

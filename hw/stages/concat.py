@@ -52,8 +52,18 @@ class Concat:
         return (np.concatenate(frames, axis=self.axis + 1),)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (self._taken(arrive).reshape(-1) + 1,)
+
+    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Each part's beats go when it is its turn."""
+        parts = np.split(self._taken(arrive), np.cumsum(self.turns)[:-1], axis=1)
+        return tuple(p.reshape(-1) for p in parts)
+
+    def _taken(self, arrive: tuple[np.ndarray, ...]) -> np.ndarray:
+        """Cycle in which each beat goes through: (rounds, beats of all parts)."""
         beats = [a.reshape(-1, turn) for a, turn in zip(arrive, self.turns, strict=True)]
-        return (serve(np.concatenate(beats, axis=1).reshape(-1)) + 1,)
+        rounds = np.concatenate(beats, axis=1)
+        return serve(rounds.reshape(-1)).reshape(rounds.shape)
 
     def cost(self) -> Cost:
         bits, ways = self.outputs[0].beat_bits, len(self.parts)

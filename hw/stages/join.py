@@ -46,6 +46,10 @@ class Add:
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         return (serve(np.maximum(arrive[0], arrive[1])) + 1,)
 
+    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Both inputs go together."""
+        return (serve(np.maximum(arrive[0], arrive[1])),) * 2
+
     def cost(self) -> Cost:
         bits = self.outputs[0].beat_bits
         return buffer_cost(bits) + Cost(lut=bits + 2)
@@ -109,6 +113,10 @@ class Mul:
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         return (elastic_schedule(np.maximum(arrive[0], arrive[1]), _MULTIPLY_CLOCKS),)
+
+    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Both inputs go together."""
+        return (serve(np.maximum(arrive[0], arrive[1])),) * 2
 
     def cost(self) -> Cost:
         a, b, out = self.a.format.bits, self.b.format.bits, self.outputs[0]

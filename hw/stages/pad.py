@@ -63,6 +63,13 @@ class Pad:
         ready[:, 0, 0, 0] = arrive[0][:: self.input.beats]
         return (serve(ready.reshape(-1)) + 1,)
 
+    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        """An input beat is taken when it is written, so the border's beats hold the input up."""
+        rows, columns, channels = self.outputs[0].shape
+        written = self.schedule(*arrive)[0].reshape(-1, rows, columns, channels // self.input.lanes) - 1
+        inside = written[:, self.before[0] : rows - self.after[0], self.before[1] : columns - self.after[1]]
+        return (inside.reshape(-1),)
+
     def cost(self) -> Cost:
         control = Cost(lut=4, ff=1)  # the border's value comes by the buffer's reset or merges with its LUTs
         return counters_cost(self.counts) + buffer_cost(self.outputs[0].beat_bits) + control

@@ -54,6 +54,14 @@ class Width:
             return (serve(arrive[0])[last_needed] + 1,)
         return (_gearbox_schedule(arrive[0], taken, given),)
 
+    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        """A wide beat is taken when its last piece goes."""
+        taken, given = self._units
+        if given > 1:
+            return (serve(arrive[0]),)
+        pieces = serve(np.repeat(arrive[0], taken))
+        return (pieces[taken - 1 :: taken],)
+
     def cost(self) -> Cost:
         taken, given = self._units
         bits, out_bits = self.input.beat_bits, self.outputs[0].beat_bits

@@ -67,6 +67,10 @@ class Window:
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         return (self.form.schedule(arrive[0]),)
 
+    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Cycle in which each input beat is taken, when the reader never waits."""
+        return (self.form.accepts(arrive[0]),)
+
     def cost(self) -> Cost:
         return self.form.cost()
 

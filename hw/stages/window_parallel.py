@@ -42,6 +42,9 @@ class ParallelForm:
         (up, left), (down, right) = s.reach, s.stride
         return times[:, up - 1 :: down, left - 1 :: right].reshape(-1) + 2
 
+    def accepts(self, arrive: np.ndarray) -> np.ndarray:
+        return serve(arrive)
+
     def cost(self) -> Cost:
         s = self.sliding
         bits = s.input.beat_bits

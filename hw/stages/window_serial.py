@@ -75,6 +75,16 @@ class SerialForm:
             ends.append(starts[-1] + self.window_beats)
         return (np.array(starts, np.int64)[:, None] + np.arange(self.window_beats) + 1).reshape(-1)
 
+    def accepts(self, arrive: np.ndarray) -> np.ndarray:
+        """A beat enters when it is there and the window that frees its place has ended."""
+        index = np.arange(len(arrive), dtype=np.int64)
+        ends = self.schedule(arrive)[self.window_beats - 1 :: self.window_beats]
+        place = np.array(self._first_beats(len(arrive)), np.int64) + self.depth
+        hindered = np.full(len(arrive), np.iinfo(np.int64).min)
+        inside = place < len(arrive)
+        np.maximum.at(hindered, place[inside], (ends - place)[inside])
+        return index + np.maximum.accumulate(np.maximum(arrive - index, hindered))
+
     def _first_beats(self, total: int) -> list[int]:
         """The first beat of every window of the images in `total` beats."""
         (_, image), *loops = self.image_loops
