@@ -77,9 +77,11 @@ def entropy(histogram: Histogram, activations: Activations) -> Codes:
     """The range whose quantized distribution differs least from the seen one, by Kullback-Leibler divergence.
 
     Each level spreads its count evenly over the bins that it stands for and that hold anything; the counts that a
-    range cuts off belong to its outermost bins (Migacz, "8-bit inference with TensorRT", 2017).
+    range cuts off belong to its outermost bins (Migacz, "8-bit inference with TensorRT", 2017). The bin of 0, which
+    rectifiers fill and every range holds exactly, is left out: it would outweigh all others.
     """
-    weights, values = histogram.counts.astype(np.float64), histogram.centers
+    values = histogram.centers
+    weights = np.where(np.arange(len(values)) == np.abs(values).argmin(), 0.0, histogram.counts)
 
     def divergence(codes: Codes) -> float:
         level = np.rint(codes.rounded(values) / codes.scale).astype(np.int64)
