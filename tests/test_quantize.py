@@ -179,6 +179,17 @@ def test_equalization_keeps_the_function_and_evens_the_channels():
     assert np.ptp(after) < 1e-9 * after.max() < np.ptp(peaks[results[0]])
 
 
+def test_equalization_moves_factors_into_dense_weights():
+    n = Net(5, 5, 3)
+    a = n.add(MaxPool((2, 2), (1, 1)), n.relu(n.norm(n.conv("x", 1, 1, 3, 4, name="first"), 4)))
+    graph = fold_norms(n.graph(n.conv(n.add(Pad((1, 1), (1, 1)), a), 3, 3, 4, 2, name="second")))
+    feeds, out = samples(graph), graph.outputs[0]
+    even = equalize(graph, channel_peaks(graph, feeds, [layer.result for layer in layers_of(graph)]))
+    np.testing.assert_allclose(even.run(feeds)[out], graph.run(feeds)[out], rtol=1e-9, atol=1e-9)
+    names = [layer.weights for layer in layers_of(graph)]
+    assert all(not np.allclose(even.constants[w], graph.constants[w]) for w in names)
+
+
 @pytest.mark.parametrize("op", [MatMul(), Conv(), Conv(stride=(2, 2)), Conv(groups=4), Conv(groups=2)])
 @pytest.mark.parametrize("levels", ["int4", "ternary", "pow2(4)"])
 def test_learned_rounding_errs_less_than_nearest(op, levels):
