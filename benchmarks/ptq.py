@@ -61,7 +61,7 @@ def cifar() -> tuple[np.ndarray, np.ndarray]:
 
 def residual() -> Case:
     x, labels = cifar()
-    x = ((x - np.float32(MEAN)) / np.float32(DEVIATION)).transpose(0, 3, 1, 2)
+    x = ((x - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)).transpose(0, 3, 1, 2)
     model = DATA / "models/cifar10/ic_residual_float.onnx"
     return Case(model, x[3500:], x[:3500], labels[:3500], {"int8": 0.8, "w4a8": 3.0})
 
