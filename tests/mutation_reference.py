@@ -78,7 +78,28 @@ class QuantizeLinear(OpRun):
         return (np.clip(np.rint(x / scale) + offset, bounds.min, bounds.max).astype(zero.dtype),)
 
 
-NEW: list[type[OpRun]] = [Quant, BipolarQuant, MultiThreshold, QLinearMatMul, QuantizeLinear]
+class DequantizeLinear(OpRun):
+    """onnx's own is for opset 19 and later only."""
+
+    def _run(self, x, scale, zero=None, axis=1, block_size=None, output_dtype=None):
+        laid = [1] * x.ndim
+        if scale.size > 1:
+            laid[axis] = scale.size
+        parts = (scale, np.zeros(()) if zero is None else zero)
+        scale, offset = (v.astype(np.float64).reshape(laid if v.size > 1 else ()) for v in parts)
+        return ((x - offset) * scale,)
+
+
+class BatchNormalization(OpRun):
+    """onnx's own trains, in opsets before 14."""
+
+    def _run(self, x, g, b, mean, var, epsilon=1e-5, momentum=None, training_mode=None, is_test=None, spatial=None):
+        g, b, mean, var = (v.reshape(-1, *[1] * (x.ndim - 2)) for v in (g, b, mean, var))
+        return ((x - mean) / np.sqrt(var + epsilon) * g + b,)
+
+
+NEW: list[type[OpRun]] = [Quant, BipolarQuant, MultiThreshold, QLinearMatMul, QuantizeLinear, DequantizeLinear]
+NEW += [BatchNormalization]
 
 
 def reference(path: Path, outputs: Sequence[str]) -> ReferenceEvaluator:

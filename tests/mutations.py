@@ -273,7 +273,7 @@ def output(proto: onnx.ModelProto, rng: Random) -> str:
 
 def chain(proto: onnx.ModelProto, rng: Random) -> str:
     """A long chain of nodes before the first one."""
-    length, op = rng.choice((30, 300)), rng.choice(("Relu", "Identity", "Neg", "Add"))
+    length, op = rng.choice((30, 300, 1000)), rng.choice(("Relu", "Identity", "Neg", "Add"))
     first = proto.graph.node[0]
     names = [first.input[0], *(f"chain{i}" for i in range(length))]
     nodes = [helper.make_node(op, [a, a] if op == "Add" else [a], [b]) for a, b in pairwise(names)]

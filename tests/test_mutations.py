@@ -71,7 +71,8 @@ class Worker:
 def _serve(connection: Connection, folder: Path) -> None:
     """Answer seeds with outcomes; an allocation far beyond the limit raises instead of filling the machine."""
     size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (size + 2 * (MEBIBYTES << 20),) * 2)
+    most = size + 2 * (MEBIBYTES << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     while True:
         connection.send(outcome(connection.recv(), folder))
 

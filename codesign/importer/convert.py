@@ -83,6 +83,7 @@ class Conversion:
         for node in model.nodes:
             for name in node.inputs:
                 self.readers.setdefault(name, []).append(node)
+        self.image_bound = self._image_bound()
         self.needed = frozenset(self.readers) | set(model.outputs)
         names = {o for n in model.nodes for o in n.outputs} | {i.name for i in model.inputs}
         self.build = Builder(frozenset(names))
@@ -194,24 +195,20 @@ class Conversion:
 
     def _arranged(self, name: str, x: Stored) -> Stored:
         """Images stored channels last from the start, where nothing before the first window forbids it."""
-        if len(x.shape) + self.lead != IMAGE_AXES or not self._reaches_image(name):
+        if len(x.shape) + self.lead != IMAGE_AXES or name not in self.image_bound:
             return x
         if self.lead:
             return self.build.arrange(x, CHANNELS_LAST)
         return self.build.arrange(x, (2, 3, 1)) if x.shape[0] == 1 else x
 
-    def _reaches_image(self, name: str) -> bool:
-        """Whether a window operator (channels first) reads the tensor, also through order-free operators."""
-        seen: set[tuple[str, ...]] = set()
-        stack = [name]
-        while stack:
-            for reader in self.readers.get(stack.pop(), []):
-                row = find(reader.op, reader.domain)
-                if row is None or reader.outputs in seen:
-                    continue
-                if row.layout == IMAGE and not reader.domain:
-                    return True
-                if row.layout == ANY:
-                    seen.add(reader.outputs)
-                    stack.extend(reader.outputs)
-        return False
+    def _image_bound(self) -> frozenset[str]:
+        """The tensors that a window operator (channels first) reads, also through order-free operators."""
+        found: set[str] = set()
+        for node in reversed(self.model.nodes):
+            row = find(node.op, node.domain)
+            if row is None:
+                continue
+            window = row.layout == IMAGE and not node.domain
+            if window or (row.layout == ANY and found & set(node.outputs)):
+                found |= set(node.inputs) - {""}
+        return frozenset(found)

@@ -15,6 +15,19 @@ from codesign.importer.values import Constantlike, Quantized, Refused
 MOVES = ("Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")  # keep every element
 MOST_ELEMENTS = 1 << 24  # of a result, or GROWTH times the largest operand
 GROWTH = 4
+# No network folds these, and onnx's shape inference crashes (natively) on some of their damaged operands.
+NEVER = (
+    "Conv",
+    "ConvTranspose",
+    "ConvInteger",
+    "QLinearConv",
+    "DeformConv",
+    "Col2Im",
+    "MaxPool",
+    "AveragePool",
+    "LpPool",
+)
+NEVER += ("MaxUnpool", "MaxRoiPool", "RoiAlign", "LSTM", "GRU", "RNN", "Scan", "Loop", "If", "Attention", "Einsum")
 MOST_DIMENSIONS = 64  # longer operands are no shapes
 
 
@@ -44,6 +57,8 @@ def _scaled(node: OnnxNode, x: Quantized, inputs: list[Constantlike | None]) -> 
 
 def evaluate(node: OnnxNode, inputs: list[np.ndarray | None], opset: int) -> list[np.ndarray]:
     """Results of a standard operator on arrays; floats in float64."""
+    if node.op in NEVER:
+        raise Refused("all that it reads is constant; fold it before the export")
     _check_size(node, inputs, opset)
     feeds = {n: a for n, a in zip(node.inputs, inputs, strict=True) if a is not None}
     try:

@@ -111,6 +111,9 @@ def _load_external(path: Path, tensor: onnx.TensorProto) -> None:
         raise UserError(f"tensor '{tensor.name}' lies outside of the model's folder ({location!r})")
     if not file.is_file():
         raise UserError(f"tensor '{tensor.name}': its data file {file} is missing")
+    length = next((e.value for e in tensor.external_data if e.key == "length"), "0")
+    if not length.isdecimal() or int(length) > file.stat().st_size:
+        raise UserError(f"tensor '{tensor.name}': its data file {file} does not hold {length} bytes")
     try:
         load_external_data_for_tensor(tensor, str(folder))
     except (ValueError, OSError, onnx.checker.ValidationError) as e:

@@ -41,7 +41,10 @@ def _bounds(call: Call) -> tuple[list[int], list[int], list[int], list[int]]:
 
 
 def _whole(call: Call, index: int, what: str) -> list[int]:
-    return call.array(index, what).astype(np.int64).reshape(-1).tolist()
+    value = call.array(index, what)
+    if value.ndim != 1:
+        raise Refused(f"its {what} have shape {value.shape}; a vector is needed")
+    return value.astype(np.int64).tolist()
 
 
 def sliced(call: Call, x: Stored, ranges: dict[int, range]) -> Stored:
