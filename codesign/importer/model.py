@@ -23,6 +23,8 @@ FLOATS = (
     onnx.TensorProto.BFLOAT16,
 )
 
+KNOWN_ATTRIBUTES = tuple(k for k in onnx.AttributeProto.AttributeType.values() if k)
+
 
 @dataclass(frozen=True)
 class OnnxNode:
@@ -167,10 +169,9 @@ def _attribute(origin: str, a: onnx.AttributeProto) -> Any:
     """int, float, str, lists of them, or an array."""
     if a.type == onnx.AttributeProto.TENSOR:
         return array_of(a.t)
-    try:
-        value = onnx.helper.get_attribute_value(a)
-    except ValueError:
-        raise UserError(f"node '{origin}': attribute '{a.name}' is of no known type") from None
+    if a.type not in KNOWN_ATTRIBUTES:  # without a type, its value would be taken for missing
+        raise UserError(f"node '{origin}': attribute '{a.name}' is of no known type")
+    value = onnx.helper.get_attribute_value(a)
     if isinstance(value, bytes):
         try:
             return value.decode()

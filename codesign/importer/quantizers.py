@@ -85,6 +85,8 @@ def quantize_constant(
         scale, zero_point = (np.broadcast_to(a, x.shape) for a in (scale, zero_point))
     except ValueError:
         raise Refused(f"scales of shape {scale.shape} do not fit its input {x.shape}") from None
+    if not np.isfinite(x).all():
+        raise Refused("a constant that it quantizes is NaN or infinite")
     levels = x / scale + zero_point
     integers = Quantize(fmt, rounding=rounding).run(TensorType(x.shape, fmt), levels)
     return Quantized(integers.astype(np.int64), fmt, scale, zero_point)
@@ -157,13 +159,13 @@ def multi_threshold(call: Call) -> Stored:
     """out_scale * (number of thresholds reached) + out_bias."""
     x = call.tensor()
     x = axis_last(call, x, _channel_axis(call, call.rank(x)))
-    thresholds = np.sort(call.array(1, "thresholds"), axis=-1)
+    thresholds = call.array(1, "thresholds")
     if thresholds.ndim != 2 or not thresholds.size:
         raise Refused(f"its thresholds have shape {thresholds.shape}; (channels or 1, steps) is needed")
     scale, bias = call.number("out_scale", 1.0), call.number("out_bias", 0.0)
     if scale == 0:
         raise Refused("its out_scale is 0")
-    op, left = _staircase(thresholds.astype(np.float64), scale, bias)
+    op, left = _staircase(np.sort(thresholds.astype(np.float64), axis=-1), scale, bias)
     y = call.build.apply(op, x)
     return with_constant(call.build, Add(), y, np.asarray(left)) if left else y
 

@@ -17,6 +17,10 @@ def check_types(node: OnnxNode, inputs: Sequence[Value | None], opset: int) -> N
     schema = _schema(node, opset)
     if schema is None:
         return
+    for index, parameter in enumerate(schema.inputs):
+        needed = parameter.option == onnx.defs.OpSchema.FormalParameterOption.Single
+        if needed and (index >= len(inputs) or inputs[index] is None):
+            raise Refused(f"its input '{parameter.name}' is missing")
     allowed = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
     bound: dict[str, str] = {}
     for parameter, value in _pairs(schema, inputs):
