@@ -192,7 +192,7 @@ class Graph:
     def run(self, feeds: Mapping[str, np.ndarray], want: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Every tensor in `want` (default: the outputs) for arrays with a leading sample axis."""
         want = tuple(self.outputs if want is None else want)
-        values: dict[str, np.ndarray] = {i.name: _exact(feeds[i.name], i.type) for i in self.inputs}
+        values: dict[str, np.ndarray] = {i.name: self._exact(i, feeds[i.name]) for i in self.inputs}
         last = {name: i for i, node in enumerate(self.nodes) for name in node.inputs}
         for index, node in enumerate(self.nodes):
             values[node.name] = self._run_node(node, values)
@@ -201,6 +201,13 @@ class Graph:
                     del values[name]
         samples = next(iter(feeds.values())).shape[0] if feeds else 1
         return {n: _with_samples(values[n], self.types[n], samples) for n in want}
+
+    def _exact(self, i: Input, samples: np.ndarray) -> np.ndarray:
+        """Real samples in float64, so that no operator rounds as float32 does; what only compares takes them as
+        they are."""
+        if i.type.is_integer or all(getattr(n.op, "only_compares", False) for n in self.readers[i.name]):
+            return samples
+        return samples.astype(np.float64, copy=False)
 
     def _run_node(self, node: Node, values: Mapping[str, np.ndarray]) -> np.ndarray:
         out = self.types[node.name]
@@ -245,11 +252,6 @@ def _show(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"array{list(value.shape)}[{value.min():g}..{value.max():g}]" if value.size else "array[]"
     return str(value)
-
-
-def _exact(value: np.ndarray, t: TensorType) -> np.ndarray:
-    """Real samples in float64, so that no operator rounds as float32 does."""
-    return value if t.is_integer else value.astype(np.float64, copy=False)
 
 
 def _with_samples(value: np.ndarray, t: TensorType, samples: int) -> np.ndarray:

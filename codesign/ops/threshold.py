@@ -31,6 +31,8 @@ class Threshold:
     scale: tuple[float, ...] = (1.0,)
     zero_point: tuple[int, ...] = (0,)
 
+    only_compares = True  # so x may be float32: nothing is rounded
+
     def __post_init__(self) -> None:
         real = np.asarray(self.thresholds).dtype.kind == "f"
         thresholds = freeze(self, "thresholds", np.float64 if real else np.int64, 2)
