@@ -144,7 +144,9 @@ class Conversion:
 
     def _results(self, node: OnnxNode) -> list[Value | None]:
         inputs = [self.values[i] if i else None for i in node.inputs]
-        if node.op in ("Shape", "Size") and len(inputs) == 1 and isinstance(inputs[0], Stored):
+        if node.op in ("Shape", "Size") and inputs and isinstance(inputs[0], Stored):
+            if len(inputs) != 1:
+                raise Refused(f"it has {len(inputs)} inputs; it takes one")
             inputs = [np.empty((self.batch,) * self.lead + inputs[0].shape, dtype=np.bool_)]
         if not any(isinstance(i, Stored) for i in inputs) and find(node.op, node.domain) not in FOLDED_HERE:
             return list(fold(node, cast("list[Constantlike | None]", inputs), self.model.opset))

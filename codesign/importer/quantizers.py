@@ -42,7 +42,10 @@ def _format(bits: int, signed: int, narrow: int) -> Format:
 
 
 def _scale(call: Call, index: int) -> np.ndarray:
-    scale = call.array(index, "scale").astype(np.float64)
+    scale = call.array(index, "scale")
+    if scale.dtype == np.bool_:
+        raise Refused("its scale is of type bool; a number is needed")
+    scale = scale.astype(np.float64)
     if not (scale > 0).all():
         raise Refused("its scale is not positive")
     return scale

@@ -109,7 +109,10 @@ def unsqueezed(x: Stored, axes: Sequence[int]) -> Stored:
 def _axes(call: Call) -> list[int] | None:
     """The axes, an attribute up to opset 12, an input from 13."""
     if call.has(1):
-        return call.array(1, "axes").astype(np.int64).reshape(-1).tolist()
+        axes = call.array(1, "axes")
+        if axes.ndim > 1:
+            raise Refused(f"its axes have shape {axes.shape}; a vector is needed")
+        return axes.astype(np.int64).reshape(-1).tolist()
     return list(call.integers("axes", ())) or None
 
 
