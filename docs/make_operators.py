@@ -61,8 +61,8 @@ def page() -> str:
 
 FOOT = """
 Not listed here, and refused by name: Loop, If, Scan, LSTM, GRU, LRN, LayerNormalization and everything else of ONNX.
-Nodes whose inputs are all constant are computed at import by onnx's own evaluator, whatever their operator. What stands after the last layer (Softmax, scaling)
-is left to the host, and there any operator of this table will do.
+Nodes whose inputs are all constant are computed at import by onnx's own evaluator, whatever their operator. What
+stands after the last layer (Softmax, scaling) is left to the host, and there any operator of this table will do.
 """
 
 

@@ -289,8 +289,9 @@ def nesting(proto: onnx.ModelProto, rng: Random) -> str:
     depth = rng.choice((1, 10, 30))
     inner = helper.make_graph([], "deepest", [], [])
     for _ in range(depth):
-        branches = {"then_branch": inner, "else_branch": helper.make_graph([], "g", [], [])}
-        inner = helper.make_graph([helper.make_node("If", ["x"], ["i"], **branches)], "g", [], [])
+        other = helper.make_graph([], "g", [], [])
+        choice = helper.make_node("If", ["x"], ["i"], then_branch=inner, else_branch=other)
+        inner = helper.make_graph([choice], "g", [], [])
     node = rng.choice(proto.graph.node)
     node.attribute.append(helper.make_attribute("body", inner))
     return f"{depth} in {node.name}"

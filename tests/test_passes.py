@@ -31,7 +31,7 @@ class Net:
     """Builds a graph node after node; every method gives the name of its result."""
 
     def __init__(self, *shape: int) -> None:
-        self.inputs = (Input("x", TensorType(shape)),)
+        self.inputs: tuple[Input, ...] = (Input("x", TensorType(shape)),)
         self.nodes: list[Node] = []
 
     def add(self, op, *inputs: str) -> str:

@@ -43,8 +43,9 @@ def test_the_pipeline_equals_the_network(tmp_path: Path, layers) -> None:
     core = split(run_passes(import_model(path).graph)[0]).core
     assert "Center" in {type(n.op).__name__ for n in core.nodes}
     _, pipeline = choose_folding(core, board_named("pynq-z2"), Options())
-    given = core.inputs[0]
-    frames = np.random.default_rng(1).integers(given.type.format.lo, given.type.format.hi + 1, (20, *given.type.shape))
+    given, (_, stream) = core.inputs[0], pipeline.inputs[0]
+    lo, hi = stream.format.lo, stream.format.hi
+    frames = np.random.default_rng(1).integers(lo, hi + 1, (20, *given.type.shape))
     wanted = core.run({given.name: frames})[core.outputs[0]]
     edge = next(k for k, e in enumerate(pipeline.edges) if e.target is None)
     np.testing.assert_array_equal(pipeline.golden(frames)[edge].reshape(wanted.shape), wanted)

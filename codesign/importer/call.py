@@ -79,7 +79,7 @@ class Call:
 
     def integer(self, name: str, default: int | None = None) -> int:
         value = self._attribute(name, default, int)
-        if value is not None and abs(value) >= 1 << 31:
+        if abs(value) >= 1 << 31:
             raise Refused(f"attribute '{name}' is {value}, which is out of range")
         return value
 
