@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from codesign import __version__, show
 from codesign.errors import CheckFailed, UserError
@@ -55,8 +55,15 @@ def _print(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
         arguments.show(result)
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="codesign",
         description="From a trained, quantized network (QONNX) to an accelerator for a Zynq-7020 whose RTL equals "
         "it bit for bit.",

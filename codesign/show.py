@@ -18,10 +18,11 @@ RESOURCES = ("lut", "ff", "dsp", "bram36")
 
 @contextmanager
 def steps() -> Iterator[Callable[[str], None]]:
-    """A spinner with the step at work, on standard error; plain lines where that is no terminal."""
+    """A spinner with the step at work, on standard error; nothing where that is no terminal, so that a script
+    finds there only what went wrong."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield lambda text: print(f"codesign: {text}", file=sys.stderr, flush=True)
+        yield lambda text: None
         return
     with console.status("starting") as status:
         yield lambda text: status.update(text)

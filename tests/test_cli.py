@@ -37,9 +37,8 @@ def samples(tmp_path: Path) -> Path:
 def fails(capsys, status: int, *argv: object) -> str:
     """The one line that a failing command prints."""
     assert main([str(a) for a in argv]) == status
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("codesign: ")]
-    message = lines[-1]
-    assert "Traceback" not in message and len(message) < 400
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith("codesign: ") and len(message) < 400
     return message
 
 
@@ -219,6 +218,13 @@ def test_a_rate_out_of_reach_fails_and_says_what_binds(mlp, tmp_path, capsys):
     assert "LUT" in message and "big" in message
     assert "cycle" in fails(capsys, 1, "compile", mlp, "-o", tmp_path / "b", "--target-fps", "1e9")
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("argv", [["compile"], ["melt", "x"], ["compile", "m", "-o", "b", "--target-fps", "fast"]])
+def test_wrong_arguments_get_one_line(capsys, argv):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2 and len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_unknown_boards_and_fusions_are_refused(mlp, tmp_path, capsys):
