@@ -54,8 +54,8 @@ def word_count(bits: int) -> int:
 def pack(values: np.ndarray, stream: StreamType) -> np.ndarray:
     """Integers (frames, *shape) -> uint32 words (frames, beats, words), little end first."""
     codes = stream.format.encode(values).reshape(-1, stream.beats, stream.lanes)
-    shifts = np.arange(stream.format.bits, dtype=np.uint64)
-    bits = ((codes[..., None] >> shifts) & np.uint64(1)).astype(np.uint8)
+    octets = codes.astype("<u8").reshape(*codes.shape, 1).view(np.uint8)[..., : -(-stream.format.bits // 8)]
+    bits = np.unpackbits(octets, axis=-1, count=stream.format.bits, bitorder="little")
     return bits_to_words(bits.reshape(*codes.shape[:2], -1))
 
 

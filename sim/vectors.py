@@ -9,14 +9,17 @@ import numpy as np
 from hw.pipeline import Pipeline
 from hw.stream import StreamType, pack
 
-FRAMES = 4
+FRAMES, FEWER = 4, 2
+MANY_ELEMENTS = 1 << 22  # on all edges of a frame: beyond, fewer frames are kept
 SEED = 1
 
 
 def write_vectors(folder: Path, pipeline: Pipeline) -> None:
     """inputs_K.npy, edges_K.npy and outputs_K.npy: uint32 words (frames, beats, words)."""
     rng = np.random.default_rng(SEED)
-    frames = [random_frames(rng, s, FRAMES) for _, s in pipeline.inputs]
+    elements = sum(pipeline.stream_from(e).size for e in pipeline.edges)
+    count = FRAMES if elements <= MANY_ELEMENTS else FEWER
+    frames = [random_frames(rng, s, count) for _, s in pipeline.inputs]
     for k, (frame, (_, stream)) in enumerate(zip(frames, pipeline.inputs, strict=True)):
         np.save(folder / f"inputs_{k}.npy", pack(frame, stream))
     for k, (edge, values) in enumerate(zip(pipeline.edges, pipeline.golden(*frames), strict=True)):
