@@ -19,6 +19,16 @@ from hw.stream import StreamType
 from hw.timing import serve
 
 
+def _must_match(what: str, a: StreamType, b: StreamType) -> None:
+    if (a.size, a.lanes) != (b.size, b.lanes):
+        raise ValueError(f"{what} of {a} and {b}")
+
+
+def _together(arrive: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Cycle in which each pair of beats is taken: when the later one is there."""
+    return serve(np.maximum(arrive[0], arrive[1]))
+
+
 @dataclass(frozen=True)
 class Add:
     """a + b, exact; two streams of the same elements and lanes, their formats as they are."""
@@ -27,8 +37,7 @@ class Add:
     b: StreamType
 
     def __post_init__(self) -> None:
-        if (self.a.size, self.a.lanes) != (self.b.size, self.b.lanes):
-            raise ValueError(f"Add of {self.a} and {self.b}")
+        _must_match("Add", self.a, self.b)
 
     @property
     def inputs(self) -> tuple[StreamType, ...]:
@@ -44,11 +53,11 @@ class Add:
         return (a.astype(np.int64) + b.reshape(a.shape),)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (serve(np.maximum(arrive[0], arrive[1])) + 1,)
+        return (_together(arrive) + 1,)
 
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         """Both inputs go together."""
-        return (serve(np.maximum(arrive[0], arrive[1])),) * 2
+        return (_together(arrive),) * 2
 
     def cost(self) -> Cost:
         bits = self.outputs[0].beat_bits
@@ -94,8 +103,7 @@ class Mul:
     b: StreamType
 
     def __post_init__(self) -> None:
-        if (self.a.size, self.a.lanes) != (self.b.size, self.b.lanes):
-            raise ValueError(f"Mul of {self.a} and {self.b}")
+        _must_match("Mul", self.a, self.b)
 
     @property
     def inputs(self) -> tuple[StreamType, ...]:
@@ -116,7 +124,7 @@ class Mul:
 
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         """Both inputs go together."""
-        return (serve(np.maximum(arrive[0], arrive[1])),) * 2
+        return (_together(arrive),) * 2
 
     def cost(self) -> Cost:
         a, b, out = self.a.format.bits, self.b.format.bits, self.outputs[0]
