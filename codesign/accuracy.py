@@ -1,4 +1,4 @@
-"""How many samples a network classifies as their labels say."""
+"""How many samples a network classifies as their labels say, and how much noise its tensors carry."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def answers_of(outputs: np.ndarray) -> np.ndarray:
 def outputs_are_scores(outputs: np.ndarray) -> bool:
     """Whether each sample has a score for every class, rather than the number of one."""
     return outputs.size > len(outputs)
+
+
+def sqnr_db(signal: float, noise: float) -> float:
+    """Signal-to-quantization-noise ratio of two sums of squares, in dB; at most 300, where there is no noise."""
+    tiny = np.finfo(float).tiny
+    return float(min(10 * np.log10((signal + tiny) / (noise + tiny)), 300.0))
 
 
 def _class_count(outputs: np.ndarray, answers: np.ndarray) -> int:

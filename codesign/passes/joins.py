@@ -166,7 +166,10 @@ def _alone(join: Join, chain: tuple[Node, ...], channels: int) -> Graph:
 
 
 def _rewritten(graph: Graph, join: Join, p: int, q: int, step: float) -> Graph:
-    """The sum on integers: p * (a - zero) + q * (b - zero), dequantized under the join's own name."""
+    """The sum on integers: p * (a - zero) + q * (b - zero), dequantized under the join's own name.
+
+    It is another number than the sum itself, and only its readers' results are the same: so it is not its `_int`.
+    """
     name, origin = join.node.name, join.node.origin
     shape, added, parts = graph.types[name].shape, [], []
     for k, (source, t, factor) in enumerate(zip(join.sources, join.types, (p, q * join.signs[1]))):
@@ -175,6 +178,6 @@ def _rewritten(graph: Graph, join: Join, p: int, q: int, step: float) -> Graph:
         if t.shape != shape:
             added.append(Node(graph.fresh(f"{name}_{k}_expanded"), Expand(shape), (added[-1].name,), origin))
         parts.append(added[-1].name)
-    total = Node(graph.fresh(f"{name}_int"), Add(), tuple(parts), origin)
+    total = Node(graph.fresh(f"{name}_weighted"), Add(), tuple(parts), origin)
     real = replace(join.node, op=Dequantize(), inputs=(total.name,))
     return graph.replace([*(n for n in graph.nodes if n.name != name), *added, total, real])

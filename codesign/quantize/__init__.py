@@ -20,7 +20,7 @@ from codesign.quantize.observers import OBSERVERS, Codes, Histogram
 from codesign.quantize.points import Point, quantization_points
 from codesign.quantize.precision import Activations, Precision, read_precision
 from codesign.quantize.reconstruct import reconstruct
-from codesign.quantize.report import LayerReport, Report, sqnr_db
+from codesign.quantize.report import LayerReport, Report, tensor_noise
 from codesign.quantize.weights import nearest_weights
 
 __all__ = [
@@ -129,7 +129,7 @@ def _report(
         tensor, c = tensors.get(layer.product, (layer.result, None))
         pairs.append((tensor, quantized_name(tensor) if c else tensor))
         texts.append(c.activations.name if c else "accumulator")
-    noise = sqnr_db(real, result, samples, [*pairs, *((o, o) for o in real.outputs)])
+    noise = tensor_noise(real, result, samples, [*pairs, *((o, o) for o in real.outputs)])
     reports = tuple(
         LayerReport(layer.label, precision.rule_for(layer.label).weights.name, text, db)
         for layer, text, db in zip(layers, texts, noise)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from codesign.accuracy import sqnr_db
 from codesign.graph import Graph
 from codesign.quantize.calibrate import tensors_of
 
@@ -41,10 +42,10 @@ class Report:
         return {**asdict(self), "steps": list(self.steps), "layers": [asdict(r) for r in self.layers]}
 
 
-def sqnr_db(
+def tensor_noise(
     real: Graph, quantized: Graph, samples: Mapping[str, np.ndarray], pairs: Sequence[tuple[str, str]]
 ) -> list[float]:
-    """Signal to noise of tensors: (name in the real graph, name in the quantized one)."""
+    """Signal to noise in dB of tensors: (name in the real graph, name in the quantized one)."""
     signal, noise = np.zeros(len(pairs)), np.zeros(len(pairs))
     wanted = tensors_of(real, samples, [a for a, _ in pairs])
     got = tensors_of(quantized, samples, [b for _, b in pairs], real.widest)
@@ -52,5 +53,4 @@ def sqnr_db(
         for k, (a, b) in enumerate(pairs):
             signal[k] += float((w[a] ** 2).sum())
             noise[k] += float(((w[a] - g[b]) ** 2).sum())
-    tiny = np.finfo(float).tiny
-    return [float(v) for v in np.minimum(10 * np.log10((signal + tiny) / (noise + tiny)), 300.0)]
+    return [sqnr_db(s, n) for s, n in zip(signal, noise)]
