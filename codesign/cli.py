@@ -124,7 +124,8 @@ def _add_compile(commands: Any) -> None:
     )  # fmt: skip
     p.add_argument(
         "--precision", metavar="P",
-        help="with --calibration: int8 (as without this), w8a8, w4a8, w4a4, or a .yaml file of layer patterns",
+        help="with --calibration: int8 (as without this), w4a8 (weights of 4, activations of 8 bits), or a .yaml file "
+        "of layer patterns",
     )  # fmt: skip
     p.add_argument(
         "--observer", choices=("min-max", "percentile", "mse", "entropy"),

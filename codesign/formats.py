@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -143,6 +144,49 @@ class MiniFloat:
 
     def __str__(self) -> str:
         return f"float{self.bits}_e{self.exponent_bits}m{self.mantissa_bits}"
+
+
+@dataclass(frozen=True)
+class BlockFloat:
+    """Signed mantissas (the lowest code unused); `block` of them in a row along the first axis share an exponent.
+
+    In a graph they are integers, mantissa << shift. A code is the mantissa's; the shifts stand beside the codes.
+    """
+
+    bits: int
+    block: int
+
+    MOST_SHIFT: ClassVar[int] = 7  # three bits a block: what is smaller still counts as zero
+
+    @property
+    def mantissa(self) -> Int:
+        return Int.of(self.bits, signed=True, narrow=True)
+
+    @property
+    def hi(self) -> int:
+        return self.mantissa.hi << self.MOST_SHIFT
+
+    @property
+    def lo(self) -> int:
+        return -self.hi
+
+    def shifts(self, values: np.ndarray) -> np.ndarray:
+        """The shift of each value (K, ...), int64: the least with which the largest of its block fits."""
+        starts = np.arange(0, len(values), self.block)
+        largest = np.maximum.reduceat(np.abs(values).astype(np.float64), starts, axis=0)
+        fits = [np.rint(np.ldexp(largest, -s)) <= self.mantissa.hi for s in range(self.MOST_SHIFT)]
+        return np.repeat(self.MOST_SHIFT - np.sum(fits, axis=0, dtype=np.int64), self.block, axis=0)[: len(values)]
+
+    def encode(self, values: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+        """Values (any dtype) -> uint64 codes of the nearest; what the shift does not let a mantissa reach saturates."""
+        return self.mantissa.encode(np.ldexp(values.astype(np.float64), -shifts))
+
+    def to_int(self, codes: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+        """uint64 codes -> int64 values, exactly."""
+        return self.mantissa.to_int(codes) << shifts
+
+    def __str__(self) -> str:
+        return f"bfp({self.bits}, block={self.block})"
 
 
 Format = Int | Binary

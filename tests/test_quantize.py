@@ -23,12 +23,12 @@ from codesign.quantize.calibrate import channel_peaks
 from codesign.quantize.canonical import fold_norms, layers_of
 from codesign.quantize.equalize import equalize
 from codesign.quantize.insert import quantized_name
-from codesign.quantize.levels import weight_levels
 from codesign.quantize.observers import OBSERVERS, Histogram, codes_for
 from codesign.quantize.points import quantization_points
 from codesign.quantize.precision import activations
 from codesign.quantize.rounding import learn_rounding
 from codesign.quantize.statistics import gather
+from codesign.quantize.weight_formats import weight_format
 from codesign.quantize.weights import nearest_weights
 
 
@@ -191,7 +191,7 @@ def test_equalization_moves_factors_into_dense_weights():
 
 
 @pytest.mark.parametrize("op", [MatMul(), Conv(), Conv(stride=(2, 2)), Conv(groups=4), Conv(groups=2)])
-@pytest.mark.parametrize("levels", ["int4", "ternary", "pow2(4)"])
+@pytest.mark.parametrize("levels", ["int4", "ternary", "pow2(4)", "uint3", "bfp(3, block=4)", "int4 per-tensor"])
 def test_learned_rounding_errs_less_than_nearest(op, levels):
     rng = np.random.default_rng(5)
     groups = op.groups if isinstance(op, Conv) else 1
@@ -201,9 +201,10 @@ def test_learned_rounding_errs_less_than_nearest(op, levels):
     node = Node("y", op, ("x", "w"))
     graph = Graph((Input("x", TensorType(shape)), Input("w", TensorType(w_shape))), (node,), ("y",))
     y = op.run(graph.types["y"], x, w)
-    start = nearest_weights(w, weight_levels(levels))
+    start = nearest_weights(w, weight_format(levels))
     learned = learn_rounding(w, start, gather(node, w_shape, x, y))
-    assert np.isin(learned.codes, start.levels.members).all() and learned.codes.shape == w.shape
+    assert (learned.codes == start.format.levels.nearest(learned.codes, start.local)).all()
+    assert learned.codes.shape == w.shape and (np.ptp(learned.scale) == 0) == ("per-tensor" in levels)
 
     def error(real: np.ndarray) -> float:
         gap = op.run(graph.types["y"], x, real) - y

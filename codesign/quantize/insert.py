@@ -44,12 +44,19 @@ def quantized_name(tensor: str) -> str:
 
 def _insert_weights(graph: Graph, nodes: dict[str, Node], layer: Layer, weights: Weights) -> None:
     """The product's constant becomes an integer one and its Dequantize, under the constant's name."""
-    integers = weights.codes.astype(np.int64)
+    integers, unit = _reduced(weights.codes.astype(np.int64))
     shared = bool((weights.scale == weights.scale[0]).all())
-    scale = tuple(map(float, weights.scale[:1] if shared else weights.scale))
+    scale = tuple(float(s) * unit for s in (weights.scale[:1] if shared else weights.scale))
     name = graph.fresh(f"{layer.weights}.codes")
     nodes[name] = Node(name, Constant(TensorType(integers.shape, of_values(integers), scale), integers))
     nodes[layer.weights] = Node(layer.weights, Dequantize(), (name,))
+
+
+def _reduced(integers: np.ndarray) -> tuple[np.ndarray, int]:
+    """(integers / unit, unit): the largest power of two in all of them goes into the scale, exactly."""
+    used = int(np.bitwise_or.reduce(np.abs(integers), axis=None))
+    unit = used & -used or 1
+    return integers // unit, unit
 
 
 def _quantizer(graph: Graph, tensor: str, c: Codes) -> tuple[Node, Node]:

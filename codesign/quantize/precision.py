@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,7 +13,7 @@ import yaml
 
 from codesign.errors import UserError
 from codesign.formats import Int
-from codesign.quantize.levels import Levels, weight_levels
+from codesign.quantize.weight_formats import WeightFormat, weight_format
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Rule:
     """Formats of the layers whose name matches the pattern: of the weights, and of what the layer gives."""
 
     pattern: str
-    weights: Levels
+    weights: WeightFormat
     activations: Activations
 
 
@@ -69,47 +69,58 @@ def activations(text: str) -> Activations:
     return Activations(text, Int.of(bits, signed=not affine, narrow=not affine), affine)
 
 
-PRESETS: Mapping[str, tuple[str, str]] = {
-    "int8": ("int8", "uint8"),
-    "w8a8": ("int8", "uint8"),
-    "w4a8": ("int4", "uint8"),
-    "w4a4": ("int4", "uint4"),
-}
+KNOWN = "int8, w4a8 (wXaY: weights of X, activations of Y bits)"
 INPUTS = "uint8"  # what comes from outside keeps 8 bits in every preset
 
 
 def read_precision(text: str) -> Precision:
     """A preset's name or the path of a YAML file; UserError says what is wrong with it."""
-    if text in PRESETS:
-        weights, acts = PRESETS[text]
-        return Precision(text, (Rule("*", weight_levels(weights), activations(acts)),), activations(INPUTS))
+    preset = re.fullmatch(r"w(\d{1,2})a(\d{1,2})", "w8a8" if text == "int8" else text)
+    if preset:
+        bits, acts = preset.groups()
+        weights = "binary" if bits == "1" else f"int{bits}"
+        entry = {"weights": weights, "activations": f"uint{acts}"}
+        return Precision(text, (_rule(text, "*", entry),), activations(INPUTS))
     if not text.endswith((".yaml", ".yml")):
-        raise UserError(f"precision '{text}' is unknown; give {', '.join(PRESETS)} or a .yaml file")
+        raise UserError(f"precision '{text}' is unknown; give {KNOWN} or a .yaml file")
     return _from_file(Path(text))
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep) for key, _ in node.value]
+        twice = next((k for k in keys if keys.count(k) > 1), None)
+        if twice is not None:
+            raise UserError(f"'{twice}' stands there twice")
+        return super().construct_mapping(node, deep)
 
 
 def _from_file(path: Path) -> Precision:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), _Loader)
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror}") from None
+    except UserError as e:
+        raise UserError(f"{path}: {e}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as e:
         raise UserError(f"{path} is not a YAML file: {e}") from None
+    inputs = content.pop("inputs", INPUTS) if isinstance(content, dict) else INPUTS
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} must map layer patterns to formats, as in '*': {{weights: int8, activations: uint8}}")
-    inputs = content.pop("inputs", INPUTS)
     rules = tuple(_rule(path, pattern, entry) for pattern, entry in content.items())
     return Precision(path.name, rules, _located(path, "inputs", activations, inputs))
 
 
-def _rule(path: Path, pattern: Any, entry: Any) -> Rule:
+def _rule(path: Path | str, pattern: Any, entry: Any) -> Rule:
     if not isinstance(entry, dict) or not entry or set(entry) - {"weights", "activations"}:
         raise UserError(f"{path}, '{pattern}': an entry is {{weights: FORMAT, activations: FORMAT}}")
-    weights = _located(path, pattern, weight_levels, entry.get("weights", "int8"))
+    weights = _located(path, pattern, weight_format, entry.get("weights", "int8"))
     return Rule(str(pattern), weights, _located(path, pattern, activations, entry.get("activations", "uint8")))
 
 
-def _located(path: Path, pattern: Any, parse: Any, text: Any) -> Any:
+def _located(path: Path | str, pattern: Any, parse: Any, text: Any) -> Any:
     """parse(text), with the place in the file in front of what is wrong."""
     try:
         return parse(str(text))

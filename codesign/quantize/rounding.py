@@ -22,13 +22,12 @@ DAMPING = 0.05  # of the mean variance: how much a weight is held where the samp
 def learn_rounding(values: np.ndarray, start: Weights, s: Statistics) -> Weights:
     """Weights of less error than `start` on the layer's statistics; `values`: the real weights."""
     groups = len(s.xx)
-    w, codes = by_group(values, groups), by_group(start.codes, groups)
-    scale = by_group(start.scale, groups)
+    w, codes, local, scale = (by_group(a, groups) for a in (values, start.codes, start.local, start.scale))
     form, target = _damped(s, w)
     for _ in range(REFITS):
-        codes = _sweep(codes, scale, form, target, start.levels)
-        scale = _fitted(codes, scale, form, target)
-    return Weights(start.levels, from_groups(codes, values.shape), from_groups(scale, start.scale.shape))
+        codes = _sweep(codes, local, target / scale, form, start.format.levels)
+        scale = _fitted(codes, scale, form, target, start.format.per_tensor)
+    return Weights(start.format, from_groups(codes, values.shape), start.local, from_groups(scale, start.scale.shape))
 
 
 def _damped(s: Statistics, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -39,14 +38,14 @@ def _damped(s: Statistics, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return form + damping * np.eye(size), target + damping * w
 
 
-def _sweep(codes: np.ndarray, scale: np.ndarray, form: np.ndarray, target: np.ndarray, levels: Levels) -> np.ndarray:
-    """Every code in turn at its best while the others stand, until none changes."""
+def _sweep(codes: np.ndarray, local: np.ndarray, target: np.ndarray, form: np.ndarray, levels: Levels) -> np.ndarray:
+    """Every code in turn at its best while the others stand, until none changes; `target` in units of the scale."""
     codes = codes.copy()
-    gap = target / scale - form @ codes
+    gap = target - form @ codes
     for _ in range(SWEEPS):
         changed = False
         for k in range(codes.shape[1]):
-            best = levels.nearest(codes[:, k] + gap[:, k] / form[:, k, k, None])
+            best = levels.nearest(codes[:, k] + gap[:, k] / form[:, k, k, None], local[:, k])
             step = best - codes[:, k]
             if step.any():
                 gap -= form[:, :, k, None] * step[:, None, :]
@@ -56,8 +55,9 @@ def _sweep(codes: np.ndarray, scale: np.ndarray, form: np.ndarray, target: np.nd
     return codes
 
 
-def _fitted(codes: np.ndarray, scale: np.ndarray, form: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The best positive scale of each output channel for given codes."""
-    along = (codes * target).sum(axis=1, keepdims=True)
-    across = (codes * (form @ codes)).sum(axis=1, keepdims=True)
+def _fitted(codes: np.ndarray, scale: np.ndarray, form: np.ndarray, target: np.ndarray, shared: bool) -> np.ndarray:
+    """The best positive scale of each output channel (or the one for all, `shared`) for given codes."""
+    axes = (0, 1, 2) if shared else 1
+    along = (codes * target).sum(axis=axes, keepdims=True)
+    across = (codes * (form @ codes)).sum(axis=axes, keepdims=True)
     return np.where((along > 0) & (across > 0), along / np.where(across > 0, across, 1.0), scale)
