@@ -8,17 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.errors import UserError
-from codesign.graph import Dequantize, Graph
-from codesign.ops.quantize import Quantize
-from codesign.ops.threshold import Threshold
+from codesign.graph import Graph
 from codesign.passes.weights import integer_form
-from codesign.quantize.calibrate import channel_peaks, check_samples, histograms
-from codesign.quantize.canonical import Layer, fold_norms, is_product, layers_of
-from codesign.quantize.equalize import equalize
+from codesign.quantize.canonical import Layer, is_product
 from codesign.quantize.insert import insert, quantized_name
-from codesign.quantize.observers import OBSERVERS, Codes, Histogram
-from codesign.quantize.points import Point, quantization_points
-from codesign.quantize.precision import Activations, Precision, read_precision
+from codesign.quantize.observers import OBSERVERS, Codes
+from codesign.quantize.points import Point
+from codesign.quantize.precision import Precision, read_precision
+from codesign.quantize.prepare import Prepared, canonical, is_quantized, prepare
 from codesign.quantize.reconstruct import reconstruct
 from codesign.quantize.report import LayerReport, Report, tensor_noise
 from codesign.quantize.weights import nearest_weights
@@ -55,15 +52,17 @@ def quantize(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Quantized:
     """Quantize a real graph; samples by input name, with a leading sample axis. UserError where they don't fit."""
-    check_samples(graph, samples)
-    real, layers = _canonical(graph)
+    real, layers = canonical(graph)
     precision.check_used(layer.label for layer in layers)
-    if "equalize" in steps:
-        progress("equalizing the ranges of channels")
-        real = equalize(real, channel_peaks(real, samples, [layer.result for layer in layers]))
-    progress("calibrating")
-    points = quantization_points(real)
-    codes = _codes(points, histograms(real, samples, points), layers, precision, observer)
+    return apply(prepare(real, layers, samples, steps, progress), precision, observer, steps, progress)
+
+
+def apply(
+    found: Prepared, precision: Precision, observer: str, steps: Collection[str], progress: Callable[[str], None]
+) -> Quantized:
+    """Put a precision on a prepared network."""
+    real, layers, points, samples = found.real, found.layers, found.points, found.samples
+    codes = found.codes(precision, observer)
     rules = {layer.product: precision.rule_for(layer.label) for layer in layers}
     weights = {k.product: nearest_weights(real.constants[k.weights], rules[k.product].weights) for k in layers}
     result = insert(real, layers, weights, points, codes, {})
@@ -72,11 +71,6 @@ def quantize(
         result = insert(real, layers, weights, points, codes, biases)
     progress("measuring the noise")
     return Quantized(result, _report(real, result, samples, precision, observer, steps, layers, points, codes))
-
-
-def is_quantized(graph: Graph) -> bool:
-    """Whether a model brings quantizers of its own."""
-    return any(isinstance(n.op, (Quantize, Dequantize, Threshold)) for n in graph.nodes)
 
 
 def check_weights(graph: Graph) -> None:
@@ -88,34 +82,6 @@ def check_weights(graph: Graph) -> None:
                 f"the model is not quantized (the weights of '{node.origin or node.name}' are real); "
                 "quantize it here with --calibration samples.npy, or export it with quantizers"
             )
-
-
-def _canonical(graph: Graph) -> tuple[Graph, tuple[Layer, ...]]:
-    if is_quantized(graph):
-        raise UserError("the model is quantized already; compile it without --calibration")
-    real = fold_norms(graph)
-    layers = layers_of(real)
-    if not layers:
-        raise UserError("the model has no product with constant weights (Conv, Gemm, MatMul) to quantize")
-    return real, layers
-
-
-def _codes(
-    points: Sequence[Point], seen: Sequence[Histogram], layers: Sequence[Layer], precision: Precision, observer: str
-) -> list[Codes]:
-    """Scale and zero point of every point; the network's inputs keep all that was seen."""
-    labels = {layer.product: layer.label for layer in layers}
-    codes = []
-    for point, histogram in zip(points, seen):
-        formats = [_activations(labels.get(layer), precision) for layer in point.layers]
-        widest = max(formats, key=lambda a: a.format.hi - a.format.lo)
-        choose = OBSERVERS[observer if any(point.layers) else "min-max"]
-        codes.append(choose(histogram, widest))
-    return codes
-
-
-def _activations(label: str | None, precision: Precision) -> Activations:
-    return precision.inputs if label is None else precision.rule_for(label).activations
 
 
 def _report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from codesign.ops.conv import Conv
 from codesign.quantize.bias_correction import corrected_bias
 from codesign.quantize.canonical import Layer
 from codesign.quantize.rounding import learn_rounding
-from codesign.quantize.statistics import gather
+from codesign.quantize.statistics import Statistics, gather
 from codesign.quantize.weights import Weights
 
 Values = dict[str, np.ndarray]
@@ -23,36 +23,59 @@ def reconstruct(
     real: Graph, quantized: Graph, layers: Sequence[Layer], weights: Mapping[str, Weights],
     samples: Mapping[str, np.ndarray], steps: Collection[str], progress: Callable[[str], None],
 ) -> Fitted:  # fmt: skip
-    """(weights, biases) by product after learned rounding and bias correction, as far as `steps` names them."""
-    fitted: Fitted = (dict(weights), {})
-    by_product = {layer.product: layer for layer in layers}
-    wanted, given = Walk(real, samples, set(by_product)), Walk(quantized, samples)
-    for node in quantized.nodes:
-        layer = by_product.get(node.name)
-        if layer is not None:
-            progress(f"fitting layer {len(fitted[1]) + 1} of {len(layers)}: {layer.label}")
-            wanted.to(layer.product)
-            _fit(real, layer, wanted, given, steps, fitted)
-        given.to(node.name)
+    """(weights, biases) by product after learned rounding and bias correction, as far as `steps` names them.
+
+    Each layer is fitted to what the quantized network gives it, the layers before fitted already.
+    """
+    fitted: Fitted = ({}, {})
+    for layer, s, given in _layers_met(real, quantized, layers, samples, progress):
+        found, bias = _fit(real, layer, weights[layer.product], s, steps)
+        fitted[0][layer.product], fitted[1][layer.product] = found, bias
+        given.put(layer.weights, found.real)
+        given.put(layer.bias, bias)
     return fitted
 
 
-def _fit(real: Graph, layer: Layer, wanted: Walk, given: Walk, steps: Collection[str], fitted: Fitted) -> None:
-    """Fit one layer, and let the quantized network go on with the result."""
-    node, values = real.by_name[layer.product], real.constants[layer.weights]
-    data = given.graph.by_name[layer.product].inputs[0]
-    s = gather(node, values.shape, given.values[data], wanted.values[layer.product])
-    wanted.to(layer.result)
-    del wanted.values[layer.product]
-    found = fitted[0][layer.product]
+def fit_each(
+    real: Graph, quantized: Graph, layers: Sequence[Layer], weights: Mapping[str, Sequence[Weights]],
+    samples: Mapping[str, np.ndarray], progress: Callable[[str], None],
+) -> dict[str, list[tuple[Weights, np.ndarray]]]:  # fmt: skip
+    """Fitted (weights, bias) for each start of each product, while the quantized network stays as it is."""
+    return {
+        layer.product: [_fit(real, layer, start, s, ("rounding", "bias")) for start in weights[layer.product]]
+        for layer, s, _ in _layers_met(real, quantized, layers, samples, progress)
+    }
+
+
+def _layers_met(
+    real: Graph, quantized: Graph, layers: Sequence[Layer], samples: Mapping[str, np.ndarray],
+    progress: Callable[[str], None],
+) -> Iterator[tuple[Layer, Statistics, Walk]]:  # fmt: skip
+    """Each layer in order, what it gets and should give, and the walk through the quantized network up to it."""
+    by_product = {layer.product: layer for layer in layers}
+    wanted, given = Walk(real, samples, set(by_product)), Walk(quantized, samples)
+    count = 0
+    for node in quantized.nodes:
+        layer = by_product.get(node.name)
+        if layer is not None:
+            count += 1
+            progress(f"fitting layer {count} of {len(layers)}: {layer.label}")
+            wanted.to(layer.product)
+            data = quantized.by_name[layer.product].inputs[0]
+            shape = real.constants[layer.weights].shape
+            s = gather(real.by_name[layer.product], shape, given.values[data], wanted.values[layer.product])
+            wanted.to(layer.result)
+            del wanted.values[layer.product]
+            yield layer, s, given
+        given.to(node.name)
+
+
+def _fit(
+    real: Graph, layer: Layer, start: Weights, s: Statistics, steps: Collection[str]
+) -> tuple[Weights, np.ndarray]:
+    found = learn_rounding(real.constants[layer.weights], start, s) if "rounding" in steps else start
     bias = real.constants[layer.bias]
-    if "rounding" in steps:
-        found = learn_rounding(values, found, s)
-    if "bias" in steps:
-        bias = corrected_bias(bias, found, s)
-    fitted[0][layer.product], fitted[1][layer.product] = found, bias
-    given.put(layer.weights, found.real)
-    given.put(layer.bias, bias)
+    return found, corrected_bias(bias, found, s) if "bias" in steps else bias
 
 
 class Walk:

@@ -1,0 +1,75 @@
+"""A real network made ready for quantization: canonical, equalized, its quantization points seen on the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from codesign.errors import UserError
+from codesign.graph import Dequantize, Graph
+from codesign.ops.quantize import Quantize
+from codesign.ops.threshold import Threshold
+from codesign.quantize.calibrate import channel_peaks, check_samples, histograms
+from codesign.quantize.canonical import Layer, fold_norms, layers_of
+from codesign.quantize.equalize import equalize
+from codesign.quantize.observers import OBSERVERS, Codes, Histogram
+from codesign.quantize.points import Point, quantization_points
+from codesign.quantize.precision import Activations, Precision
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """`real`: the network in canonical form; `seen`: what each point holds on the samples."""
+
+    real: Graph
+    layers: tuple[Layer, ...]
+    points: tuple[Point, ...]
+    seen: tuple[Histogram, ...]
+    samples: Mapping[str, np.ndarray]
+
+    def codes(self, precision: Precision, observer: str) -> list[Codes]:
+        """Scale and zero point of every point; the network's inputs keep all that was seen."""
+        labels = {layer.product: layer.label for layer in self.layers}
+        codes = []
+        for point, histogram in zip(self.points, self.seen):
+            formats = [_activations(labels.get(layer), precision) for layer in point.layers]
+            widest = max(formats, key=lambda a: a.format.hi - a.format.lo)
+            choose = OBSERVERS[observer if any(point.layers) else "min-max"]
+            codes.append(choose(histogram, widest))
+        return codes
+
+
+def prepare(
+    real: Graph, layers: tuple[Layer, ...], samples: Mapping[str, np.ndarray], steps: Collection[str],
+    progress: Callable[[str], None],
+) -> Prepared:  # fmt: skip
+    """A canonical graph and its layers, made ready; UserError where the samples don't fit it or say nothing."""
+    check_samples(real, samples)
+    if "equalize" in steps:
+        progress("equalizing the ranges of channels")
+        real = equalize(real, channel_peaks(real, samples, [layer.result for layer in layers]))
+    progress("calibrating")
+    points = quantization_points(real)
+    return Prepared(real, layers, points, tuple(histograms(real, samples, points)), samples)
+
+
+def canonical(graph: Graph) -> tuple[Graph, tuple[Layer, ...]]:
+    """The graph in canonical form and its layers; UserError where there is nothing to quantize."""
+    if is_quantized(graph):
+        raise UserError("the model is quantized already; compile it without --calibration")
+    real = fold_norms(graph)
+    layers = layers_of(real)
+    if not layers:
+        raise UserError("the model has no product with constant weights (Conv, Gemm, MatMul) to quantize")
+    return real, layers
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether a model brings quantizers of its own."""
+    return any(isinstance(n.op, (Quantize, Dequantize, Threshold)) for n in graph.nodes)
+
+
+def _activations(label: str | None, precision: Precision) -> Activations:
+    return precision.inputs if label is None else precision.rule_for(label).activations
