@@ -116,7 +116,7 @@ def _add_compile(commands: Any) -> None:
     )  # fmt: skip
     p.add_argument(
         "--no-fuse", action="append", default=[], metavar="NAME",
-        help="switch a fusion off by name (sink, argmax, input); may be repeated",
+        help="switch a fusion off by name, several by commas, or all that can be; `codesign inspect` lists them",
     )  # fmt: skip
     p.add_argument(
         "--calibration", type=Path, metavar="X",

@@ -18,9 +18,11 @@ from codesign.build import SCHEMA, check_replaceable, read_manifest, record, rep
 from codesign.chunks import run_chunked
 from codesign.cost import Budget
 from codesign.errors import CheckFailed, UserError
+from codesign.fusion import Fusion, switched_off
 from codesign.graph import Graph, TensorType
+from codesign.importer import FUSIONS as IMPORT_FUSIONS
 from codesign.importer import import_model
-from codesign.passes import run_passes
+from codesign.passes import PASSES, run_passes
 from codesign.passes.check import near_ties
 from codesign.passes.inputs import assumed_inputs
 from codesign.passes.split import Model, split
@@ -39,6 +41,7 @@ from sim.check import Shown, simulate
 from sim.cocotb_run import copy_bench
 from sim.vectors import write_vectors
 
+FUSIONS: tuple[Fusion, ...] = (*IMPORT_FUSIONS, *PASSES)
 DEFAULT_SHARE = 0.25  # of the board's budget, where no rate is asked for
 Progress = Callable[[str], None]
 
@@ -61,13 +64,13 @@ class Options:
 
 def compile_model(model: Path, build: Path, options: Options, progress: Progress) -> dict[str, Any]:
     """The build folder of a model; its manifest."""
-    board = board_named(options.board)
+    board, off = board_named(options.board), switched_off(options.no_fuse, FUSIONS)
     check_replaceable(build)
     progress(f"importing {model.name}")
     imported = import_model(model)
     source, quantization = quantize_model(imported.graph, options, progress)
     progress("fusing to integers, with a check after every pass")
-    graph, checks = run_passes(source, options.no_fuse)
+    graph, checks = run_passes(source, off)
     network = split(graph)
     progress("choosing the parallelism")
     plan, pipeline = choose_folding(network.core, board, options)

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from codesign.errors import CheckFailed, UserError
 from codesign.formats import Binary, Format, Int
+from codesign.fusion import switched_off
 from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, TensorType
 from codesign.ops.argmax import ArgMax
 from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add, Div, Mul, Sub
 from codesign.ops.layout import Reshape, Transpose
 from codesign.ops.matmul import MatMul
+from codesign.ops.moves import Slice
 from codesign.ops.pad import Pad
 from codesign.ops.pool import AveragePool, MaxPool, SumPool
 from codesign.ops.quantize import Quantize
@@ -20,7 +22,7 @@ from codesign.ops.softmax import Softmax
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
-from codesign.passes import run_passes
+from codesign.passes import PASSES, run_passes
 from codesign.passes.check import check_equal
 from codesign.passes.split import split
 
@@ -66,6 +68,19 @@ def test_a_chain_of_functions_becomes_one_threshold():
     result = net.quantize(net.add(Unary("relu"), shifted))
     graph, _ = run_passes(net.graph(result))
     assert kinds(graph) == ["Threshold", "MatMul", "Threshold", "Dequantize"]
+
+
+def test_what_is_computed_twice_is_computed_once_and_what_does_nothing_vanishes():
+    net = Net(6)
+    a, b = (net.add(MatMul(), net.quantize("x"), net.weights(6, 4)) for _ in range(2))
+    same = net.add(Slice((0,), (4,), (1,)), net.add(Mul(), b, net.constant([1.0])))
+    total = net.quantize(net.add(Add(), a, same), UINT4, (3.7,))
+    other = net.add(MatMul(), total, net.weights(4, 2, seed=1))
+    graph, checks = run_passes(net.graph(other))
+    assert kinds(graph) == ["Threshold", "MatMul", "Add", "Threshold", "MatMul", "Dequantize"]
+    notes = {c.name: [n.layers for n in c.notes if n.applied] for c in checks}
+    assert notes["common-subexpressions"] == [("n0", "n4"), ("n3", "n7")]
+    assert notes["identity"] == [("n9",), ("n10",)]
 
 
 def test_a_function_that_bends_becomes_a_table():
@@ -214,9 +229,13 @@ def test_an_unquantized_input_is_taken_as_fixed_point():
     assert graph.types[split(graph).core.inputs[0].name].format == Int.of(16, signed=True)
 
 
-def test_an_unknown_fusion_cannot_be_switched_off():
-    with pytest.raises(UserError, match="fusions that can be switched off are sink, argmax, input"):
-        run_passes(Net(2).graph("x"), off=("everything",))
+def test_fusions_are_switched_off_by_name():
+    assert switched_off(["sink,argmax", "input"], PASSES) == {"sink", "argmax", "input"}
+    assert switched_off(["all"], PASSES) == {p.name for p in PASSES if not p.needed}
+    with pytest.raises(UserError, match=r"everything: fusions that can be switched off are .*sink.*; or all"):
+        switched_off(["everything"], PASSES)
+    with pytest.raises(UserError, match="integerize: it cannot be switched off: hardware computes with integers only"):
+        switched_off(["integerize"], PASSES)
 
 
 def test_switching_fusions_off_changes_no_result():

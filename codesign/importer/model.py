@@ -54,7 +54,7 @@ class ModelInput:
 
 @dataclass(frozen=True)
 class Model:
-    """What a file holds, without what no varying output needs."""
+    """What a file holds, without what no varying output needs: that is `dead`."""
 
     inputs: tuple[ModelInput, ...]
     nodes: tuple[OnnxNode, ...]
@@ -63,6 +63,7 @@ class Model:
     varying: frozenset[str]
     opset: int
     notes: tuple[str, ...]
+    dead: tuple[OnnxNode, ...] = ()
 
 
 def parse(proto: onnx.ModelProto) -> Model:
@@ -75,14 +76,17 @@ def parse(proto: onnx.ModelProto) -> Model:
     order = _ordered(nodes, {*constants, *(i.name for i in inputs)})
     varying = _varying(order, {i.name for i in inputs})
     outputs, dropped = _outputs([o.name for o in graph.output], varying, constants, nodes)
+    live = _live(order, outputs)
+    needed = {n.origin for n in live}
     return Model(
         inputs,
-        _live(order, outputs),
+        live,
         outputs,
         constants,
         frozenset(varying),
         max(o.version for o in proto.opset_import if o.domain in DOMAINS),
         (*notes, *dropped),
+        tuple(n for n in order if n.origin not in needed),
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from codesign.errors import UserError
+from codesign.fusion import Fusion, Journal
 from codesign.graph import Graph
 from codesign.passes.argmax import lift_argmax
 from codesign.passes.check import Check, Checker
@@ -15,52 +15,90 @@ from codesign.passes.inputs import quantize_inputs
 from codesign.passes.integerize import integerize
 from codesign.passes.joins import fuse_joins
 from codesign.passes.layout import simplify_layout
+from codesign.passes.simplify import drop_identities, share_subexpressions
 from codesign.passes.sink import sink
 
 
 @dataclass(frozen=True)
-class Pass:
-    """A named rewrite; `required`: the hardware path needs it, so it cannot be switched off.
+class Pass(Fusion):
+    """A fusion of the graph. `exact`: the result must equal what was there before; only the choice of an input
+    format, which the model leaves open, is not."""
 
-    `exact`: the result must equal what was there before; only the choice of an input format, which the model
-    leaves open, is not.
-    """
-
-    name: str
-    rewrite: Callable[[Graph], Graph]
-    required: bool = False
-    exact: bool = True
+    rewrite: Callable[[Graph, Journal], Graph] = field(kw_only=True)
+    exact: bool = field(default=True, kw_only=True)
 
 
 PASSES = (
-    Pass("inputs", quantize_inputs, required=True, exact=False),
-    Pass("sink", sink),
-    Pass("integerize", integerize, required=True),
-    Pass("joins", fuse_joins, required=True),
-    Pass("argmax", lift_argmax),
-    Pass("activations", fuse_activations, required=True),
-    Pass("layout", simplify_layout, required=True),
-    Pass("input", fuse_input),
+    Pass(
+        "common-subexpressions",
+        "what is computed twice from the same tensors is computed once",
+        rewrite=share_subexpressions,
+    ),
+    Pass(
+        "identity",
+        "operators that give back what they take are removed",
+        rewrite=drop_identities,
+    ),
+    Pass(
+        "inputs",
+        "an input that reaches a product without a quantizer gets one, fixed<16,6>",
+        "hardware takes integers, and the model does not say which",
+        rewrite=quantize_inputs,
+        exact=False,
+    ),
+    Pass(
+        "sink",
+        "maximum pools and layout move below the functions that follow them, to where numbers have few bits",
+        rewrite=sink,
+    ),
+    Pass(
+        "integerize",
+        "products, sums and pools move from real tensors to the integers behind them",
+        "hardware computes with integers only",
+        rewrite=integerize,
+    ),
+    Pass(
+        "scale-migration",
+        "both inputs of a sum get one common step, shown equal on every pair of integers",
+        "integers of different steps cannot be added",
+        rewrite=fuse_joins,
+    ),
+    Pass(
+        "argmax",
+        "ArgMax moves below Softmax and rising functions onto the integers",
+        rewrite=lift_argmax,
+    ),
+    Pass(
+        "activations",
+        "bias, batch normalization, activation and requantization become one operator, by evaluation",
+        "between two integer layers nothing can stay real",
+        rewrite=fuse_activations,
+    ),
+    Pass(
+        "layout",
+        "permutations go into the weights of the product behind them, onto the host, or cancel",
+        "a permuted input is the host's work only where nothing stands between",
+        rewrite=simplify_layout,
+    ),
+    Pass(
+        "input",
+        "what the host does to an input of few levels becomes comparisons with thresholds",
+        rewrite=fuse_input,
+    ),
 )
 
 
 def run_passes(graph: Graph, off: Collection[str] = ()) -> tuple[Graph, list[Check]]:
-    """Apply every pass that is not off; the result and what each pass's check found."""
-    _check_names(off)
+    """Apply every pass that is not off (see `fusion.switched_off`); the result, what each did and its check found."""
     checks, checker = [], Checker(graph)
     for p in PASSES:
         if p.name in off:
             continue
-        graph = p.rewrite(graph)
+        journal = Journal()
+        graph = p.rewrite(graph, journal)
         if p.exact:
-            checks.append(checker.check(p.name, graph))
+            checks.append(replace(checker.check(p.name, graph), notes=tuple(journal.notes)))
         else:
             checker = checker.moved_to(graph)
+            checks.append(Check(p.name, 0, 0, len(graph.nodes), tuple(journal.notes)))
     return graph, checks
-
-
-def _check_names(off: Collection[str]) -> None:
-    switchable = [p.name for p in PASSES if not p.required]
-    for name in off:
-        if name not in switchable:
-            raise UserError(f"--no-fuse {name}: fusions that can be switched off are {', '.join(switchable)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from codesign.fusion import Journal
 from codesign.graph import Dequantize, Graph, Node
 from codesign.ops.argmax import ArgMax
 from codesign.ops.elementwise import Add, Div, Mul, Sub
@@ -11,10 +12,17 @@ from codesign.ops.softmax import Softmax
 from codesign.passes.fuse import data_operand
 
 
-def lift_argmax(graph: Graph) -> Graph:
+def lift_argmax(graph: Graph, journal: Journal) -> Graph:
     """Let every ArgMax read the integers below scalar positive factors, offsets and Softmax."""
-    nodes = [_lifted(graph, n) if isinstance(n.op, ArgMax) else n for n in graph.nodes]
-    return graph.replace(nodes)
+    nodes = {n.name: n for n in graph.nodes}
+    for node in (n for n in graph.nodes if isinstance(n.op, ArgMax) and not graph.types[n.inputs[0]].is_integer):
+        lifted = _lifted(graph, node)
+        nodes[node.name] = lifted
+        if lifted is node:
+            journal.refused("between it and the integers stands more than Softmax and factors above 0 for all", node)
+        else:
+            journal.did("ArgMax of the integers", node)
+    return graph.replace(nodes.values())
 
 
 def _lifted(graph: Graph, node: Node) -> Node:

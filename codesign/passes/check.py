@@ -10,6 +10,7 @@ import numpy as np
 from codesign.chunks import run_chunked
 from codesign.errors import CheckFailed
 from codesign.formats import Binary
+from codesign.fusion import Note
 from codesign.graph import Graph, Input
 from codesign.ops.quantize import Quantize
 from codesign.ops.threshold import Threshold
@@ -22,12 +23,16 @@ TIE = 1e-5  # of one step: closer to a tie than this, two exact evaluations may 
 
 @dataclass(frozen=True)
 class Check:
-    """What comparing a graph before and after a pass showed; `ties`: samples that differ at a rounding tie."""
+    """What a pass did (`notes`), and what comparing the graph before and after it showed.
+
+    `ties`: samples that differ at a rounding tie; `samples`: 0 where the results need not be equal.
+    """
 
     name: str
     samples: int
     ties: int
     nodes: int
+    notes: tuple[Note, ...] = ()
 
 
 class Checker:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from codesign.formats import Binary
+from codesign.fusion import Journal
 from codesign.graph import Constant, Graph, Input, Node, TensorType
 from codesign.ops.layout import Reshape, Transpose
 from codesign.ops.threshold import Threshold
@@ -20,18 +21,25 @@ from codesign.passes.fuse import data_operand, is_quantizing, slopes
 MOST_LEVELS = 15
 
 
-def fuse_input(graph: Graph) -> Graph:
+def fuse_input(graph: Graph, journal: Journal) -> Graph:
     """Quantizers that read the input through monotone functions become thresholds on the input itself."""
     nodes = {n.name: n for n in graph.nodes}
     for node in graph.nodes:
         chain = _chain_from_input(graph, node)
-        if chain is not None:
-            nodes[node.name] = replace(node, op=_threshold(graph, chain), inputs=chain[0].inputs[:1])
+        if chain is None:
+            continue
+        reason = _unfit(graph, chain)
+        if reason:
+            journal.refused(reason, *chain)
+            continue
+        op = _threshold(graph, chain)
+        nodes[node.name] = replace(node, op=op, inputs=chain[0].inputs[:1])
+        journal.did(f"the host compares with {op.thresholds.size} thresholds", *chain)
     return graph.replace(nodes.values())
 
 
 def _chain_from_input(graph: Graph, node: Node) -> list[Node] | None:
-    """Elementwise nodes from an input to a quantizing node, with scalar constants and known slopes; else None."""
+    """Elementwise nodes from an input to a quantizing node; else None."""
     if not is_quantizing(graph, node):
         return None
     chain = [node]
@@ -39,10 +47,17 @@ def _chain_from_input(graph: Graph, node: Node) -> list[Node] | None:
         chain.insert(0, graph.by_name[data])  # type: ignore[index]
         if isinstance(chain[0].op, (Reshape, Transpose)):
             break
-    levels = graph.types[node.name].format
-    small = levels is not None and levels.hi - levels.lo <= MOST_LEVELS
-    usable = all(_is_plain(graph, n) for n in chain)
-    return chain if small and usable and data in {i.name for i in graph.inputs} else None
+    return chain if data in {i.name for i in graph.inputs} else None
+
+
+def _unfit(graph: Graph, chain: list[Node]) -> str:
+    """Why a chain from an input is not compared with thresholds; empty where it can be."""
+    levels = graph.types[chain[-1].name].format
+    if levels is None or levels.hi - levels.lo > MOST_LEVELS:
+        return f"more than {MOST_LEVELS} thresholds would be slower than the functions themselves"
+    if not all(_is_plain(graph, n) for n in chain):
+        return "only functions that rise (or fall) alike for all elements become thresholds on the input"
+    return ""
 
 
 def _is_plain(graph: Graph, node: Node) -> bool:

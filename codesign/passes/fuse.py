@@ -12,7 +12,8 @@ import numpy as np
 
 from codesign.errors import UserError
 from codesign.formats import Binary, carrier
-from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Operand, TensorType
+from codesign.fusion import Journal
+from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Op, Operand, TensorType
 from codesign.ops.elementwise import Add, Div, Mul, Sub
 from codesign.ops.integer import Reinterpret
 from codesign.ops.quantize import Quantize
@@ -33,14 +34,22 @@ class Chain:
     nodes: tuple[Node, ...]  # Dequantize first, the quantizing node last
 
 
-def fuse_activations(graph: Graph) -> Graph:
+def fuse_activations(graph: Graph, journal: Journal) -> Graph:
     """Every quantizing node whose input is a function of one integer tensor becomes a Threshold or a Table."""
     nodes = {n.name: n for n in graph.nodes}
     for node in graph.nodes:
         chain = find_chain(graph, node)
         if chain is not None:
-            nodes[node.name] = _fused(graph, chain)
+            nodes[node.name] = fused = _fused(graph, chain)
+            functions = ", ".join(type(n.op).__name__ for n in chain.nodes if not isinstance(n.op, Dequantize))
+            journal.did(f"{functions} evaluated as {_described(fused.op)}", *chain.nodes)
     return graph.replace(nodes.values())
+
+
+def _described(op: Op) -> str:
+    if isinstance(op, Threshold):
+        return f"one Threshold of {op.thresholds.shape[1]} steps"
+    return f"one Table of {op.values.shape[1]} entries" if isinstance(op, Table) else "nothing: the same integers"
 
 
 def find_chain(graph: Graph, node: Node) -> Chain | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from codesign.fusion import Journal
 from codesign.graph import Dequantize, Graph, Node
 from codesign.ops.quantize import Quantize
 from codesign.passes.integerize import ASSUMED, ASSUMED_FORMAT, Lifting
 
 
-def quantize_inputs(graph: Graph) -> Graph:
+def quantize_inputs(graph: Graph, journal: Journal) -> Graph:
     """Put a fixed<16,6> quantizer where the input of the network reaches a product without one."""
     lifting = Lifting(graph)
     for node in graph.nodes:
@@ -17,6 +18,7 @@ def quantize_inputs(graph: Graph) -> Graph:
     for name in lifting.assumed:
         integers, real = graph.fresh(f"{name}{ASSUMED}"), graph.fresh(f"{name}{ASSUMED}_real")
         readers = [replace(n, inputs=tuple(real if i == name else i for i in n.inputs)) for n in graph.nodes]
+        journal.did(f"'{name}' taken as fixed<16,6>", *graph.readers[name])
         added = [Node(integers, ASSUMED_FORMAT, (name,)), Node(real, Dequantize(), (integers,))]
         graph = graph.replace([*readers, *added])
     return graph

@@ -15,6 +15,7 @@ import numpy as np
 
 from codesign.errors import UserError
 from codesign.formats import Int, of_values
+from codesign.fusion import Journal
 from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Op, TensorType
 from codesign.ops.conv import Conv
 from codesign.ops.depth import DepthToSpace, SpaceToDepth
@@ -36,11 +37,14 @@ ASSUMED = "_as_fixed_16_6"
 ASSUMED_FORMAT = Quantize(Int.of(16, signed=True), (2.0**-10,))
 
 
-def integerize(graph: Graph) -> Graph:
+def integerize(graph: Graph, journal: Journal) -> Graph:
     """Lift every tensor that has an exact integer form; UserError where a product has none."""
     lifting = Lifting(graph)
     for node in graph.nodes:
         lifting.convert(node)
+    lifted = [n for n in graph.nodes if n.name in lifting.lifted and not isinstance(n.op, (Constant, Dequantize))]
+    for node in lifted:
+        journal.did(f"{type(node.op).__name__} computed on integers", node)
     return graph.replace(lifting.nodes.values())
 
 

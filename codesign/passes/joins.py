@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from codesign.formats import Format
+from codesign.fusion import Journal
 from codesign.graph import Constant, Dequantize, Graph, Input, Node, TensorType
 from codesign.ops.elementwise import Add, Sub
 from codesign.ops.moves import Expand
@@ -26,14 +27,28 @@ MOST_PAIRS = 1 << 20  # of two integers, that are evaluated one by one
 MOST_RESULTS = 1 << 24  # pairs times channels
 
 
-def fuse_joins(graph: Graph) -> Graph:
+def fuse_joins(graph: Graph, journal: Journal) -> Graph:
     """Every sum or difference of two dequantized tensors whose readers quantize becomes a sum of integers."""
     for node in graph.nodes:
-        join = _join(graph, node)
-        weights = _weights(join) if join is not None else None
-        if join is not None and weights is not None:
+        if not isinstance(node.op, (Add, Sub)) or len(operands := _varying(graph, node)) < 2:
+            continue
+        join = _join(graph, node, operands)
+        if isinstance(join, str):
+            journal.refused(join, node)
+        elif (weights := _weights(join)) is None:
+            journal.refused("no small whole factors of the two inputs round as the real sum does", node)
+        else:
+            p, q, step = weights
+            journal.did(f"{p} · a + {q} · b in steps of {step:.6g}: equal for every pair of integers", node)
             graph = _rewritten(graph, join, *weights)
     return graph
+
+
+def _varying(graph: Graph, node: Node) -> list[Node]:
+    """The nodes that compute the real operands of a sum, without constants."""
+    if graph.types[node.name].is_integer:
+        return []
+    return [graph.by_name[i] for i in node.inputs if i in graph.by_name and i not in graph.constants]
 
 
 @dataclass(frozen=True)
@@ -55,21 +70,20 @@ class Join:
         return (1, -1) if isinstance(self.node.op, Sub) else (1, 1)
 
 
-def _join(graph: Graph, node: Node) -> Join | None:
-    """The join that a node is, where all pairs can be evaluated; else None."""
-    if not isinstance(node.op, (Add, Sub)) or graph.types[node.name].is_integer:
-        return None
-    below = [graph.by_name[i] for i in node.inputs if i in graph.by_name and i not in graph.constants]
-    if len(below) < 2 or not all(isinstance(n.op, Dequantize) and n.inputs[0] not in graph.constants for n in below):
-        return None
+def _join(graph: Graph, node: Node, below: list[Node]) -> Join | str:
+    """The join that a sum of two tensors is, where all pairs can be evaluated; else why not."""
+    if not all(isinstance(n.op, Dequantize) and n.inputs[0] not in graph.constants for n in below):
+        return "its inputs are not both quantized"
     chains = list(_chains(graph, (node,)))
     if not chains or any(chain is None for chain in chains):
-        return None
+        return "what reads the sum is not always quantized, so the real sum itself is needed"
     join = Join(graph, node, (below[0].inputs[0], below[1].inputs[0]), tuple(c for c in chains if c))
     whole = all(len(t.scale) == len(t.zero_point) == 1 for t in join.types)
     formats = [t.format for t in join.types if t.format is not None]
     few = np.prod([f.hi - f.lo + 1.0 for f in formats]) <= min(MOST_PAIRS, MOST_RESULTS / _channels(join))
-    return join if whole and few else None
+    if not whole:
+        return "an input has a scale for each channel"
+    return join if few else "its inputs have too many pairs of integers to show the sums equal"
 
 
 def _chains(graph: Graph, path: tuple[Node, ...]) -> Iterator[tuple[Node, ...] | None]:

@@ -6,19 +6,32 @@ from dataclasses import replace
 
 import numpy as np
 
+from codesign.fusion import Journal
 from codesign.graph import Constant, Graph, Node
 from codesign.ops.integer import Center
 from codesign.ops.layout import Reshape, Transpose
 from codesign.ops.matmul import MatMul
 
+EFFECTS = {
+    MatMul: "the permutation in front of it is one of its weights' rows",
+    Center: "moved below the layout",
+    Reshape: "removed, or one with the Reshape before it",
+    Transpose: "removed, or one with the Transpose before it, or a Reshape",
+}
 
-def simplify_layout(graph: Graph) -> Graph:
-    """Apply the rules below until none applies."""
+
+def simplify_layout(graph: Graph, journal: Journal) -> Graph:
+    """Apply the rules below until none applies; note the permutations that are left."""
     while True:
-        changed = next((g for node in graph.nodes if (g := _step(graph, node)) is not None), None)
-        if changed is None:
-            return graph
-        graph = changed
+        found = next(((node, g) for node in graph.nodes if (g := _step(graph, node)) is not None), None)
+        if found is None:
+            break
+        node, graph = found
+        journal.did(f"{type(node.op).__name__}: {EFFECTS[type(node.op)]}", node)
+    for node in graph.nodes:
+        if isinstance(node.op, Transpose) and graph.types[node.name].is_integer:
+            journal.refused("this permutation meets no product whose weights could take it", node)
+    return graph
 
 
 def _step(graph: Graph, node: Node) -> Graph | None:

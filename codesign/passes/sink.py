@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from codesign.formats import Format
+from codesign.fusion import Journal
 from codesign.graph import Constant, Graph, Node, Op
 from codesign.ops.layout import Concat, Reshape, Transpose
 from codesign.ops.pad import Pad
@@ -23,16 +24,22 @@ from codesign.passes.fuse import ARITHMETIC, data_operand, slopes
 MOVES = (MaxPool, GlobalMaxPool, Pad, Reshape, Transpose)
 
 
-def sink(graph: Graph) -> Graph:
-    """Swap movers and functions until nothing moves."""
+def sink(graph: Graph, journal: Journal) -> Graph:
+    """Swap movers and functions until nothing moves; note the pools that had to stay."""
     while True:
-        swapped = next((g for node in graph.nodes if (g := _swap(graph, node)) is not None), None)
+        swapped = next((g for node in graph.nodes if (g := _swap(graph, node, journal)) is not None), None)
         if swapped is None:
-            return graph
+            break
         graph = swapped
+    for function in graph.nodes:
+        move = graph.by_name.get(_operand(graph, function) or "")
+        if move is not None and isinstance(move.op, (MaxPool, GlobalMaxPool, Concat)):
+            reason = "falls here and rises there" if _is_private(graph, move) else "is not all that reads it"
+            journal.refused(f"stays above {type(function.op).__name__}, which {reason}", move, function)
+    return graph
 
 
-def _swap(graph: Graph, function: Node) -> Graph | None:
+def _swap(graph: Graph, function: Node, journal: Journal) -> Graph | None:
     """The graph with `function(move(x))` as `move'(function(x))`, or None where they don't commute.
 
     The functions that follow are swapped at once: a graph for each of a thousand would take minutes.
@@ -42,6 +49,7 @@ def _swap(graph: Graph, function: Node) -> Graph | None:
     if move is None or not isinstance(move.op, (*MOVES, Concat)) or not _is_private(graph, move):
         return None
     if isinstance(move.op, Concat):
+        journal.did(f"{type(function.op).__name__} taken into the parts of Concat", move, function)
         return _into_parts(graph, move, function)
     passed: list[Node] = []
     following: Node | None = function
@@ -49,7 +57,11 @@ def _swap(graph: Graph, function: Node) -> Graph | None:
         passed.append(following)
         move = replace(move, op=moved)
         following = _only_function_of(graph, following)
-    return _after(graph, move, passed) if passed else None
+    if not passed:
+        return None
+    functions = ", ".join(type(n.op).__name__ for n in passed)
+    journal.did(f"{type(move.op).__name__} moved below {functions}", move, *passed)
+    return _after(graph, move, passed)
 
 
 def _operand(graph: Graph, function: Node) -> str | None:
