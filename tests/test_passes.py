@@ -79,8 +79,8 @@ def test_what_is_computed_twice_is_computed_once_and_what_does_nothing_vanishes(
     graph, checks = run_passes(net.graph(other))
     assert kinds(graph) == ["Threshold", "MatMul", "Add", "Threshold", "MatMul", "Dequantize"]
     notes = {c.name: [n.layers for n in c.notes if n.applied] for c in checks}
-    assert notes["common-subexpressions"] == [("n0", "n4"), ("n3", "n7")]
-    assert notes["identity"] == [("n9",), ("n10",)]
+    assert notes["common-subexpressions"] == [("n0", "n5"), ("n4", "n9")]
+    assert notes["identity"] == [("n11",), ("n12",)]
 
 
 def test_a_function_that_bends_becomes_a_table():
