@@ -44,7 +44,7 @@ def outputs_are_scores(outputs: np.ndarray) -> bool:
 def sqnr_db(signal: float, noise: float) -> float:
     """Signal-to-quantization-noise ratio of two sums of squares, in dB; at most 300, where there is no noise."""
     tiny = np.finfo(float).tiny
-    return float(min(10 * np.log10((signal + tiny) / (noise + tiny)), 300.0))
+    return float(min(10 * (np.log10(signal + tiny) - np.log10(noise + tiny)), 300.0))
 
 
 def _class_count(outputs: np.ndarray, answers: np.ndarray) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +10,14 @@ import numpy as np
 from codesign.errors import UserError
 from codesign.graph import Graph
 from codesign.passes.weights import integer_form
-from codesign.quantize.canonical import Layer, is_product
+from codesign.quantize.canonical import is_product
 from codesign.quantize.insert import insert, quantized_name
-from codesign.quantize.observers import OBSERVERS, Codes
-from codesign.quantize.points import Point
+from codesign.quantize.observers import OBSERVERS
 from codesign.quantize.precision import Precision, read_precision
 from codesign.quantize.prepare import Prepared, canonical, is_quantized, prepare
 from codesign.quantize.reconstruct import reconstruct
 from codesign.quantize.report import LayerReport, Report, tensor_noise
+from codesign.quantize.sensitivity import Chosen, noise_shares
 from codesign.quantize.weights import nearest_weights
 
 __all__ = [
@@ -69,8 +69,12 @@ def apply(
     if {"rounding", "bias"} & set(steps):
         weights, biases = reconstruct(real, result, layers, weights, samples, steps, progress)
         result = insert(real, layers, weights, points, codes, biases)
-    progress("measuring the noise")
-    return Quantized(result, _report(real, result, samples, precision, observer, steps, layers, points, codes))
+    progress("measuring the noise of every layer")
+    reports, input_share = _layer_reports(result, Chosen(found, codes, weights), precision)
+    outputs = dict(zip(real.outputs, tensor_noise(real, result, samples, [(o, o) for o in real.outputs])))
+    taken, used = tuple(s for s in STEPS if s in steps), len(next(iter(samples.values())))
+    report = Report(precision.name, observer, taken, used, found.given, reports, input_share, outputs)
+    return Quantized(result, report)
 
 
 def check_weights(graph: Graph) -> None:
@@ -84,22 +88,16 @@ def check_weights(graph: Graph) -> None:
             )
 
 
-def _report(
-    real: Graph, result: Graph, samples: Mapping[str, np.ndarray], precision: Precision, observer: str,
-    steps: Collection[str], layers: Sequence[Layer], points: Sequence[Point], codes: Sequence[Codes],
-) -> Report:  # fmt: skip
-    """Each layer by the tensor that it is quantized as (its own result where it is not)."""
-    tensors = {layer: (t, c) for p, c in zip(points, codes) for t, layer in zip(p.tensors, p.layers)}
-    pairs, texts = [], []
-    for layer in layers:
-        tensor, c = tensors.get(layer.product, (layer.result, None))
-        pairs.append((tensor, quantized_name(tensor) if c else tensor))
-        texts.append(c.activations.name if c else "accumulator")
-    noise = tensor_noise(real, result, samples, [*pairs, *((o, o) for o in real.outputs)])
-    reports = tuple(
-        LayerReport(layer.label, precision.rule_for(layer.label).weights.name, text, db)
-        for layer, text, db in zip(layers, texts, noise)
-    )
-    count = len(next(iter(samples.values())))
-    outputs = dict(zip(real.outputs, noise[len(layers) :]))
-    return Report(precision.name, observer, tuple(s for s in STEPS if s in steps), count, reports, outputs)
+def _layer_reports(result: Graph, c: Chosen, precision: Precision) -> tuple[tuple[LayerReport, ...], float]:
+    """Each layer by the tensor that it is quantized as (its own result where it is not); the share of the inputs."""
+    found = c.found
+    tensors = {layer: (t, k) for p, k in zip(found.points, c.codes) for t, layer in zip(p.tensors, p.layers)}
+    ends = [tensors.get(layer.product, (layer.result, None)) for layer in found.layers]
+    pairs = [(t, quantized_name(t) if k else t) for t, k in ends]
+    noise = tensor_noise(found.real, result, found.samples, pairs)
+    shares = noise_shares(c)
+    reports = []
+    for layer, (_, k), db in zip(found.layers, ends, noise):
+        formats = precision.rule_for(layer.label).weights.name, k.activations.name if k else "accumulator"
+        reports.append(LayerReport(layer.label, *formats, db, shares[layer.product]))
+    return tuple(reports), shares[""]

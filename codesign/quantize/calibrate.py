@@ -11,6 +11,7 @@ from codesign.errors import UserError
 from codesign.graph import Graph
 from codesign.quantize.observers import Histogram
 from codesign.quantize.points import Point
+from codesign.quantize.statistics import ROWS
 
 BINS = 2048
 
@@ -32,6 +33,22 @@ def check_samples(graph: Graph, samples: Arrays) -> None:
             raise UserError(f"calibration: input '{i.name}' holds NaN, infinity or no numbers")
     if len({len(samples[i.name]) for i in graph.inputs}) > 1:
         raise UserError("calibration: the inputs have different numbers of samples")
+
+
+def spread(samples: Arrays, count: int) -> dict[str, np.ndarray]:
+    """`count` samples (all where there are fewer), evenly spread over those given."""
+    given = len(next(iter(samples.values())))
+    chosen = np.linspace(0, given - 1, count).round().astype(int) if count < given else slice(None)
+    return {name: x[chosen] for name, x in samples.items()}
+
+
+def enough(graph: Graph, samples: Arrays, results: Sequence[str]) -> dict[str, np.ndarray]:
+    """As many samples as give every layer ROWS positions to learn from: a few of large images, all of small ones.
+
+    `results`: a tensor (..., channels) of each layer.
+    """
+    fewest = min(graph.types[name].size // graph.types[name].shape[-1] for name in results)
+    return spread(samples, -(-ROWS // fewest))
 
 
 def histograms(graph: Graph, samples: Arrays, points: Sequence[Point]) -> list[Histogram]:

@@ -11,7 +11,7 @@ from codesign.errors import UserError
 from codesign.graph import Dequantize, Graph
 from codesign.ops.quantize import Quantize
 from codesign.ops.threshold import Threshold
-from codesign.quantize.calibrate import channel_peaks, check_samples, histograms
+from codesign.quantize.calibrate import channel_peaks, check_samples, enough, histograms
 from codesign.quantize.canonical import Layer, fold_norms, layers_of
 from codesign.quantize.equalize import equalize
 from codesign.quantize.observers import OBSERVERS, Codes, Histogram
@@ -21,13 +21,14 @@ from codesign.quantize.precision import Activations, Precision
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """`real`: the network in canonical form; `seen`: what each point holds on the samples."""
+    """`real`: the network in canonical form; `seen`: what each point holds on the samples, chosen of the `given`."""
 
     real: Graph
     layers: tuple[Layer, ...]
     points: tuple[Point, ...]
     seen: tuple[Histogram, ...]
     samples: Mapping[str, np.ndarray]
+    given: int
 
     def codes(self, precision: Precision, observer: str) -> list[Codes]:
         """Scale and zero point of every point; the network's inputs keep all that was seen."""
@@ -47,12 +48,15 @@ def prepare(
 ) -> Prepared:  # fmt: skip
     """A canonical graph and its layers, made ready; UserError where the samples don't fit it or say nothing."""
     check_samples(real, samples)
+    results = [layer.result for layer in layers]
+    used = enough(real, samples, results)
     if "equalize" in steps:
         progress("equalizing the ranges of channels")
-        real = equalize(real, channel_peaks(real, samples, [layer.result for layer in layers]))
+        real = equalize(real, channel_peaks(real, used, results))
     progress("calibrating")
     points = quantization_points(real)
-    return Prepared(real, layers, points, tuple(histograms(real, samples, points)), samples)
+    given = len(next(iter(samples.values())))
+    return Prepared(real, layers, points, tuple(histograms(real, used, points)), used, given)
 
 
 def canonical(graph: Graph) -> tuple[Graph, tuple[Layer, ...]]:

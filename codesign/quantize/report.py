@@ -15,28 +15,35 @@ from codesign.quantize.calibrate import tensors_of
 
 @dataclass(frozen=True)
 class LayerReport:
-    """A layer's formats and the ratio of its result's power to that of its error, in dB."""
+    """A layer's formats; the ratio of its result's power to that of its error, in dB; the share of the outputs'
+    error that it brings, of what all layers bring when each is quantized alone."""
 
     layer: str
     weights: str
     activations: str
     sqnr_db: float
+    noise_share: float
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a network was quantized, and what it cost on the calibration samples."""
+    """How a network was quantized, and what it cost on the calibration samples.
+
+    `samples` of the `given` ones were used; `input_share`: noise_share of quantizing the network's inputs.
+    """
 
     precision: str
     observer: str
     steps: tuple[str, ...]
     samples: int
+    given: int
     layers: tuple[LayerReport, ...]
+    input_share: float
     outputs: Mapping[str, float]
 
     def worst(self, count: int = 3) -> tuple[LayerReport, ...]:
-        """The layers of least signal to noise."""
-        return tuple(sorted(self.layers, key=lambda r: r.sqnr_db)[:count])
+        """The layers that bring most of the outputs' error."""
+        return tuple(sorted(self.layers, key=lambda r: -r.noise_share)[:count])
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "steps": list(self.steps), "layers": [asdict(r) for r in self.layers]}
