@@ -109,7 +109,6 @@ def test_eight_bits_keep_30_db_and_four_keep_less(network):
     found = [quantize(graph, samples(graph), read_precision(p)).report for p in ("int8", "w4a4")]
     assert found[0].outputs[graph.outputs[0]] > 30 > found[1].outputs[graph.outputs[0]] > 8
     assert [r.layer for r in found[0].layers] == [layer.label for layer in layers_of(fold_norms(graph))]
-    assert found[0].worst(1)[0].sqnr_db == min(r.sqnr_db for r in found[0].layers)
 
 
 def test_noise_in_the_report_is_that_of_other_samples_too():
