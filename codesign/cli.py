@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return _fail(f"check failed: {result['failed']}", 1) if result.get("failed") else 0
 
 
 def _interrupt(*_: object) -> None:
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"codesign {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_inspect, _add_compile, _add_run, _add_simulate, _add_synth, _add_report):
+    for add in (_add_inspect, _add_compile, _add_run, _add_simulate, _add_diff, _add_synth, _add_report):
         add(commands)
     return parser
 
@@ -170,6 +170,17 @@ def _add_simulate(commands: Any) -> None:
     p.add_argument("--waves", type=Path, metavar="FILE", help="write a waveform, .fst or .vcd (GTKWave, Surfer)")
 
 
+def _add_diff(commands: Any) -> None:
+    p = _command(
+        commands, "diff", _diff, show.difference,
+        "Where accuracy is lost, or two stages of the path disagree: every tensor as float against quantized against "
+        "integer against simulated Verilog. The first that diverges without reason is named (exit status 1).",
+        "Example: codesign diff build --inputs x.npy",
+    )  # fmt: skip
+    _add_build_and_samples(p)
+    p.add_argument("--no-rtl", action="store_true", help="compare the networks only; nothing is simulated")
+
+
 def _add_synth(commands: Any) -> None:
     p = _command(
         commands, "synth", _synth, show.synthesized,
@@ -242,6 +253,13 @@ def _simulate(a: argparse.Namespace) -> dict[str, Any]:
 
     with show.frames() as progress:
         return simulate_build(Build.open(a.build), a.inputs, a.output, a.engine, a.stall_seed, a.waves, progress)
+
+
+def _diff(a: argparse.Namespace) -> dict[str, Any]:
+    from codesign.flow import Build, diff_build
+
+    with show.frames() as progress:
+        return diff_build(Build.open(a.build), a.inputs, not a.no_rtl, progress)
 
 
 def _synth(a: argparse.Namespace) -> dict[str, Any]:

@@ -17,18 +17,22 @@ from codesign.accuracy import accuracy_of
 from codesign.build import SCHEMA, check_replaceable, read_manifest, record, report_of, write_json, write_whole
 from codesign.chunks import run_chunked
 from codesign.cost import Budget
+from codesign.describe import describe_network
+from codesign.diff import Networks, Stream, compare
+from codesign.diff_result import Sources, describe
 from codesign.errors import CheckFailed, UserError
-from codesign.fusion import Fusion, switched_off
-from codesign.graph import Graph, TensorType
+from codesign.fusion import Fusion, Journal, switched_off
+from codesign.graph import Graph
 from codesign.importer import FUSIONS as IMPORT_FUSIONS
 from codesign.importer import import_model
 from codesign.passes import PASSES, run_passes
 from codesign.passes.check import near_ties
-from codesign.passes.inputs import assumed_inputs
+from codesign.passes.inputs import quantize_inputs
 from codesign.passes.split import Model, split
 from codesign.quantize import check_weights, quantize, read_precision
+from codesign.unrounded import float_network
 from hw.describe import describe_rtl, describe_stages
-from hw.estimate import Timing, estimates, rates
+from hw.estimate import estimates
 from hw.fifo import with_fifos
 from hw.fold import Plan
 from hw.layers import Folding
@@ -37,8 +41,9 @@ from hw.pipeline import Pipeline
 from hw.plan import plan_fastest, plan_for_interval
 from hw.rtl import verilog
 from hw.synth import synthesize
-from sim.check import Shown, simulate
+from sim.check import simulate
 from sim.cocotb_run import copy_bench
+from sim.edges import frames_within, record_edges, why_not
 from sim.vectors import write_vectors
 
 FUSIONS: tuple[Fusion, ...] = (*IMPORT_FUSIONS, *PASSES)
@@ -68,7 +73,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     check_replaceable(build)
     progress(f"importing {model.name}")
     imported = import_model(model)
-    source, quantization = quantize_model(imported.graph, options, progress)
+    source, real, quantization = quantize_model(imported.graph, options, progress)
     progress("fusing to integers, with a check after every pass")
     graph, checks = run_passes(source, off)
     network = split(graph)
@@ -92,21 +97,24 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         "results": {},
     }
     progress("writing the build folder")
-    write_whole(build, lambda folder: _fill(folder, source, network, pipeline, text, manifest))
+    stored = {"source": source, "model": network, **({"float": real} if real else {})}
+    write_whole(build, lambda folder: _fill(folder, stored, network, pipeline, text, manifest))
     return manifest
 
 
-def quantize_model(graph: Graph, options: Options, progress: Progress) -> tuple[Graph, dict[str, Any]]:
-    """The graph with quantizers and what they cost; as it is (and nothing) where no calibration is given."""
+def quantize_model(
+    graph: Graph, options: Options, progress: Progress
+) -> tuple[Graph, Graph | None, dict[str, Any]]:  # fmt: skip
+    """The graph with quantizers, the one before, and what they cost; as it is where no calibration is given."""
     if options.calibration is None:
         if options.precision or options.observer:
             raise UserError("--precision and --observer say how to quantize by samples; give them with --calibration")
         check_weights(graph)
-        return graph, {}
+        return graph, None, {}
     precision = read_precision(options.precision or "int8")
     samples = arrays.read_inputs(options.calibration, graph.inputs)
     found = quantize(graph, samples, precision, options.observer or "mse", progress=progress)
-    return found.graph, {"calibration": options.calibration.name, **found.report.to_dict()}
+    return found.graph, found.real, {"calibration": options.calibration.name, **found.report.to_dict()}
 
 
 def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, Pipeline]:
@@ -126,37 +134,17 @@ def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, P
     return plan_for_interval(core, board.budget, interval)
 
 
-def describe_network(source: Graph, network: Model) -> dict[str, Any]:
-    """Inputs and outputs as the user knows them, the integers at the accelerator's border, the host's work."""
-    before, core, after = network.before, network.core, network.after
-    return {
-        "inputs": [_tensor(i.name, i.type) for i in before.inputs],
-        "outputs": [_tensor(o, after.types[o]) for o in after.outputs],
-        "core": {
-            "inputs": [_tensor(i.name, i.type) for i in core.inputs],
-            "outputs": [_tensor(o, core.types[o]) for o in core.outputs],
-        },
-        "assumed_inputs": assumed_inputs(before),
-        "host": {"before": str(before).splitlines(), "after": str(after).splitlines()},
-        "graph": {"before": str(source).splitlines(), "core": str(core).splitlines()},
-    }
-
-
-def _tensor(name: str, t: TensorType) -> dict[str, Any]:
-    if not t.is_integer:
-        return {"name": name, "shape": list(t.shape), "type": "float32"}
-    meaning = {"scale": list(t.scale), "zero_point": list(t.zero_point)}
-    return {"name": name, "shape": list(t.shape), "type": str(t.format), **meaning}
-
-
-def _fill(folder: Path, source: Graph, network: Model, pipeline: Pipeline, text: str, manifest: dict[str, Any]) -> None:
+def _fill(
+    folder: Path, stored: Mapping[str, Graph | Model], network: Model, pipeline: Pipeline, text: str,
+    manifest: dict[str, Any],
+) -> None:  # fmt: skip
     """Every file of a build folder."""
     for name in ("rtl", "sim", "vectors"):
         (folder / name).mkdir()
     (folder / manifest["rtl"]["files"][0]).write_text(text)
     (folder / "model.txt").write_text(f"{network.before}\n{network.core}\n{network.after}")
-    serialize.save(network, folder / "model.npz")
-    serialize.save(source, folder / "source.npz")
+    for name, graph in stored.items():
+        serialize.save(graph, folder / f"{name}.npz")
     write_vectors(folder / "vectors", pipeline)
     copy_bench(folder)
     write_json(folder / "manifest.json", manifest)
@@ -243,19 +231,42 @@ def simulate_build(
         arrays.write_outputs(outputs, results, build.network.after.types)
     result = {
         "source": f"simulated ({engine}), every output word compared with the integer emulator",
-        **simulated(shown, build.manifest["estimated"]["clock_mhz"]),
+        **shown.described(build.manifest["estimated"]["clock_mhz"]),
         "stall_seed": stall_seed,
     }
     record(build.path, "simulated", result)
     return {**result, "warnings": warnings}
 
 
-def simulated(shown: Shown, clock_mhz: float) -> dict[str, Any]:
-    """What a simulation showed, as the report has it."""
-    counts = {"samples": shown.frames, "words": shown.words, "mismatches": 0, "cycles": shown.cycles}
-    if shown.interval_cycles is None:
-        return {**counts, "latency_cycles": shown.latency_cycles}
-    return {**counts, **rates(Timing(shown.latency_cycles, shown.interval_cycles), clock_mhz)}
+def diff_build(build: Build, inputs: Path, with_rtl: bool, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """Float, quantized, integer and RTL tensor by tensor; `failed` names the first that diverges."""
+    feeds, warnings = build.read(inputs)
+    stored = serialize.load(build.path / "float.npz") if (build.path / "float.npz").exists() else None
+    quantized = quantize_inputs(serialize.load(build.path / "source.npz"), Journal())
+    real, meaning = float_network(quantized, stored)
+    networks = Networks(real, quantized, build.network)
+    missing = why_not() if with_rtl else "switched off by --no-rtl"
+    streams, stalled = ([], "") if missing else _recorded(build, feeds, progress)
+    rows, ties = compare(networks, feeds, streams)
+    recorded = len(streams[0].got) if streams else 0
+    sources = Sources(meaning, len(next(iter(feeds.values()))), recorded, missing or stalled)
+    result = describe(networks, rows, ties, sources, stalled)
+    record(build.path, "diff", result)
+    return {**result, "warnings": warnings}
+
+
+def _recorded(
+    build: Build, feeds: Mapping[str, np.ndarray], progress: Callable[[int, int], None]
+) -> tuple[list[Stream], str]:
+    """All edges of the RTL on as many samples as are quickly simulated; or why the design does not get that far."""
+    pipeline, samples = build.pipeline, len(next(iter(feeds.values())))
+    count = frames_within(pipeline, build.manifest["estimated"]["interval_cycles"], samples)
+    core = build.network.to_core({k: v[:count] for k, v in feeds.items()})
+    try:
+        with _damage_told(build.path):
+            return record_edges(build.path, pipeline, core, progress), ""
+    except CheckFailed as e:
+        return [], str(e)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.build import read_manifest
+from codesign.diff_table import html_diff
 from codesign.errors import UserError
 from codesign.html import Html, bar, folded, join, number, page, section, table, tag
 
@@ -46,6 +47,7 @@ def report(m: Values, network: str) -> str:
         _device(m),
         _stages(m),
         _confusion(m["results"].get("accuracy")),
+        html_diff(m["results"].get("diff")),
         _streams(m),
         _network(m, network),
     )

@@ -114,3 +114,9 @@ def inspection(r: dict[str, Any]) -> None:
     from codesign.inspect import print_tables
 
     print_tables(r, OUT)
+
+
+def difference(r: dict[str, Any]) -> None:
+    from codesign.diff_table import print_diff
+
+    print_diff(r, OUT)

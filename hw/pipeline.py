@@ -67,11 +67,15 @@ class Edge:
 
 @dataclass(frozen=True)
 class Placed:
-    """A stage in its place: unique name, and the network's own layers that it computes."""
+    """A stage in its place: unique name, and the network's own layers that it computes.
+
+    `tensor`: what of the integer graph its stages end in; "" for plumbing, which passes on what it reads.
+    """
 
     name: str
     stage: Stage
     layers: tuple[str, ...] = ()
+    tensor: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,13 @@ class Pipeline:
         if edge.target is None:
             return self.outputs[edge.target_port][1]
         return self.by_name[edge.target].inputs[edge.target_port]
+
+    def tensor_on(self, edge: Edge) -> str:
+        """The tensor of the integer graph that an edge carries, or on the way to which it lies."""
+        if edge.source is None:
+            return self.inputs[edge.source_port][0]
+        placed = next(p for p in self.stages if p.name == edge.source)
+        return placed.tensor or self.tensor_on(self.into(edge.source)[0])
 
     def into(self, name: str | None) -> list[Edge]:
         """The edges into a stage (None: into the outputs), by port."""

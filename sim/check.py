@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from codesign.errors import CheckFailed
+from hw.estimate import Timing, rates
 from hw.pipeline import Pipeline
 from hw.stream import pack, unpack
 from sim.cocotb_run import run_cocotb
@@ -32,6 +34,13 @@ class Shown:
     cycles: int
     latency_cycles: int
     interval_cycles: int | None
+
+    def described(self, clock_mhz: float) -> dict[str, Any]:
+        """As the report has it."""
+        counts = {"samples": self.frames, "words": self.words, "mismatches": 0, "cycles": self.cycles}
+        if self.interval_cycles is None:
+            return {**counts, "latency_cycles": self.latency_cycles}
+        return {**counts, **rates(Timing(self.latency_cycles, self.interval_cycles), clock_mhz)}
 
 
 def simulate(

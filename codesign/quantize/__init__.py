@@ -37,9 +37,10 @@ STEPS = ("equalize", "rounding", "bias")  # optional, in this order
 
 @dataclass(frozen=True)
 class Quantized:
-    """The graph with quantizers, and what they cost."""
+    """The graph with quantizers, the same in canonical form before they were inserted, and what they cost."""
 
     graph: Graph
+    real: Graph
     report: Report
 
 
@@ -74,7 +75,7 @@ def apply(
     outputs = dict(zip(real.outputs, tensor_noise(real, result, samples, [(o, o) for o in real.outputs])))
     taken, used = tuple(s for s in STEPS if s in steps), len(next(iter(samples.values())))
     report = Report(precision.name, observer, taken, used, found.given, reports, input_share, outputs)
-    return Quantized(result, report)
+    return Quantized(result, real, report)
 
 
 def check_weights(graph: Graph) -> None:
