@@ -17,7 +17,7 @@ from codesign.passes.split import Model
 
 # The files of codesign/ops whose operators can stand in a stored graph.
 OPERATORS = (
-    "argmax", "conv", "conv_transpose", "depth", "elementwise", "integer", "layout", "matmul", "moves", "pad",
+    "argmax", "conv", "depth", "elementwise", "integer", "layout", "matmul", "moves", "pad",
     "pad_any", "pool", "quantize", "reduce", "requant", "resample", "round_to_float", "softmax", "table", "take",
     "threshold", "top_k", "unary",
 )  # fmt: skip

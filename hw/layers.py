@@ -201,7 +201,7 @@ def _global_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
 def _pad_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, Pad)
-    return [("pad", PadStage(_input(graph, node, folding), op.before, op.after, int(op.value)))]
+    return [("pad", PadStage(_input(graph, node, folding), op.before, op.after, int(op.value), op.gaps))]
 
 
 def _add_stages(graph: Graph, node: Node, folding: Folding) -> Chain:

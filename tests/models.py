@@ -36,8 +36,10 @@ class Model:
         self.nodes.append(node)
         return result
 
-    def quant(self, x: str, scale: object = 0.25, bits: int = 4, signed: int = 0, narrow: int = 0) -> str:
-        inputs = (x, self.constant(scale), self.constant(0.0), self.constant(float(bits)))
+    def quant(
+        self, x: str, scale: object = 0.25, bits: int = 4, signed: int = 0, narrow: int = 0, zero: float = 0.0
+    ) -> str:
+        inputs = (x, self.constant(scale), self.constant(zero), self.constant(float(bits)))
         return self.add("Quant", *inputs, domain=QONNX, signed=signed, narrow=narrow, rounding_mode="ROUND")
 
     def weight(self, *shape: int, bits: int = 4, scale: float = 0.125, seed: int = 0) -> str:

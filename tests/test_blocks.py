@@ -98,9 +98,19 @@ def upsampled(m: Model) -> list[str]:
     return [image(m, 2, 2, inputs=8, x=m.add("Concat", x, up, axis=1))]
 
 
+def transposed(m: Model) -> list[str]:
+    """Zeros between the pixels of a tensor whose zero is not code 0, and more padding than the kernel reaches."""
+    x = m.quant("x", 0.25, signed=0, zero=3)
+    c = m.add("ConvTranspose", x, m.weight(2, 3, 3, 2), strides=[2, 3], pads=[1, 0, 3, 1], output_padding=[1, 0],
+              name="spread")  # fmt: skip
+    c = m.quant(m.add("Relu", c), 0.5)
+    d = m.add("ConvTranspose", c, m.weight(3, 1, 2, 2, seed=1), group=3, dilations=[2, 1], pads=[2, 0, 3, 0])
+    return [m.quant(d, 0.5, signed=1)]
+
+
 BLOCKS = [
     depthwise_separable, inverted_residual, fire, shuffle, crelu, squeeze_and_excite, rotated_filters, two_ways_out,
-    upsampled,
+    upsampled, transposed,
 ]  # fmt: skip
 
 

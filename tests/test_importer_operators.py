@@ -193,6 +193,12 @@ CASES |= {
         c=w(6),
     ),
     "ConvTranspose 1-D": constants("ConvTranspose", {"x": (1, 2, 7)}, attributes={"dilations": [2]}, w=w(2, 3, 3)),
+    "ConvTranspose cut into the image": constants(
+        "ConvTranspose", {"x": (1, 2, 4, 5)}, attributes={"strides": [2, 1], "pads": [2, 1, 3, 2]}, w=w(2, 3, 2, 2)
+    ),
+    "ConvTranspose same": constants(
+        "ConvTranspose", {"x": (1, 2, 3, 2)}, attributes={"strides": [2, 2], "auto_pad": "SAME_UPPER"}, w=w(2, 1, 3, 3)
+    ),
     "MatMul batched": constants("MatMul", {"x": (1, 3, 4, 6)}, w=w(3, 6, 2)),
     "MatMul from the left": model([node("MatMul", ["c", "x"])], {"x": (1, 3, 4)}, {"c": w(2, 3)}),
     "MatMul of two": model(

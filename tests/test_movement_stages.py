@@ -51,8 +51,9 @@ def test_pad(data: st.DataObject, fmt: Format) -> None:
     edge, lanes = st.integers(0, 2), data.draw(st.integers(1, 2))
     shape = (data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4)), lanes * data.draw(st.integers(1, 3)))
     before, after = ((data.draw(edge), data.draw(edge)) for _ in range(2))
+    gaps = (data.draw(edge), data.draw(st.integers(0, 3)))
     value = data.draw(st.sampled_from([-1, 0, 1, 7]))
-    check(Pad(StreamType(shape, fmt, lanes), before, after, value))
+    check(Pad(StreamType(shape, fmt, lanes), before, after, value, gaps))
 
 
 def test_pad_is_numpys_and_its_format_holds_the_border() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from codesign.importer import (
     choose,
+    conv_transpose,
     elementwise,
     float_quantizers,
     linear,
@@ -118,7 +119,9 @@ ROWS: dict[str, Row] = {
     "MatMul": Row(linear.matmul, (2, 2), layout=OWN),
     "Gemm": Row(linear.gemm, (2, 3), ("alpha", "beta", "transA", "transB"), OWN),
     "Conv": Row(spatial.conv, (2, 3), (*WINDOW, "group"), IMAGE, ("", DOMAIN_LAST)),
-    "ConvTranspose": Row(spatial.conv_transpose, (2, 3), (*WINDOW, "group", "output_padding", "output_shape"), IMAGE),
+    "ConvTranspose": Row(
+        conv_transpose.conv_transpose, (2, 3), (*WINDOW, "group", "output_padding", "output_shape"), IMAGE
+    ),
     "MaxPool": Row(pooling.max_pool, (1, 1), (*WINDOW, "ceil_mode", "storage_order"), IMAGE, ("", DOMAIN_LAST), MOVED),
     "AveragePool": Row(pooling.average_pool, (1, 1), POOL, IMAGE),
     "GlobalAveragePool": Row(pooling.global_pool(GlobalAveragePool()), layout=IMAGE),

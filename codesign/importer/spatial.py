@@ -1,4 +1,4 @@
-"""Windows, convolution and its transposition: ONNX's (C, H, W) stored channels last; (C, W) as a single row."""
+"""Windows and convolution: ONNX's (C, H, W) stored channels last; (C, W) as a single row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from codesign.importer.elementwise import along_axis, with_constant
 from codesign.importer.shapes import squeezed, transposed, unsqueezed
 from codesign.importer.values import Constantlike, Refused, Stored
 from codesign.ops.conv import Conv
-from codesign.ops.conv_transpose import ConvTranspose
 from codesign.ops.elementwise import Add
 from codesign.ops.pad import Pad
 
@@ -94,7 +93,7 @@ def window(call: Call, size: Pair, kernel: Pair) -> Window:
     given = Window(kernel, pair(call, "strides", 1), pair(call, "dilations", 1), (0, 0), (0, 0))
     auto = call.text("auto_pad", "NOTSET")
     if auto == "NOTSET":
-        before, after = _pads(call)
+        before, after = pads(call)
     elif auto == "VALID":
         before, after = (0, 0), (0, 0)
     elif auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -104,7 +103,8 @@ def window(call: Call, size: Pair, kernel: Pair) -> Window:
     return Window(given.kernel, given.stride, given.dilation, before, after)
 
 
-def _pads(call: Call) -> tuple[Pair, Pair]:
+def pads(call: Call) -> tuple[Pair, Pair]:
+    """The padding stated: rows and columns before, and after."""
     rank = spatial_axes(call)
     pads = call.integers("pads", (0,) * 2 * rank)
     if len(pads) != 2 * rank or min(pads) < 0:
@@ -159,44 +159,3 @@ def biased(call: Call, y: Stored, outputs: int) -> Stored:
         raise Refused(f"its bias has shape {bias.shape}; ({outputs},) is needed")
     channels = len(y.shape) - 1 if channels_last(call) else 1 - call.lead
     return with_constant(call.build, Add(), y, along_axis(bias, channels, len(y.shape)))
-
-
-def conv_transpose(call: Call) -> Stored:
-    x, w = image(call), call.constant(1, "weights")
-    if len(w.shape) != call.rank(call.tensor()):
-        raise Refused(f"its weights have shape {w.shape}; {call.rank(call.tensor())} axes are needed")
-    w = w if len(w.shape) == 4 else w.reshape((*w.shape[:2], 1, w.shape[2]))
-    kernel, groups = (w.shape[2], w.shape[3]), call.integer("group", 1)
-    given = Window(kernel, pair(call, "strides", 1), pair(call, "dilations", 1), (0, 0), (0, 0))
-    extra = _transposed_extra(call)
-    before, after = _transposed_pads(call, given, (x.shape[1], x.shape[2]), extra)
-    op = ConvTranspose(given.stride, given.dilation, before, after, extra, groups)
-    y = restored(call, call.build.emit(op, x.name, call.build.weights(w, (2, 3, 0, 1))))
-    return biased(call, y, w.shape[1] * groups) if call.has(2) else y
-
-
-def _transposed_extra(call: Call) -> Pair:
-    axes = spatial_axes(call)
-    extra = call.integers("output_padding", (0,) * axes)
-    if len(extra) != axes or min(extra) < 0:
-        raise Refused(f"attribute 'output_padding' {list(extra)} does not fit {axes} axes")
-    return (extra[0], extra[1]) if axes == 2 else (0, extra[0])
-
-
-def _transposed_pads(call: Call, w: Window, size: Pair, extra: Pair) -> tuple[Pair, Pair]:
-    """What is cut off before and after: stated, or what leaves the stated size."""
-    auto, axes = call.text("auto_pad", "NOTSET"), spatial_axes(call)
-    stated = call.integers("output_shape", ())[-axes:]
-    if not stated and auto == "NOTSET":
-        return _pads(call)
-    if not stated and auto == "VALID":
-        return (0, 0), (0, 0)
-    if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER") or len(stated) not in (0, axes):
-        raise Refused(f"auto_pad {auto!r} with output_shape {list(stated)} is unknown")
-    wanted = [1] * (2 - axes) + list(stated) if stated else [n * s for n, s in zip(size, w.stride, strict=True)]
-    parts = zip(size, w.stride, w.reach, extra, wanted, strict=True)
-    total = [s * (n - 1) + r + e - m for n, s, r, e, m in parts]
-    if min(total) < 0:
-        raise Refused(f"output_shape {wanted} is larger than what its kernel reaches; use output_padding")
-    less, more = (total[0] // 2, total[1] // 2), (total[0] - total[0] // 2, total[1] - total[1] // 2)
-    return (less, more) if auto == "SAME_UPPER" else (more, less)

@@ -84,12 +84,13 @@ class Quantized:
         return self.scale * (self.integers - self.zero_point)
 
     def transpose(self, perm: tuple[int, ...]) -> Quantized:
-        return self._each(lambda a: a.transpose(perm))
+        return self.each(lambda a: a.transpose(perm))
 
     def reshape(self, shape: tuple[int, ...]) -> Quantized:
-        return self._each(lambda a: a.reshape(shape))
+        return self.each(lambda a: a.reshape(shape))
 
-    def _each(self, move: Callable[[np.ndarray], np.ndarray]) -> Quantized:
+    def each(self, move: Callable[[np.ndarray], np.ndarray]) -> Quantized:
+        """Its elements moved."""
         return Quantized(move(self.integers), self.format, move(self.scale), move(self.zero_point))
 
 

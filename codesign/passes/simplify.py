@@ -87,8 +87,8 @@ def _does_nothing(graph: Graph, node: Node) -> bool:
             return min(steps) > 0
         case Take(indices=indices):
             return indices == tuple(range(len(indices)))
-        case Pad(before=before, after=after):
-            return not any((*before, *after))
+        case Pad(before=before, after=after, gaps=gaps):
+            return not any((*before, *after, *gaps))
         case MaxPool(kernel=kernel, stride=stride) | AveragePool(kernel=kernel, stride=stride):
             return kernel == stride == (1, 1)
         case Concat():

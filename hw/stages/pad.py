@@ -1,16 +1,17 @@
-"""A border of a constant around every image."""
+"""A border of a constant around every image, and gaps of it between the pixels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from codesign.formats import Format, Int, hull
+from codesign.ops.pad import Pad as PadOp
 from hw.buffer import Buffer, buffer_cost
 from hw.loops import between, counters, counters_cost
 from hw.ports import elements, encode, stage_ports
@@ -22,12 +23,14 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Pad:
-    """(rows, columns, channels) -> the same with `before` and `after` (rows, columns) of `value` around."""
+    """(rows, columns, channels) -> the same with `before` and `after` (rows, columns) of `value` around, and with
+    `gaps` rows and columns of it between neighbours."""
 
     input: StreamType
     before: Pair
     after: Pair
     value: int
+    gaps: Pair = (0, 0)
 
     def __post_init__(self) -> None:
         if len(self.input.shape) != 3 or self.input.shape[2] % self.input.lanes:
@@ -40,9 +43,17 @@ class Pad:
     @property
     def outputs(self) -> tuple[StreamType, ...]:
         rows, columns, channels = self.input.shape
-        (top, left), (bottom, right) = self.before, self.after
-        shape = (top + rows + bottom, left + columns + right, channels)
+        shape = (*self.op.size((rows, columns)), channels)
         return (replace(self.input, shape=shape, format=self._format),)
+
+    @property
+    def op(self) -> PadOp:
+        return PadOp(self.before, self.after, self.value, self.gaps)
+
+    def _inside(self, beats: np.ndarray) -> np.ndarray:
+        """Of values (frames, rows, columns, ...) of the result those that are the image's own."""
+        rows, columns, _ = self.input.shape
+        return beats[(slice(None), *self.op.inside((rows, columns)))]
 
     @property
     def _format(self) -> Format:
@@ -50,29 +61,27 @@ class Pad:
         return self.input.format if _holds(self.input.format, self.value) else hull(self.input.format, value)
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
-        around = [(0, 0), *zip(self.before, self.after, strict=True), (0, 0)]
-        return (np.pad(frames[0].astype(np.int64), around, constant_values=self.value),)
+        padded = np.full((len(frames[0]), *self.outputs[0].shape), self.value, np.int64)
+        self._inside(padded)[...] = frames[0]
+        return (padded,)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         """The border's beats wait for nothing but the frame's first input beat."""
-        frames = len(arrive[0]) // self.input.beats
-        rows, columns, channels = self.outputs[0].shape
-        ready = np.zeros((frames, rows, columns, channels // self.input.lanes), np.int64)
-        inside = ready[:, self.before[0] : rows - self.after[0], self.before[1] : columns - self.after[1]]
+        ready = np.zeros((len(arrive[0]) // self.input.beats, *self.counts), np.int64)
+        inside = self._inside(ready)
         inside[...] = np.reshape(arrive[0], inside.shape)
         ready[:, 0, 0, 0] = arrive[0][:: self.input.beats]
         return (serve(ready.reshape(-1)) + 1,)
 
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         """An input beat is taken when it is written, so the border's beats hold the input up."""
-        rows, columns, channels = self.outputs[0].shape
-        written = self.schedule(*arrive)[0].reshape(-1, rows, columns, channels // self.input.lanes) - 1
-        inside = written[:, self.before[0] : rows - self.after[0], self.before[1] : columns - self.after[1]]
-        return (inside.reshape(-1),)
+        written = self.schedule(*arrive)[0].reshape(-1, *self.counts) - 1
+        return (self._inside(written).reshape(-1),)
 
     def cost(self) -> Cost:
         control = Cost(lut=4, ff=1)  # the border's value comes by the buffer's reset or merges with its LUTs
-        return counters_cost(self.counts) + buffer_cost(self.outputs[0].beat_bits) + control
+        every = counters_cost([gap + 1 for gap in self.gaps]) + Cost(lut=sum(gap > 0 for gap in self.gaps))
+        return counters_cost(self.counts) + every + buffer_cost(self.outputs[0].beat_bits) + control
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -88,6 +97,19 @@ def _holds(fmt: Format, value: int) -> bool:
     return fmt.contains(np.array([value]))
 
 
+def _own(m: Module, stage: Pad, axis: int, index: Signal, step: Value) -> Value:
+    """Whether a row (or column) is the image's own; `step`: the index moves on, to 0 from the last."""
+    count, before, gap = stage.counts[axis], stage.before[axis], stage.gaps[axis]
+    inside = between(index, before, count - stage.after[axis])
+    if not gap:
+        return inside
+    phase = Signal(range(gap + 1), init=-before % (gap + 1))  # 0 where an own row or column may stand
+    ends = index == count - 1
+    with m.If(step):
+        m.d.sync += phase.eq(Mux(ends, -before % (gap + 1), Mux(phase == gap, 0, phase + 1)))
+    return inside & (phase == 0)
+
+
 class _PadCircuit(wiring.Component):
     i: stream.Interface
     o: stream.Interface
@@ -101,17 +123,13 @@ class _PadCircuit(wiring.Component):
         stage, out = self.stage, self.stage.outputs[0]
         m.submodules.buffer = buffer = Buffer(out.beat_bits)
         connect(m, buffer.o, flipped(self.o))
-        rows, columns, _ = stage.counts
         moves = buffer.i.valid & buffer.i.ready
         (row, column, _), last = counters(m, stage.counts, moves)
         inside, begun = Signal(), Signal()
         with m.If(moves):
             m.d.sync += begun.eq(~last[0])
         m.d.comb += [
-            inside.eq(
-                between(row, stage.before[0], rows - stage.after[0])
-                & between(column, stage.before[1], columns - stage.after[1])
-            ),
+            inside.eq(_own(m, stage, 0, row, moves & last[1]) & _own(m, stage, 1, column, moves & last[2])),
             buffer.i.valid.eq(self.i.valid | (begun & ~inside)),
             self.i.ready.eq(inside & buffer.i.ready),
         ]
