@@ -108,4 +108,5 @@ def record(build: Path, kind: str, result: dict[str, Any]) -> None:
 
 def report_of(manifest: dict[str, Any]) -> dict[str, Any]:
     """What report.json holds: every number with where it comes from."""
-    return {"model": manifest["model"], "estimated": manifest["estimated"], **manifest["results"]}
+    known = {k: manifest[k] for k in ("model", "quantization", "estimated") if k in manifest}
+    return {**known, **manifest["results"]}

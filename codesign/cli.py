@@ -131,6 +131,15 @@ def _add_compile(commands: Any) -> None:
         "--observer", choices=("min-max", "percentile", "mse", "entropy"),
         help="with --calibration: how ranges are chosen (mse)",
     )  # fmt: skip
+    p.add_argument(
+        "--without", action="append", default=[], choices=("equalize", "rounding", "bias"),
+        help="with --calibration: leave out a step (equalized channels, learned rounding, corrected biases)",
+    )  # fmt: skip
+    p.add_argument(
+        "--evaluation", type=Path, metavar="E",
+        help="with --calibration and --labels: other samples, on which accuracy is compared before and after",
+    )  # fmt: skip
+    p.add_argument("--labels", type=Path, metavar="L", help=".npy of class numbers, one for each sample of E")
 
 
 def _add_run(commands: Any) -> None:
@@ -231,13 +240,15 @@ def _inspect(a: argparse.Namespace) -> dict[str, Any]:
 
 
 def _compile(a: argparse.Namespace) -> dict[str, Any]:
+    from codesign.calibration import Calibration
     from codesign.flow import Options, compile_model
+    from codesign.words import warnings_of
 
-    quantization = (a.calibration, a.precision, a.observer)
-    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse), *quantization)
+    quantization = Calibration(a.calibration, a.precision, a.observer, tuple(a.without), a.evaluation, a.labels)
+    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse), quantization)
     with show.steps() as progress:
         manifest = compile_model(a.model, a.output, options, progress)
-    return {"build": str(a.output), **manifest}
+    return {"build": str(a.output), "warnings": warnings_of(manifest.get("quantization", {})), **manifest}
 
 
 def _run(a: argparse.Namespace) -> dict[str, Any]:

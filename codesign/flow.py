@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from boards.board import Board
 from codesign import __version__, arrays, serialize
 from codesign.accuracy import accuracy_of
 from codesign.build import SCHEMA, check_replaceable, read_manifest, record, report_of, write_json, write_whole
+from codesign.calibration import Calibration, quantize_model
 from codesign.chunks import run_chunked
 from codesign.cost import Budget
 from codesign.describe import describe_network
@@ -29,7 +30,7 @@ from codesign.passes import PASSES, run_passes
 from codesign.passes.check import near_ties
 from codesign.passes.inputs import quantize_inputs
 from codesign.passes.split import Model, split
-from codesign.quantize import check_weights, quantize, read_precision
+from codesign.scoring import read_scoring, score
 from codesign.unrounded import float_network
 from hw.describe import describe_rtl, describe_stages
 from hw.estimate import estimates
@@ -53,18 +54,13 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may say of a compilation; `target_fps`: a rate, "max", or None for a quarter of the board.
-
-    `calibration`: samples by which a real network is quantized, to `precision` (int8), ranges chosen by `observer`.
-    """
+    """What the user may say of a compilation; `target_fps`: a rate, "max", or None for a quarter of the board."""
 
     board: str = "pynq-z2"
     clock_mhz: float = 100.0
     target_fps: float | str | None = None
     no_fuse: tuple[str, ...] = ()
-    calibration: Path | None = None
-    precision: str | None = None
-    observer: str | None = None
+    quantization: Calibration = field(default_factory=Calibration)
 
 
 def compile_model(model: Path, build: Path, options: Options, progress: Progress) -> dict[str, Any]:
@@ -73,10 +69,14 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     check_replaceable(build)
     progress(f"importing {model.name}")
     imported = import_model(model)
-    source, real, quantization = quantize_model(imported.graph, options, progress)
+    scoring = read_scoring(options.quantization, imported.graph)
+    source, real, quantization = quantize_model(imported.graph, options.quantization, progress)
     progress("fusing to integers, with a check after every pass")
     graph, checks = run_passes(source, off)
-    network = split(graph)
+    network, results = split(graph), {}
+    if scoring is not None:
+        progress(f"scoring {len(scoring.labels)} samples")
+        quantization["accuracy"], results["accuracy"] = score(imported.graph, network, scoring)
     progress("choosing the parallelism")
     plan, pipeline = choose_folding(network.core, board, options)
     progress(f"generating the RTL of {len(pipeline.stages)} stages")
@@ -94,27 +94,12 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         "folding": {k: asdict(f) for k, f in plan.folding.items()},
         "input_lanes": dict(plan.input_lanes),
         "estimated": {**estimates(pipeline, options.clock_mhz), "bottleneck": plan.bottleneck},
-        "results": {},
+        "results": results,
     }
     progress("writing the build folder")
     stored = {"source": source, "model": network, **({"float": real} if real else {})}
     write_whole(build, lambda folder: _fill(folder, stored, network, pipeline, text, manifest))
     return manifest
-
-
-def quantize_model(
-    graph: Graph, options: Options, progress: Progress
-) -> tuple[Graph, Graph | None, dict[str, Any]]:  # fmt: skip
-    """The graph with quantizers, the one before, and what they cost; as it is where no calibration is given."""
-    if options.calibration is None:
-        if options.precision or options.observer:
-            raise UserError("--precision and --observer say how to quantize by samples; give them with --calibration")
-        check_weights(graph)
-        return graph, None, {}
-    precision = read_precision(options.precision or "int8")
-    samples = arrays.read_inputs(options.calibration, graph.inputs)
-    found = quantize(graph, samples, precision, options.observer or "mse", progress=progress)
-    return found.graph, found.real, {"calibration": options.calibration.name, **found.report.to_dict()}
 
 
 def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, Pipeline]:
@@ -196,7 +181,8 @@ def run_build(
         summary["ties"] = np.flatnonzero(near).tolist()
     if labels is not None:
         scored = accuracy_of(next(iter(results.values())), arrays.read_labels(labels, summary["samples"]))
-        record(build.path, "accuracy", {"source": "integer emulator", "labels": labels.name, **scored})
+        files = {"inputs": inputs.name, "labels": labels.name}
+        record(build.path, "accuracy", {"source": "integer emulator", **files, **scored})
         summary["accuracy"] = scored["accuracy"]
     return summary
 

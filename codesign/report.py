@@ -11,6 +11,7 @@ from codesign.build import read_manifest
 from codesign.diff_table import html_diff
 from codesign.errors import UserError
 from codesign.html import Html, bar, folded, join, number, page, section, table, tag
+from codesign.words import accuracy_compared, calibrated_on, warnings_of
 
 Values = Mapping[str, Any]
 RESOURCES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram36": "BRAM36"}
@@ -46,6 +47,7 @@ def report(m: Values, network: str) -> str:
         _numbers(m),
         _device(m),
         _stages(m),
+        _quantization(m.get("quantization")),
         _confusion(m["results"].get("accuracy")),
         html_diff(m["results"].get("diff")),
         _streams(m),
@@ -176,6 +178,33 @@ def _each(streams: Sequence[Values], key: str) -> str:
 
 def _measure(value: float, most: float, kind: str = "") -> Html:
     return join((f"{value:,.10g}", bar(value / most, kind=kind))) if value else Html("0")
+
+
+def _quantization(q: Values | None) -> Html:
+    """What a float network's quantization cost, layer by layer, the worst first; nothing where it came quantized."""
+    if q is None:
+        return Html("")
+    worst = sorted(q["layers"], key=lambda r: -r["noise_share"])
+    rows = [
+        (r["layer"], r["weights"], r["activations"], number(f"{r['sqnr_db']:.1f}"), _share(r["noise_share"]))
+        for r in worst
+    ]
+    rows.append(("(the network's inputs)", "", "", number(""), _share(q["input_share"])))
+    steps = ", ".join(q["steps"]) or "none"
+    outputs = ", ".join(f"{name} {db:.1f} dB" for name, db in q["outputs"].items())
+    return section(
+        "Quantization",
+        *([tag("p", f"{accuracy_compared(q['accuracy'])}.")] if "accuracy" in q else []),
+        *(tag("p", f"Note: {w}") for w in warnings_of(q)),
+        tag("p", f"Precision {q['precision']}, ranges by {q['observer']}, steps: {steps}; on {calibrated_on(q)}. "
+            f"Signal to quantization noise of the outputs: {outputs}.", class_="soft"),
+        tag("p", "The share of a layer is that of the outputs' error when it alone is quantized.", class_="soft"),
+        table(("layer", "weights", "activations", "SQNR, dB", "share of the outputs' error"), rows),
+    )  # fmt: skip
+
+
+def _share(share: float) -> Html:
+    return join((f"{share:.1%}", bar(share)))
 
 
 def _confusion(scored: Values | None) -> Html:

@@ -11,8 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from codesign.words import accuracy_compared, calibrated_on
+
 WIDTH = 110  # of tables that go to a file or a log
 OUT = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+MOST_LAYERS = 12  # in a table on the terminal
 RESOURCES = ("lut", "ff", "dsp", "bram36")
 
 
@@ -48,9 +51,29 @@ def compiled(m: dict[str, Any]) -> None:
         lanes = [str(s[side][0]["lanes"]) for side in ("inputs", "outputs")]
         table.add_row(s["name"], s["kind"], *lanes, *cost)
     OUT.print(table)
+    if "quantization" in m:
+        _quantization(m["quantization"])
     _notes(m)
     _estimate(m)
     OUT.print(f"build folder: {m['build']}")
+
+
+def _quantization(q: dict[str, Any]) -> None:
+    """The layers that the outputs' error comes from, worst first, and what it does to the accuracy."""
+    table = Table(title=f"quantized to {q['precision']}: where the outputs' error comes from", title_justify="left")
+    for name in ("layer", "weights", "activations", "SQNR dB", "share of the error"):
+        table.add_column(name, justify="right" if name[0] in "Ss" else "left")
+    worst = sorted(q["layers"], key=lambda r: -r["noise_share"])
+    for r in worst[:MOST_LAYERS]:
+        table.add_row(r["layer"], r["weights"], r["activations"], f"{r['sqnr_db']:.1f}", f"{r['noise_share']:.1%}")
+    table.add_row("(the network's inputs)", "", "", "", f"{q['input_share']:.1%}")
+    OUT.print(table)
+    if len(worst) > MOST_LAYERS:
+        OUT.print(f"and {len(worst) - MOST_LAYERS} layers that bring less")
+    outputs = ", ".join(f"{name} {db:.1f} dB" for name, db in q["outputs"].items())
+    OUT.print(f"quantized: outputs {outputs}, measured on {calibrated_on(q)}")
+    if "accuracy" in q:
+        OUT.print(f"quantized: {accuracy_compared(q['accuracy'])}")
 
 
 def _notes(m: dict[str, Any]) -> None:

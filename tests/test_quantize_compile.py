@@ -104,6 +104,51 @@ def test_every_weight_format_becomes_rtl_that_equals_it(tmp_path, capsys):
     np.testing.assert_allclose(np.load(y), wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.fixture(scope="session")
+def scored(network: Path, x: Path, tmp_path_factory) -> Path:
+    """A build with labels: what the float network answers, but for ten of 60 samples."""
+    folder = tmp_path_factory.mktemp("scored")
+    fresh = np.random.default_rng(2).normal(size=(60, 2, 8, 8)).astype(np.float32)
+    fresh[:3] = np.load(x)[:3]
+    np.save(folder / "e.npy", fresh)
+    assert main(["run", str(network), "--inputs", str(folder / "e.npy"), "-o", str(folder / "y.npy")]) == 0
+    labels = np.load(folder / "y.npy").argmax(axis=1)
+    labels[:10] = (labels[:10] + 1) % 3
+    np.save(folder / "l.npy", labels)
+    return folder
+
+
+def compile_scored(network: Path, x: Path, scored: Path, *more: str) -> int:
+    samples = ["--calibration", x, "--evaluation", scored / "e.npy", "--labels", scored / "l.npy", "--without", "bias"]
+    return main(["compile", str(network), "-o", str(scored / "b"), *map(str, samples), *more])
+
+
+def test_accuracy_before_and_after_on_the_named_samples(network, x, scored, tmp_path, capsys):
+    assert compile_scored(network, x, scored) == 0
+    shown = capsys.readouterr()
+    assert "float 83.33%" in shown.out and "60 samples of e.npy" in shown.out
+    assert "3 of the 60 samples scored (e.npy) are among the calibration samples (x.npy)" in shown.err
+    manifest = json.loads((scored / "b/manifest.json").read_text())
+    found, result = manifest["quantization"]["accuracy"], manifest["results"]["accuracy"]
+    assert found["float"] == 50 / 60 and found["samples"] == 60 and found["in_calibration"] == 3
+    assert manifest["quantization"]["steps"] == ["equalize", "rounding"]
+    assert json.loads((scored / "b/report.json").read_text())["quantization"]["accuracy"] == found
+    arguments = ["--inputs", scored / "e.npy", "-o", tmp_path / "y.npy", "--labels", scored / "l.npy", "--json"]
+    assert main(["run", str(scored / "b"), *map(str, arguments)]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == found["quantized"] == result["accuracy"]
+    page = (scored / "b/report.html") if main(["report", str(scored / "b")]) == 0 else None
+    assert page is not None and "float 83.33%" in page.read_text() and "3 of the 60" in page.read_text()
+
+
+def test_samples_to_score_go_with_labels_and_calibration(network, x, scored, tmp_path, capsys):
+    start = ("compile", network, "-o", tmp_path / "b")
+    e, labels = ("--evaluation", scored / "e.npy"), ("--labels", scored / "l.npy")
+    for lacking in ((*e, *labels), ("--calibration", x, *e), ("--calibration", x, *labels)):
+        assert "go together" in fails(capsys, 2, *start, *lacking)
+    assert "for each of the 100" in fails(capsys, 2, *start, "--calibration", x, "--evaluation", x, *labels)
+    assert "with --calibration" in fails(capsys, 2, *start, "--without", "rounding")
+
+
 def test_a_float_model_alone_is_refused(network, tmp_path, capsys):
     message = fails(capsys, 2, "compile", network, "-o", tmp_path / "b")
     assert "not quantized" in message and "'conv'" in message and "--calibration" in message

@@ -1,0 +1,44 @@
+"""A float model quantized as the user says: options and sample file -> the graph with quantizers, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codesign import arrays
+from codesign.errors import UserError
+from codesign.graph import Graph
+from codesign.quantize import STEPS, check_weights, quantize, read_precision
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`samples` by which a real network is quantized, to `precision` (int8), ranges chosen by `observer` (mse), some
+    steps left out by name; `evaluation` and `labels`: samples to score before and after, and their classes."""
+
+    samples: Path | None = None
+    precision: str | None = None
+    observer: str | None = None
+    without: tuple[str, ...] = ()
+    evaluation: Path | None = None
+    labels: Path | None = None
+
+
+def quantize_model(
+    graph: Graph, c: Calibration, progress: Callable[[str], None]
+) -> tuple[Graph, Graph | None, dict[str, Any]]:
+    """The graph with quantizers, the one before, and what they cost; as it is where no calibration is given."""
+    if c.samples is None:
+        if c.precision or c.observer or c.without:
+            raise UserError(
+                "--precision, --observer and --without say how to quantize by samples; give them with --calibration"
+            )
+        check_weights(graph)
+        return graph, None, {}
+    precision = read_precision(c.precision or "int8")
+    samples = arrays.read_inputs(c.samples, graph.inputs)
+    steps = [s for s in STEPS if s not in c.without]
+    found = quantize(graph, samples, precision, c.observer or "mse", steps, progress)
+    return found.graph, found.real, {"calibration": c.samples.name, **found.report.to_dict()}
