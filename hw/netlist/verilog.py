@@ -1,0 +1,111 @@
+"""A netlist as a Verilog module: 7-series primitives for synthesis, plain expressions for all else.
+
+Synthesis tools define SYNTHESIS; with CODESIGN_GENERIC defined too they read the plain expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hw.netlist.cells import FALSE, TRUE, Carry, Literal, Lut, Netlist, Register
+
+
+def module(netlist: Netlist, name: str) -> str:
+    """Ports: `aclk` and the netlist's inputs and outputs as vectors, lowest bit first."""
+    ports = [
+        "input aclk",
+        *(f"input [{len(nets) - 1}:0] {port}" for port, nets in netlist.inputs.items()),
+        *(f"output [{len(bits) - 1}:0] {port}" for port, bits in netlist.outputs.items()),
+    ]
+    logic = [cell for cell in netlist.cells if not isinstance(cell, Register)]
+    lines = [
+        f"module {name}({', '.join(ports)});",
+        *_wires(netlist),
+        "`ifdef SYNTHESIS", "`ifndef CODESIGN_GENERIC", "`define CODESIGN_PRIMITIVES", "`endif", "`endif",
+        "`ifdef CODESIGN_PRIMITIVES",
+        *(line for cell in logic for line in (_lut_cell(cell) if isinstance(cell, Lut) else _carry_cells(cell))),
+        "`else",
+        *(line for cell in logic for line in (_lut_plain(cell) if isinstance(cell, Lut) else _carry_plain(cell))),
+        "`endif",
+        *(f"always @(posedge aclk) n{c.output} <= n{c.input};" for c in netlist.cells if isinstance(c, Register)),
+        *(f"assign {port} = {_vector([_literal(b) for b in bits])};" for port, bits in netlist.outputs.items()),
+        "endmodule",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _wires(netlist: Netlist) -> Iterator[str]:
+    for port, nets in netlist.inputs.items():
+        yield from (f"wire n{net} = {port}[{k}];" for k, net in enumerate(nets))
+    for cell in netlist.cells:
+        if isinstance(cell, Register):
+            yield f'(* shreg_extract = "no" *) reg n{cell.output};'  # slices have more flip-flops than they need
+        else:
+            yield f"wire {', '.join(f'n{net}' for net in cell.outputs)};"
+
+
+def _vector(bits: Sequence[str]) -> str:
+    """Lowest bit first -> a concatenation."""
+    return "{" + ", ".join(reversed(bits)) + "}"
+
+
+def _literal(bit: Literal) -> str:
+    if bit in (FALSE, TRUE):
+        return f"1'b{bit}"
+    return f"~n{bit >> 1}" if bit & 1 else f"n{bit >> 1}"
+
+
+def _lut_cell(cell: Lut) -> Iterator[str]:
+    size = len(cell.inputs)
+    pins = [f".I{j}(n{net})" for j, net in enumerate(cell.inputs)]
+    if len(cell.tables) == 1:
+        size = max(size, 1)
+        pins = pins or [".I0(1'b0)"]
+        init = f"{1 << size}'h{_repeated(cell.tables[0], len(cell.inputs), size):x}"
+        yield f"LUT{size} #(.INIT({init})) u{cell.outputs[0]}({', '.join(pins)}, .O(n{cell.outputs[0]}));"
+        return
+    six, five = (_repeated(t, size, 5) for t in cell.tables)
+    pins += [f".I{j}(1'b0)" for j in range(size, 5)] + [".I5(1'b1)"]
+    outputs = f".O6(n{cell.outputs[0]}), .O5(n{cell.outputs[1]})"
+    yield f"LUT6_2 #(.INIT(64'h{six << 32 | five:016x})) u{cell.outputs[0]}({', '.join(pins)}, {outputs});"
+
+
+def _repeated(table: int, size: int, wanted: int) -> int:
+    """The table over more inputs, which do not matter."""
+    for k in range(size, wanted):
+        table |= table << (1 << k)
+    return table
+
+
+def _lut_plain(cell: Lut) -> Iterator[str]:
+    for table, net in zip(cell.tables, cell.outputs, strict=True):
+        if not cell.inputs:
+            yield f"assign n{net} = 1'b{table & 1};"
+            continue
+        bits = 1 << len(cell.inputs)
+        yield f"wire [{bits - 1}:0] t{net} = {bits}'h{table:x};"
+        yield f"assign n{net} = t{net}[{_vector([f'n{k}' for k in cell.inputs])}];"
+
+
+def _carry_cells(cell: Carry) -> Iterator[str]:
+    stem, last = f"c{cell.outputs[0]}", len(cell.select) - 1
+    for k in range(0, last + 1, 4):
+        name = f"{stem}_{k // 4}"
+        select, data = ([_literal(b) for b in bits[k : k + 4]] + ["1'b0"] * 4 for bits in (cell.select, cell.data))
+        ci, cyinit = (f"{stem}_{k // 4 - 1}_co[3]", 0) if k else ("1'b0", cell.carry_in)
+        pins = f".S({_vector(select[:4])}), .DI({_vector(data[:4])}), .CO({name}_co), .O({name}_o)"
+        yield f"wire [3:0] {name}_co, {name}_o;"
+        yield f"CARRY4 {name}(.CI({ci}), .CYINIT(1'b{cyinit}), {pins});"
+        yield from (f"assign n{net} = {name}_o[{j}];" for j, net in enumerate(cell.outputs[:-1][k : k + 4]))
+    yield f"assign n{cell.outputs[-1]} = {stem}_{last // 4}_co[{last % 4}];"
+
+
+def _carry_plain(cell: Carry) -> Iterator[str]:
+    carry = f"1'b{cell.carry_in}"
+    for k, (select, data) in enumerate(zip(cell.select, cell.data, strict=True)):
+        yield f"assign n{cell.outputs[k]} = {_literal(select)} ^ {carry};"
+        following = f"n{cell.outputs[-1]}" if k == len(cell.select) - 1 else f"c{cell.outputs[0]}_{k}"
+        if following[0] == "c":
+            yield f"wire {following};"
+        yield f"assign {following} = {_literal(select)} ? {carry} : {_literal(data)};"
+        carry = following
