@@ -36,7 +36,7 @@ def without_rounding(graph: Graph) -> Graph | None:
     nodes: list[Node] = []
     for node in graph.nodes:
         if node.name in relieved:
-            nodes += _clip(graph, node)
+            nodes += _clip(graph, node, read.get(node.inputs[0], node.inputs[0]))
         elif node.name not in read:
             inputs = tuple(read.get(i, i) for i in node.inputs)
             nodes.append(Node(node.name, node.op, inputs, node.origin))
@@ -50,7 +50,7 @@ def _is_plain(graph: Graph, node: Node) -> bool:
     return node.inputs[0] not in graph.constants and all(isinstance(r.op, Dequantize) for r in graph.readers[node.name])
 
 
-def _clip(graph: Graph, node: Node) -> list[Node]:
+def _clip(graph: Graph, node: Node, x: str) -> list[Node]:
     """The nodes of max(min(x, highest), lowest), with the quantizer's name."""
     t = graph.types[node.name]
     assert t.format is not None
@@ -59,6 +59,6 @@ def _clip(graph: Graph, node: Node) -> list[Node]:
     return [
         Node(low, Constant.real(lowest)),
         Node(high, Constant.real(highest)),
-        Node(below, Minimum(), (node.inputs[0], high), node.origin),
+        Node(below, Minimum(), (x, high), node.origin),
         Node(node.name, Maximum(), (below, low), node.origin),
     ]

@@ -195,7 +195,9 @@ def test_rounding_is_bypassed_and_clipping_kept():
     clipped, signs = (real.run({"x": x})[o] for o in real.outputs)
     np.testing.assert_array_equal(clipped, [[0.0, 0.3, 7.5]])
     np.testing.assert_array_equal(signs, [[1, 1, 1]])
-    assert float_network(net.graph(sign), None)[0] is not None
+    twice = without_rounding(net.graph(net.quantize(low, Int.of(2, signed=True), (1.0,))))
+    assert twice is not None
+    np.testing.assert_array_equal(twice.run({"x": x})[twice.outputs[0]], [[0.0, 0.3, 1.0]])
     only_signs = Net(3)
     assert float_network(only_signs.graph(only_signs.quantize("x", Binary(), (1.0,))), None)[0] is None
 
