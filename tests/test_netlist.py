@@ -211,7 +211,7 @@ design -copy-from plain -as plain plain
 design -copy-from primitives -as primitives primitives
 miter -equiv -flatten plain primitives miter
 hierarchy -top miter
-sat -verify -prove trigger 0 {f"-seq {latency} -set-init-zero" if registers else ""} miter
+sat -verify -prove trigger 0 {f"-seq {latency + 1} -set-init-zero" if registers else ""} miter
 """
     files = {"primitives.v": module(netlist, "primitives"), "plain.v": module(netlist, "plain")}
     run_yosys(script, files, timeout_s=120)  # YosysError unless proven
