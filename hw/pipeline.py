@@ -51,6 +51,11 @@ class Stage(Protocol):
         ...
 
 
+def netlists_of(stage: Stage) -> dict[str, str]:
+    """Verilog modules, name -> text, that a stage's circuit instantiates: its `netlists`, where it has any."""
+    return stage.netlists() if hasattr(stage, "netlists") else {}  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True)
 class Edge:
     """A stream from output `source_port` of a stage to input `target_port` of another, through `depth` beats of FIFO.

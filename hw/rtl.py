@@ -10,7 +10,8 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal, Value
 from amaranth.lib import stream, wiring
 
-from hw.pipeline import Edge, Pipeline
+from hw.netlist.circuit import VERILOG
+from hw.pipeline import Edge, Pipeline, netlists_of
 from hw.stages.fifo import Fifo
 from hw.stream import StreamType
 from hw.yosys import verilog_from_rtlil
@@ -21,7 +22,9 @@ TOP = "accelerator"
 def verilog(pipeline: Pipeline) -> str:
     """The whole accelerator as Verilog text, module `accelerator`; the same pipeline gives the same bytes."""
     top = Accelerator(pipeline)
-    return verilog_from_rtlil(rtlil.convert(top, name=TOP, ports=top.ports, emit_src=False))
+    text = verilog_from_rtlil(rtlil.convert(top, name=TOP, platform=VERILOG, ports=top.ports, emit_src=False))
+    netlists = {name: module for p in pipeline.stages for name, module in netlists_of(p.stage).items()}
+    return "\n".join([text, *netlists.values()])
 
 
 def port_prefixes(letter: str, count: int) -> list[str]:

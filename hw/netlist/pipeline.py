@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from hw.netlist.cells import Carry, Literal, Lut, Netlist, Register
+from hw.netlist.sweep import swept
 from hw.netlist.tables import depends
 
 CHAIN = 1.0  # levels that a carry chain adds behind its look-up tables
@@ -50,7 +51,7 @@ def pipelined(netlist: Netlist, levels: float) -> tuple[Netlist, int]:
     Inputs are taken as registered outside; all outputs come from registers of one stage. A carry chain stays in one
     stage with the look-up tables that feed its selects, since only there do they reach it without another one.
     """
-    staged = Staged(Netlist())
+    netlist, staged = swept(netlist), Staged(Netlist())
     for name, nets in netlist.inputs.items():
         for net, new in zip(nets, staged.made.input(name, len(nets)), strict=True):
             staged.put(net, new >> 1, 0, 0.0)

@@ -1,0 +1,70 @@
+"""A stream through a circuit that cannot stop: a beat is taken only when there is room for its result.
+
+No enable reaches the circuit's registers, however many they are; the results wait in a FIFO behind it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from codesign.cost import Cost
+from codesign.formats import Int
+from hw.stages.fifo import Fifo
+from hw.stream import StreamType
+from hw.timing import serve
+
+ROUND_TRIP = 2  # clocks between a result's leaving and its room being known, and one in the FIFO
+
+
+class Credited(wiring.Component):
+    """`y` of the circuit answers its `x` exactly `latency` (>= 1) clocks later."""
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, circuit: wiring.Component, latency: int) -> None:
+        self.circuit, self.latency = circuit, latency
+        x, y = (stream.Signature(unsigned(len(port))) for port in (circuit.x, circuit.y))  # type: ignore[attr-defined]
+        super().__init__({"i": In(x), "o": Out(y)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        depth = _depth(self.latency)
+        m.submodules.circuit = circuit = self.circuit
+        m.submodules.results = results = _results(len(self.o.payload), self.latency).rtl()
+        flight, room = Signal(self.latency), Signal(range(depth + 1), init=depth)
+        taken, given = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(room != 0),
+            taken.eq(self.i.valid & self.i.ready),
+            given.eq(self.o.valid & self.o.ready),
+            circuit.x.eq(self.i.payload),  # type: ignore[attr-defined]
+            results.i.valid.eq(flight[-1]),  # type: ignore[attr-defined]
+            results.i.payload.eq(circuit.y),  # type: ignore[attr-defined]
+        ]
+        m.d.sync += [flight.eq(Cat(taken, flight)), room.eq(room + given - taken)]
+        connect(m, results.o, flipped(self.o))  # type: ignore[attr-defined]
+        return m
+
+
+def _depth(latency: int) -> int:
+    """Room for every result on its way at one a clock: a power of two."""
+    return 1 << (latency + ROUND_TRIP - 1).bit_length()
+
+
+def _results(y_bits: int, latency: int) -> Fifo:
+    return Fifo(StreamType((y_bits,), Int(0, 1), y_bits), _depth(latency))
+
+
+def credited_schedule(arrive: np.ndarray, y_bits: int, latency: int) -> np.ndarray:
+    """Arrival times -> times at which `Credited` offers the results, its reader always ready."""
+    return _results(y_bits, latency).schedule(serve(arrive) + latency)[0]
+
+
+def credited_cost(y_bits: int, latency: int) -> Cost:
+    """Of a Credited without its circuit."""
+    counter = _depth(latency).bit_length()
+    return _results(y_bits, latency).cost() + Cost(lut=1.5 * counter + 2, ff=counter + latency)
