@@ -54,3 +54,9 @@ class CostModel(Protocol):
     """Estimates what a graph costs on a target."""
 
     def __call__(self, graph: Graph, target: Target) -> Cost: ...
+
+
+class Comparison(Protocol):
+    """Weighs two networks that do the same: what `after` costs at equal rates, as a multiple of what `before` does."""
+
+    def __call__(self, before: Graph, after: Graph) -> float: ...

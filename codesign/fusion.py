@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from codesign.cost import Comparison
 from codesign.errors import UserError
 from codesign.graph import Node
 
@@ -31,8 +32,9 @@ class Note:
 
 @dataclass
 class Journal:
-    """The notes of one fusion, in the order of its work."""
+    """The notes of one fusion, in the order of its work, and the cost model that it may ask (None: there is none)."""
 
+    compare: Comparison | None = None
     notes: list[Note] = field(default_factory=list)
 
     def did(self, text: str, *nodes: Node) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
+from codesign.cost import Comparison
 from codesign.fusion import Fusion, Journal
 from codesign.graph import Graph
 from codesign.passes.argmax import lift_argmax
@@ -15,6 +16,7 @@ from codesign.passes.inputs import quantize_inputs
 from codesign.passes.integerize import integerize
 from codesign.passes.joins import fuse_joins
 from codesign.passes.layout import simplify_layout
+from codesign.passes.siblings import fuse_siblings
 from codesign.passes.simplify import drop_identities, share_subexpressions
 from codesign.passes.sink import sink
 
@@ -81,6 +83,11 @@ PASSES = (
         rewrite=simplify_layout,
     ),
     Pass(
+        "horizontal",
+        "products that read the same tensor become one wider product, which shares window and input stream",
+        rewrite=fuse_siblings,
+    ),
+    Pass(
         "input",
         "what the host does to an input of few levels becomes comparisons with thresholds",
         rewrite=fuse_input,
@@ -88,13 +95,16 @@ PASSES = (
 )
 
 
-def run_passes(graph: Graph, off: Collection[str] = ()) -> tuple[Graph, list[Check]]:
-    """Apply every pass that is not off (see `fusion.switched_off`); the result, what each did and its check found."""
+def run_passes(graph: Graph, off: Collection[str] = (), compare: Comparison | None = None) -> tuple[Graph, list[Check]]:
+    """Apply every pass that is not off (see `fusion.switched_off`); the result, what each did and its check found.
+
+    `compare`: the cost model, for fusions that may make a network dearer; without it they always apply.
+    """
     checks, checker = [], Checker(graph)
     for p in PASSES:
         if p.name in off:
             continue
-        journal = Journal()
+        journal = Journal(compare)
         graph = p.rewrite(graph, journal)
         if p.exact:
             checks.append(replace(checker.check(p.name, graph), notes=tuple(journal.notes)))
