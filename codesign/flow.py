@@ -32,6 +32,7 @@ from codesign.passes.inputs import quantize_inputs
 from codesign.passes.split import Model, split
 from codesign.scoring import read_scoring, score
 from codesign.unrounded import float_network
+from hw.compare import Compare
 from hw.describe import describe_rtl, describe_stages
 from hw.estimate import estimates
 from hw.fifo import with_fifos
@@ -72,7 +73,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     scoring = read_scoring(options.quantization, imported.graph)
     source, real, quantization = quantize_model(imported.graph, options.quantization, progress)
     progress("fusing to integers, with a check after every pass")
-    graph, checks = run_passes(source, off)
+    graph, checks = run_passes(source, off, Compare(board.budget, interval_of(options)))
     network, results = split(graph), {}
     if scoring is not None:
         progress(f"scoring {len(scoring.labels)} samples")
@@ -112,11 +113,20 @@ def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, P
             return plan_fastest(core, share)
         except CheckFailed:  # even the slowest folding needs more than the share: then the fastest that fits
             return plan_fastest(core, board.budget)
+    interval = interval_of(options)
+    assert interval is not None
+    return plan_for_interval(core, board.budget, interval)
+
+
+def interval_of(options: Options) -> int | None:
+    """Cycles a frame where the user asked for a rate in numbers, else None."""
+    if options.target_fps is None or options.target_fps == "max":
+        return None
     interval = int(options.clock_mhz * 1e6 / float(options.target_fps))
     if interval < 1:
         most = options.clock_mhz * 1e6
         raise CheckFailed(f"{options.target_fps} frames a second: one frame a cycle is the most, {most:.0f}")
-    return plan_for_interval(core, board.budget, interval)
+    return interval
 
 
 def _fill(

@@ -18,7 +18,7 @@ from codesign.passes.joins import fuse_joins
 from codesign.passes.layout import simplify_layout
 from codesign.passes.siblings import fuse_siblings
 from codesign.passes.simplify import drop_identities, share_subexpressions
-from codesign.passes.sink import sink
+from codesign.passes.sink import into_parts, sink
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,12 @@ PASSES = (
         "sink",
         "maximum pools and layout move below the functions that follow them, to where numbers have few bits",
         rewrite=sink,
+    ),
+    Pass(
+        "parts",
+        "functions behind a concatenation move into its parts, each with its own scale",
+        "integers of different scales cannot be joined",
+        rewrite=into_parts,
     ),
     Pass(
         "integerize",

@@ -48,12 +48,28 @@ class Family:
 
 
 def fuse_siblings(graph: Graph, journal: Journal) -> Graph:
-    """Every family becomes one product where that is possible and, by the cost model, no dearer."""
+    """Every family becomes one product where that is possible and, by the cost model, no dearer; else its members
+    with kernels of one size do."""
     for key in dict.fromkeys(k for n in graph.nodes if (k := _key(graph, n)) is not None):
         members = [n for n in graph.nodes if _key(graph, n) == key]
-        if len(members) > 1:
-            graph = _fused(graph, _family(graph, members), journal)
+        graph = _fused_members(graph, members, journal)
     return graph
+
+
+def _fused_members(graph: Graph, members: Sequence[Node], journal: Journal) -> Graph:
+    if len(members) < 2:
+        return graph
+    fused = _fused(graph, _family(graph, members), journal)
+    sizes = dict.fromkeys(_size(graph, n) for n in members)
+    if fused is not graph or len(sizes) == 1:
+        return fused
+    for size in sizes:
+        graph = _fused_members(graph, [n for n in members if _size(graph, n) == size], journal)
+    return graph
+
+
+def _size(graph: Graph, product: Node) -> Hashable:
+    return graph.types[product.inputs[1]].shape[:-2], _reading(graph, product)[2]
 
 
 def _key(graph: Graph, node: Node) -> Hashable:
@@ -120,7 +136,7 @@ def _fused(graph: Graph, family: Family, journal: Journal) -> Graph:
 
 
 def _zeros(family: Family, graph: Graph) -> str:
-    kernels = {graph.types[n.inputs[1]].shape[:-2] for n in family.nodes}
+    kernels = {_size(graph, n) for n in family.nodes}
     return ": kernels of several sizes, and zeros around the smaller ones take cycles" if len(kernels) > 1 else ""
 
 

@@ -39,6 +39,19 @@ def sink(graph: Graph, journal: Journal) -> Graph:
     return graph
 
 
+def into_parts(graph: Graph, journal: Journal) -> Graph:
+    """Functions behind a concatenation moved into its parts, until nothing moves; `sink` does it too."""
+    while True:
+        for node in graph.nodes:
+            below = graph.by_name.get(_operand(graph, node) or "")
+            if below is not None and isinstance(below.op, Concat) and _is_private(graph, below):
+                journal.did(f"{type(node.op).__name__} taken into the parts of Concat", below, node)
+                graph = _into_parts(graph, below, node)
+                break
+        else:
+            return graph
+
+
 def _swap(graph: Graph, function: Node, journal: Journal) -> Graph | None:
     """The graph with `function(move(x))` as `move'(function(x))`, or None where they don't commute.
 

@@ -1,0 +1,49 @@
+"""Which of two networks that do the same costs less: what fusions ask that may make a network dearer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from codesign.cost import Budget
+from codesign.errors import UserError
+from codesign.graph import Graph
+from hw.estimate import estimate_cost
+from hw.fold import Space
+from hw.plan import pipeline_of
+
+STEP = 4  # between the intervals at which networks are compared where no rate is asked for
+
+
+@dataclass(frozen=True)
+class Compare:
+    """See codesign/cost.py. The rate is one frame in `interval_cycles`; where that is None, the mean over all rates."""
+
+    budget: Budget
+    interval_cycles: int | None = None
+
+    def __call__(self, before: Graph, after: Graph) -> float:
+        try:
+            spaces = [Space(core, self.budget) for core in (before, after)]
+        except UserError:  # some layer of `after` has no hardware
+            return inf
+        return float(np.mean([self._weight(spaces[1], n) / self._weight(spaces[0], n) for n in self._rates(*spaces)]))
+
+    def _rates(self, before: Space, after: Space) -> Iterator[int]:
+        """Cycles a frame that `before` can keep, and `after` too where no rate is asked for."""
+        fastest = [space.plan(0).interval_cycles for space in (before, after)]
+        if self.interval_cycles is not None:
+            yield max(self.interval_cycles, fastest[0])
+            return
+        cycles = max(fastest)
+        while cycles < STEP * max(before.intervals[-1], after.intervals[-1]):
+            yield cycles
+            cycles *= STEP
+
+    def _weight(self, space: Space, cycles: int) -> float:
+        """Share of the budget at a rate, converters and FIFOs included; infinite where the rate is not reached."""
+        plan = space.plan(cycles)
+        return space.weight(estimate_cost(pipeline_of(space.core, plan))) if plan.interval_cycles <= cycles else inf
