@@ -68,9 +68,11 @@ class Exact:
 
 def noise_of(wanted: np.ndarray, got: np.ndarray, first_sample: int) -> Noise:
     """Real arrays with a leading sample axis; places where either is infinite (the padding of pools) count nothing."""
-    finite = np.isfinite(wanted) & np.isfinite(got)
-    error = np.where(finite, got - np.where(finite, wanted, 0), 0.0)
-    signal = np.where(finite, wanted, 0.0)
+    with np.errstate(invalid="ignore"):
+        error, signal = got - wanted, wanted
+    finite = np.isfinite(error)
+    if not finite.all():
+        error, signal = np.where(finite, error, 0.0), np.where(finite, wanted, 0.0)
     where = np.unravel_index(int(np.abs(error).argmax()), error.shape)
     return Noise(float(np.vdot(signal, signal)), float(np.vdot(error, error)), _place(wanted, got, where, first_sample))
 
