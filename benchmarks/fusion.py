@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from boards import board_named
 from codesign.cost import Budget
 from codesign.flow import FUSIONS
 from codesign.graph import Graph
@@ -28,6 +29,7 @@ from codesign.passes import run_passes
 from codesign.passes.split import Model, split
 from codesign.quantize import quantize, read_precision
 from examples.inception import images, inception
+from hw.compare import Compare
 from hw.describe import describe_rtl
 from hw.estimate import estimate_cost, estimate_timing
 from hw.pipeline import Pipeline
@@ -37,6 +39,7 @@ from sim.check import simulate
 
 DATA = Path(__file__).parent.parent.parent / "shared/data"
 MODELS = DATA / "models"
+BOARD = board_named("pynq-z2").budget  # by whose resources a fusion is chosen or not
 ANY_SIZE = Budget(10**7, 10**7, 10**5, 10**5)
 SAMPLES, SEED = 10, 1
 HEAD = ("fusions", "stages", "latency, cycles", "interval, cycles", "LUT", "BRAM36", "FIFO bits", "outputs", "RTL")
@@ -134,7 +137,7 @@ def section(name: str, case: Case) -> Iterator[str]:
 
 def row(case: Case, off: frozenset[str], simulated: bool) -> list[str]:
     """The cells of one design."""
-    network = split(run_passes(case.source, off)[0])
+    network = split(run_passes(case.source, off, Compare(BOARD, case.interval_cycles))[0])
     _, pipeline = plan_for_interval(network.core, ANY_SIZE, case.interval_cycles)
     cost, timing = estimate_cost(pipeline), estimate_timing(pipeline)
     fifo = sum(e.depth * pipeline.stream_from(e).beat_bits for e in pipeline.edges)
