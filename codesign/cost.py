@@ -49,9 +49,14 @@ class Target:
     clock_hz: float
     frames_per_second: float | None = None
 
+    @property
+    def interval_cycles(self) -> int | None:
+        """Cycles that a frame may take at the rate asked for."""
+        return None if self.frames_per_second is None else int(self.clock_hz / self.frames_per_second)
+
 
 class CostModel(Protocol):
-    """Estimates what a graph costs on a target."""
+    """Estimates what an integer graph costs on a target at its rate, also beyond the budget."""
 
     def __call__(self, graph: Graph, target: Target) -> Cost: ...
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from codesign.chunks import run_chunked
 from codesign.errors import CheckFailed
-from codesign.formats import Binary
+from codesign.formats import Binary, carrier
 from codesign.fusion import Note
 from codesign.graph import Graph, Input
 from codesign.ops.quantize import Quantize
@@ -82,8 +82,11 @@ def _differs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def sample_input(i: Input, samples: int, seed: int) -> np.ndarray:
-    """Values over several magnitudes, so that small and large ranges are both visited; float32."""
+    """Values over several magnitudes, so that small and large ranges are both visited; float32. Any integers."""
     rng = np.random.default_rng(seed)
+    if i.type.format is not None:
+        codes = rng.integers(0, 1 << i.type.format.bits, size=(samples, *i.type.shape)).astype(np.uint64)
+        return np.clip(i.type.format.to_int(codes), i.type.format.lo, i.type.format.hi).astype(carrier(i.type.format))
     size = 4.0 ** rng.integers(-2, 5, size=(samples, *[1] * len(i.type.shape)))
     return (rng.uniform(-0.5, 1.0, size=(samples, *i.type.shape)) * size).astype(np.float32)
 

@@ -99,30 +99,38 @@ class _Loader(yaml.SafeLoader):
 
 def _from_file(path: Path) -> Precision:
     try:
-        content = yaml.load(path.read_text(), _Loader)
+        return precision_of(path.name, path.read_text())
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror}") from None
-    except UserError as e:
-        raise UserError(f"{path}: {e}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
+    except UnicodeDecodeError as e:
         raise UserError(f"{path} is not a YAML file: {e}") from None
+
+
+def precision_of(name: str, text: str) -> Precision:
+    """The precision that the text of a file means; UserError says what is wrong with it, `name` in front."""
+    try:
+        content = yaml.load(text, _Loader)  # noqa: S506
+    except UserError as e:
+        raise UserError(f"{name}: {e}") from None
+    except yaml.YAMLError as e:
+        raise UserError(f"{name} is not a YAML file: {e}") from None
     inputs = content.pop("inputs", INPUTS) if isinstance(content, dict) else INPUTS
     if not isinstance(content, dict) or not content:
-        raise UserError(f"{path} must map layer patterns to formats, as in '*': {{weights: int8, activations: uint8}}")
-    rules = tuple(_rule(path, pattern, entry) for pattern, entry in content.items())
-    return Precision(path.name, rules, _located(path, "inputs", activations, inputs))
+        raise UserError(f"{name} must map layer patterns to formats, as in '*': {{weights: int8, activations: uint8}}")
+    rules = tuple(_rule(name, pattern, entry) for pattern, entry in content.items())
+    return Precision(name, rules, _located(name, "inputs", activations, inputs))
 
 
-def _rule(path: Path | str, pattern: Any, entry: Any) -> Rule:
+def _rule(file: str, pattern: Any, entry: Any) -> Rule:
     if not isinstance(entry, dict) or not entry or set(entry) - {"weights", "activations"}:
-        raise UserError(f"{path}, '{pattern}': an entry is {{weights: FORMAT, activations: FORMAT}}")
-    weights = _located(path, pattern, weight_format, entry.get("weights", "int8"))
-    return Rule(str(pattern), weights, _located(path, pattern, activations, entry.get("activations", "uint8")))
+        raise UserError(f"{file}, '{pattern}': an entry is {{weights: FORMAT, activations: FORMAT}}")
+    weights = _located(file, pattern, weight_format, entry.get("weights", "int8"))
+    return Rule(str(pattern), weights, _located(file, pattern, activations, entry.get("activations", "uint8")))
 
 
-def _located(path: Path | str, pattern: Any, parse: Any, text: Any) -> Any:
+def _located(file: str, pattern: Any, parse: Any, text: Any) -> Any:
     """parse(text), with the place in the file in front of what is wrong."""
     try:
         return parse(str(text))
     except UserError as e:
-        raise UserError(f"{path}, '{pattern}': {e}") from None
+        raise UserError(f"{file}, '{pattern}': {e}") from None
