@@ -11,6 +11,9 @@ from codesign import arrays
 from codesign.errors import UserError
 from codesign.graph import Graph
 from codesign.quantize import STEPS, check_weights, quantize, read_precision
+from codesign.quantize.mixed import quantize_mixed
+from codesign.quantize.precision import MIXED
+from codesign.quantize.regions import Price
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,12 @@ class Calibration:
 
 
 def quantize_model(
-    graph: Graph, c: Calibration, progress: Callable[[str], None]
+    graph: Graph, c: Calibration, price: Price, progress: Callable[[str], None]
 ) -> tuple[Graph, Graph | None, dict[str, Any]]:
-    """The graph with quantizers, the one before, and what they cost; as it is where no calibration is given."""
+    """The graph with quantizers, the one before, and what they cost; as it is where no calibration is given.
+
+    `price` is what a mixed precision has to stay within.
+    """
     if c.samples is None:
         if c.precision or c.observer or c.without:
             raise UserError(
@@ -37,8 +43,12 @@ def quantize_model(
             )
         check_weights(graph)
         return graph, None, {}
-    precision = read_precision(c.precision or "int8")
+    precision = read_precision(c.precision or "int8") if c.precision != MIXED else None
     samples = arrays.read_inputs(c.samples, graph.inputs)
-    steps = [s for s in STEPS if s not in c.without]
-    found = quantize(graph, samples, precision, c.observer or "mse", steps, progress)
-    return found.graph, found.real, {"calibration": c.samples.name, **found.report.to_dict()}
+    observer, steps = c.observer or "mse", [s for s in STEPS if s not in c.without]
+    if precision is None:
+        found, mixed = quantize_mixed(graph, samples, price, observer, steps, progress)
+        chosen = {"mixed": mixed.to_dict()}
+    else:
+        found, chosen = quantize(graph, samples, precision, observer, steps, progress), {}
+    return found.graph, found.real, {"calibration": c.samples.name, **found.report.to_dict(), **chosen}

@@ -115,6 +115,11 @@ def _add_compile(commands: Any) -> None:
         "at most a quarter of the budget",
     )  # fmt: skip
     p.add_argument(
+        "--budget", metavar="B",
+        help="use no more than this of the board, as in lut=20000,bram36=40; a mixed precision is chosen to fit it (at "
+        "--target-fps; without a rate, folded as far as possible)",
+    )  # fmt: skip
+    p.add_argument(
         "--no-fuse", action="append", default=[], metavar="NAME",
         help="switch a fusion off by name, several by commas, or all that can be; `codesign inspect` lists them",
     )  # fmt: skip
@@ -125,7 +130,7 @@ def _add_compile(commands: Any) -> None:
     p.add_argument(
         "--precision", metavar="P",
         help="with --calibration: int8 (as without this), w4a8 (weights of 4, activations of 8 bits), or a .yaml file "
-        "of layer patterns",
+        "of layer patterns, or mixed: chosen for each layer by measured sensitivity, within the budget",
     )  # fmt: skip
     p.add_argument(
         "--observer", choices=("min-max", "percentile", "mse", "entropy"),
@@ -245,7 +250,7 @@ def _compile(a: argparse.Namespace) -> dict[str, Any]:
     from codesign.words import warnings_of
 
     quantization = Calibration(a.calibration, a.precision, a.observer, tuple(a.without), a.evaluation, a.labels)
-    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse), quantization)
+    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse), a.budget, quantization)
     with show.steps() as progress:
         manifest = compile_model(a.model, a.output, options, progress)
     return {"build": str(a.output), "warnings": warnings_of(manifest.get("quantization", {})), **manifest}

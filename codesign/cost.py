@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import re
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
+from codesign.errors import UserError
 from codesign.graph import Graph
 
 
@@ -37,6 +39,22 @@ class Budget:
         """The names of the resources that `cost` overruns, the worst first."""
         use = {f.name: getattr(cost, f.name) / getattr(self, f.name) for f in fields(Budget)}
         return sorted((k for k, v in use.items() if v > 1), key=lambda k: -use[k])
+
+
+def limited(budget: Budget, text: str) -> Budget:
+    """A budget with some resources cut down, as in `lut=20000,bram36=40`; UserError otherwise."""
+    given: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, count = (p.strip() for p in part.partition("="))
+        most = vars(budget).get(name)
+        if most is None or name in given or not re.fullmatch(r"\d{1,9}", count):
+            raise UserError(
+                f"budget '{text}' is not of the form lut=20000,bram36=40; names are {', '.join(vars(budget))}"
+            )
+        if int(count) > most:
+            raise UserError(f"budget '{text}': the board leaves {most} {name.upper()} to a design")
+        given[name] = int(count)
+    return replace(budget, **given)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from codesign.accuracy import accuracy_of
 from codesign.build import SCHEMA, check_replaceable, read_manifest, record, report_of, write_json, write_whole
 from codesign.calibration import Calibration, quantize_model
 from codesign.chunks import run_chunked
-from codesign.cost import Budget
+from codesign.cost import Budget, Target, limited
 from codesign.describe import describe_network
 from codesign.diff import Networks, Stream, compare
 from codesign.diff_result import Sources, describe
@@ -30,9 +30,11 @@ from codesign.passes import PASSES, run_passes
 from codesign.passes.check import near_ties
 from codesign.passes.inputs import quantize_inputs
 from codesign.passes.split import Model, split
+from codesign.quantize.regions import Price
 from codesign.scoring import read_scoring, score
 from codesign.unrounded import float_network
 from hw.compare import Compare
+from hw.cost import cost_of
 from hw.describe import describe_rtl, describe_stages
 from hw.estimate import estimates
 from hw.fifo import with_fifos
@@ -55,25 +57,32 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may say of a compilation; `target_fps`: a rate, "max", or None for a quarter of the board."""
+    """What the user may say of a compilation; `target_fps`: a rate, "max", or None for a quarter of the board.
+
+    `budget`: less of some resources than the board has, and all of it to be used, as in `lut=20000,bram36=40`.
+    """
 
     board: str = "pynq-z2"
     clock_mhz: float = 100.0
     target_fps: float | str | None = None
     no_fuse: tuple[str, ...] = ()
+    budget: str | None = None
     quantization: Calibration = field(default_factory=Calibration)
 
 
 def compile_model(model: Path, build: Path, options: Options, progress: Progress) -> dict[str, Any]:
     """The build folder of a model; its manifest."""
     board, off = board_named(options.board), switched_off(options.no_fuse, FUSIONS)
+    target = target_of(board, options)
     check_replaceable(build)
     progress(f"importing {model.name}")
     imported = import_model(model)
     scoring = read_scoring(options.quantization, imported.graph)
-    source, real, quantization = quantize_model(imported.graph, options.quantization, progress)
+    compare = Compare(target.budget, target.interval_cycles)
+    price = Price(cost_of, target, off, compare)
+    source, real, quantization = quantize_model(imported.graph, options.quantization, price, progress)
     progress("fusing to integers, with a check after every pass")
-    graph, checks = run_passes(source, off, Compare(board.budget, interval_of(options)))
+    graph, checks = run_passes(source, off, compare)
     network, results = split(graph), {}
     if scoring is not None:
         progress(f"scoring {len(scoring.labels)} samples")
@@ -86,7 +95,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         "schema": SCHEMA,
         "tool": {"name": "codesign", "version": __version__},
         "model": {"file": model.name, "sha256": imported.model_hash, "notes": list(imported.notes)},
-        "board": board.describe(),
+        "board": {**board.describe(), "budget": asdict(target.budget)},
         **describe_network(source, network),
         **({"quantization": quantization} if quantization else {}),
         "passes": [asdict(c) for c in checks],
@@ -103,30 +112,28 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     return manifest
 
 
+def target_of(board: Board, options: Options) -> Target:
+    """The board at the clock, rate and budget that the user asked for."""
+    clock_hz = options.clock_mhz * 1e6
+    rate = None if isinstance(options.target_fps, str) else options.target_fps
+    if rate is not None and rate > clock_hz:
+        raise CheckFailed(f"{rate} frames a second: one frame a cycle is the most, {clock_hz:.0f}")
+    target = board.target(clock_hz, rate)
+    return replace(target, budget=limited(target.budget, options.budget)) if options.budget else target
+
+
 def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, Pipeline]:
     """The plan for the rate that the user asked for; CheckFailed says what binds where there is none."""
-    if options.target_fps == "max":
-        return plan_fastest(core, board.budget)
-    if options.target_fps is None:
-        share = Budget(**{k: int(v * DEFAULT_SHARE) for k, v in asdict(board.budget).items()})
-        try:
-            return plan_fastest(core, share)
-        except CheckFailed:  # even the slowest folding needs more than the share: then the fastest that fits
-            return plan_fastest(core, board.budget)
-    interval = interval_of(options)
-    assert interval is not None
-    return plan_for_interval(core, board.budget, interval)
-
-
-def interval_of(options: Options) -> int | None:
-    """Cycles a frame where the user asked for a rate in numbers, else None."""
-    if options.target_fps is None or options.target_fps == "max":
-        return None
-    interval = int(options.clock_mhz * 1e6 / float(options.target_fps))
-    if interval < 1:
-        most = options.clock_mhz * 1e6
-        raise CheckFailed(f"{options.target_fps} frames a second: one frame a cycle is the most, {most:.0f}")
-    return interval
+    target = target_of(board, options)
+    if target.interval_cycles is not None:
+        return plan_for_interval(core, target.budget, target.interval_cycles)
+    if options.target_fps == "max" or options.budget:
+        return plan_fastest(core, target.budget)
+    share = Budget(**{k: int(v * DEFAULT_SHARE) for k, v in asdict(target.budget).items()})
+    try:
+        return plan_fastest(core, share)
+    except CheckFailed:  # even the slowest folding needs more than the share: then the fastest that fits
+        return plan_fastest(core, target.budget)
 
 
 def _fill(
@@ -142,6 +149,8 @@ def _fill(
         serialize.save(graph, folder / f"{name}.npz")
     write_vectors(folder / "vectors", pipeline)
     copy_bench(folder)
+    if "mixed" in manifest.get("quantization", {}):
+        (folder / "precision.yaml").write_text("\n".join(manifest["quantization"]["mixed"]["file"]) + "\n")
     write_json(folder / "manifest.json", manifest)
     write_json(folder / "report.json", report_of(manifest))
 

@@ -149,6 +149,25 @@ def test_samples_to_score_go_with_labels_and_calibration(network, x, scored, tmp
     assert "with --calibration" in fails(capsys, 2, *start, "--without", "rounding")
 
 
+def test_mixed_precision_leaves_a_file_that_gives_the_same_circuit(network, x, tmp_path, capsys):
+    mixed, again = tmp_path / "mixed", tmp_path / "again"
+    start = ["compile", str(network), "--calibration", str(x), "--target-fps", "500000", "--budget", "lut=1100"]
+    assert main([*start, "-o", str(mixed), "--precision", "mixed"]) == 0
+    assert main([*start, "-o", str(again), "--precision", str(mixed / "precision.yaml")]) == 0
+    assert (mixed / "rtl/accelerator.v").read_bytes() == (again / "rtl/accelerator.v").read_bytes()
+    manifest = json.loads((mixed / "manifest.json").read_text())
+    found = manifest["quantization"]["mixed"]
+    assert found["budget"]["lut"] == manifest["board"]["budget"]["lut"] == 1100 > manifest["estimated"]["lut"]
+    assert found["estimated"]["lut"] == manifest["estimated"]["lut"]
+    assert any(k["chosen"] not in ("int8", "uint8") for k in found["knobs"])
+    assert [k["layers"] for k in found["knobs"]] == [["conv"], ["fc"], ["conv"]]
+    capsys.readouterr()
+    tight = ("compile", network, "-o", tmp_path / "b", "--calibration", x, "--precision", "mixed", "--budget", "lut=60")
+    assert "LUT binds" in fails(capsys, 1, *tight)
+    assert "is not of the form" in fails(capsys, 2, *tight[:-1], "lut")
+    assert "with --calibration" in fails(capsys, 2, "compile", network, "-o", tmp_path / "b", "--precision", "mixed")
+
+
 def test_a_float_model_alone_is_refused(network, tmp_path, capsys):
     message = fails(capsys, 2, "compile", network, "-o", tmp_path / "b")
     assert "not quantized" in message and "'conv'" in message and "--calibration" in message

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from codesign.graph import Graph, Input
-from codesign.quantize.calibrate import tensors_of
+from codesign.quantize.calibrate import spread, tensors_of
 from codesign.quantize.insert import insert
 from codesign.quantize.knobs import WEIGHTS, Knob, Setting, knobs_of, precision_for
 from codesign.quantize.prepare import Prepared
@@ -17,6 +17,7 @@ from codesign.quantize.weight_formats import weight_format
 from codesign.quantize.weights import Weights, nearest_weights
 
 MOST_SAMPLES = 200
+MOST_ELEMENTS = 1 << 24  # of the widest tensor, over all samples
 
 Fits = Mapping[str, Sequence[tuple[Weights, np.ndarray]]]
 
@@ -39,9 +40,7 @@ class Candidates:
         f = self.found
         chosen = {k.layers[0]: self.fits[k.layers[0]][i] for k, i in setting.items() if k.kind == "weights"}
         weights, biases = {p: w for p, (w, _) in chosen.items()}, {p: b for p, (_, b) in chosen.items()}
-        return insert(
-            f.real, f.layers, weights, f.points, f.codes(precision_for(f, setting), self.observer), biases
-        )
+        return insert(f.real, f.layers, weights, f.points, f.codes(precision_for(f, setting), self.observer), biases)
 
     def changed(self, knob: Knob) -> set[str]:
         """The tensors that a knob sets."""
@@ -50,20 +49,18 @@ class Candidates:
         return {f"{t}.codes" for p in self.found.points if set(p.layers) <= set(knob.layers) for t in p.tensors}
 
 
-def candidates(found: Prepared, observer: str, progress: Callable[[str], None]) -> Candidates:
+def candidates(found: Prepared, observer: str, steps: Collection[str], progress: Callable[[str], None]) -> Candidates:
     """Fit every layer's weights to every format, to what the network with the widest formats gives it."""
     formats, real, layers = [weight_format(name) for name in WEIGHTS], found.real, found.layers
     starts = {k.product: [nearest_weights(real.constants[k.weights], f) for f in formats] for k in layers}
     plain = {k.product: [(w, real.constants[k.bias]) for w in starts[k.product]] for k in layers}
     given = Candidates(found, observer, knobs_of(found), plain)
     widest = {p: w[0] for p, w in starts.items()}
-    base = reconstruct(
-        real, given.graph(given.widest), layers, widest, found.samples, ("rounding", "bias"), progress
-    )
+    base = reconstruct(real, given.graph(given.widest), layers, widest, found.samples, steps, progress)
     fitted = {p: [(w, base[1][p])] for p, w in base[0].items()}
     given = replace(given, fits=fitted)
     rest = {p: w[1:] for p, w in starts.items()}
-    more = fit_each(real, given.graph(given.widest), layers, rest, found.samples, progress)
+    more = fit_each(real, given.graph(given.widest), layers, rest, found.samples, steps, progress)
     return replace(given, fits={p: fitted[p] + more[p] for p in fitted})
 
 
@@ -80,13 +77,14 @@ class Sensitivity:
 
 
 def measure(given: Candidates, progress: Callable[[str], None]) -> Sensitivity:
-    """On the first MOST_SAMPLES samples. Only what follows a knob is computed again for each of its options."""
-    samples = {k: v[:MOST_SAMPLES] for k, v in given.found.samples.items()}
+    """Only what follows a knob is computed again for each of its options."""
+    count = min(MOST_SAMPLES, max(1, MOST_ELEMENTS // given.found.real.widest))
+    samples = spread(given.found.samples, count)
     widest = given.graph(given.widest)
     (floor,) = _errors(given.found.real, widest, [widest], set(), samples)
     added = {}
     for n, knob in enumerate(given.knobs):
-        progress(f"measuring sensitivity, {n + 1} of {len(given.knobs)}: {knob.kind} of {', '.join(knob.layers)}")
+        progress(f"measuring sensitivity, {n + 1} of {len(given.knobs)}: {knob.kind} of {', '.join(knob.labels)}")
         graphs = [given.graph({**given.widest, knob: i}) for i in range(1, len(knob.options))]
         errors = _errors(given.found.real, widest, graphs, given.changed(knob), samples)
         added[knob] = (0.0, *(max(e - floor, 0.0) for e in errors))

@@ -18,10 +18,11 @@ ACTIVATIONS = ("uint8", "uint6", "uint5", "uint4", "uint3", "uint2")
 
 @dataclass(frozen=True)
 class Knob:
-    """Formats to choose from, the widest first, for the weights or the results of some layers (product names)."""
+    """Formats to choose from, the widest first, for the weights or the results of some layers (products, labels)."""
 
     kind: str
     layers: tuple[str, ...]
+    labels: tuple[str, ...]
     options: tuple[str, ...]
 
 
@@ -30,15 +31,15 @@ Setting = Mapping[Knob, int]  # the option of every knob
 
 def knobs_of(found: Prepared) -> tuple[Knob, ...]:
     """One for each layer's weights, one for the layers whose results share a scale."""
-    weights = [Knob("weights", (layer.product,), WEIGHTS) for layer in found.layers]
+    labels = {layer.product: layer.label for layer in found.layers}
+    weights = [Knob("weights", (product,), (label,), WEIGHTS) for product, label in labels.items()]
     groups: dict[str, frozenset[str]] = {}
     for point in found.points:
         layers = frozenset(filter(None, point.layers))
         merged = layers.union(*(groups.get(name, ()) for name in layers))
         groups.update(dict.fromkeys(merged, merged))
-    order = [layer.product for layer in found.layers]
-    shared = dict.fromkeys(tuple(p for p in order if p in groups[name]) for name in order if name in groups)
-    return (*weights, *(Knob("activations", layers, ACTIVATIONS) for layers in shared))
+    shared = dict.fromkeys(tuple(p for p in labels if p in groups[name]) for name in labels if name in groups)
+    return (*weights, *(Knob("activations", ks, tuple(labels[k] for k in ks), ACTIVATIONS) for ks in shared))
 
 
 def precision_text(found: Prepared, setting: Setting) -> str:

@@ -69,7 +69,8 @@ def activations(text: str) -> Activations:
     return Activations(text, Int.of(bits, signed=not affine, narrow=not affine), affine)
 
 
-KNOWN = "int8, w4a8 (wXaY: weights of X, activations of Y bits)"
+MIXED = "mixed"  # no precision of its own: chosen by sensitivity (codesign.quantize.mixed)
+KNOWN = f"int8, w4a8 (wXaY: weights of X, activations of Y bits), {MIXED}"
 INPUTS = "uint8"  # what comes from outside keeps 8 bits in every preset
 
 
@@ -109,7 +110,7 @@ def _from_file(path: Path) -> Precision:
 def precision_of(name: str, text: str) -> Precision:
     """The precision that the text of a file means; UserError says what is wrong with it, `name` in front."""
     try:
-        content = yaml.load(text, _Loader)  # noqa: S506
+        content = yaml.load(text, _Loader)
     except UserError as e:
         raise UserError(f"{name}: {e}") from None
     except yaml.YAMLError as e:

@@ -38,11 +38,11 @@ def reconstruct(
 
 def fit_each(
     real: Graph, quantized: Graph, layers: Sequence[Layer], weights: Mapping[str, Sequence[Weights]],
-    samples: Mapping[str, np.ndarray], progress: Callable[[str], None],
+    samples: Mapping[str, np.ndarray], steps: Collection[str], progress: Callable[[str], None],
 ) -> dict[str, list[tuple[Weights, np.ndarray]]]:  # fmt: skip
     """Fitted (weights, bias) for each start of each product, while the quantized network stays as it is."""
     return {
-        layer.product: [_fit(real, layer, start, s, ("rounding", "bias")) for start in weights[layer.product]]
+        layer.product: [_fit(real, layer, start, s, steps) for start in weights[layer.product]]
         for layer, s, _ in _layers_met(real, quantized, layers, samples, progress)
     }
 

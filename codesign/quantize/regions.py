@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
-from codesign.cost import Cost
+from codesign.cost import Comparison, Cost, CostModel, Target
 from codesign.errors import UserError
 from codesign.graph import Graph, Input
 from codesign.ops.quantize import Quantize
 from codesign.passes import run_passes
 from codesign.passes.split import split
-from codesign.quantize.knobs import Knob, Setting
 from codesign.quantize.candidates import Candidates
+from codesign.quantize.knobs import Knob, Setting
+
+
+@dataclass(frozen=True, eq=False)
+class Price:
+    """What a quantized graph costs on a target, with some fusions off; `compare` chooses of the others."""
+
+    model: CostModel
+    target: Target
+    off: Collection[str] = ()
+    compare: Comparison | None = None
+
+    def of(self, graph: Graph) -> Cost:
+        """0 where all of it is the host's work; CheckFailed where no folding reaches the target's rate."""
+        fused, _ = run_passes(graph, self.off, self.compare)
+        try:
+            core = split(fused).core
+        except UserError:  # no layer to accelerate
+            return Cost()
+        return self.model(core, self.target)
 
 
 @dataclass(frozen=True)
@@ -28,8 +47,8 @@ class Region:
 class RegionCosts:
     """The sum of the regions' costs at any setting; each region is costed once for each of its own settings."""
 
-    def __init__(self, given: Candidates, cost_of: Callable[[Graph], Cost]) -> None:
-        self.given, self.cost_of = given, cost_of
+    def __init__(self, given: Candidates, price: Price) -> None:
+        self.given, self.price = given, price
         self.regions = tuple(_regions(given))
         self.known: dict[tuple[Region, tuple[int, ...]], Cost] = {}
 
@@ -40,18 +59,8 @@ class RegionCosts:
             graph = self.given.graph(setting)
             for key in keys:
                 if key not in self.known:
-                    self.known[key] = core_cost(_cut(graph, key[0]), self.cost_of)
+                    self.known[key] = self.price.of(_cut(graph, key[0]))
         return reduce(Cost.__add__, (self.known[key] for key in keys), Cost())
-
-
-def core_cost(graph: Graph, cost_of: Callable[[Graph], Cost]) -> Cost:
-    """The cost of what the accelerator computes of a quantized graph; 0 where all of it is the host's."""
-    fused, _ = run_passes(graph)
-    try:
-        core = split(fused).core
-    except UserError:  # no layer to accelerate
-        return Cost()
-    return cost_of(core)
 
 
 def _cut(graph: Graph, region: Region) -> Graph:
