@@ -62,22 +62,35 @@ def replay_depth(beats: int) -> int:
     return 2 << (beats - 1).bit_length()
 
 
-def replay_times(arrive: np.ndarray, beats: int, passes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Arrival times (vectors * beats) -> times of the writes, and of the reads (vectors * passes * beats)."""
-    vectors = arrive.reshape(-1, beats)
-    writes = np.empty_like(vectors)
-    reads = np.empty((len(vectors), passes * beats), dtype=np.int64)
-    wrote, read, released = -1, -1, [-1, -1]  # the last beat's times; when each half became free
-    for k, vector in enumerate(vectors):
-        first = np.maximum(vector, 0)
-        first[0] = max(first[0], wrote + 1, released[k % 2] + 1)
-        writes[k] = written = serve(first)
-        ready = np.concatenate([written + 1, np.full((passes - 1) * beats, written[-1] + 1)])
-        ready[0] = max(ready[0], read + 1)
-        reads[k] = serve(ready)
-        wrote, read = written[-1], reads[k, -1]
-        released[k % 2] = read
-    return writes.reshape(-1), reads.reshape(-1)
+def replay_reads(arrive: np.ndarray, beats: int, passes: int) -> np.ndarray:
+    """Arrival times (vectors * beats) -> when each pass over each vector reads its last beat (vectors, passes)."""
+    starts = _read_starts(_ready_starts(arrive, beats)[:, -1], beats, passes)
+    return starts[:, None] + np.arange(1, passes + 1) * beats - 1
+
+
+def replay_writes(arrive: np.ndarray, beats: int, passes: int) -> np.ndarray:
+    """Arrival times (vectors * beats) -> times of the writes; a vector waits until its half has been read."""
+    ready = _ready_starts(arrive, beats)
+    freed = np.zeros(len(ready), np.int64)
+    freed[2:] = _read_starts(ready[:, -1], beats, passes)[:-2] + passes * beats
+    starts = serve(np.maximum(ready[:, -1], freed), beats)
+    freed[1:] = np.maximum(freed[1:], starts[:-1] + beats)
+    return (np.maximum(ready, freed[:, None]) + np.arange(beats)).reshape(-1)
+
+
+def _ready_starts(arrive: np.ndarray, beats: int) -> np.ndarray:
+    """When a vector would have to start so that its beats up to this one, one a clock, are all there."""
+    vectors = np.maximum(arrive, 0).reshape(-1, beats)
+    return np.maximum.accumulate(vectors - np.arange(beats), axis=1)
+
+
+def _read_starts(ready: np.ndarray, beats: int, passes: int) -> np.ndarray:
+    """When the reading of each vector starts, as if its first pass had no gap: a clock behind its writing.
+
+    Only arrivals and reading itself ever hold it up: with two passes or more, a vector whose writing waits for its
+    half, or for the one before it, is there before the reader is.
+    """
+    return serve(ready + 1, passes * beats)
 
 
 def replay_cost(bits: int, beats: int, passes: int) -> Cost:

@@ -13,7 +13,7 @@ from codesign.cost import Cost
 from codesign.formats import Format, Int, hull
 from hw.arith.folded import Folded, FoldedStream
 from hw.arith.folded_cost import folded_stream_cost
-from hw.arith.replay import replay_depth, replay_times
+from hw.arith.replay import replay_depth, replay_reads, replay_writes
 from hw.memory import in_blocks
 from hw.stream import StreamType
 from hw.timing import serve
@@ -97,12 +97,15 @@ class MatVec:
         return (y.reshape(len(frames[0]), *self.outputs[0].shape),)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        reads = serve(arrive[0]) if self.passes == 1 else replay_times(arrive[0], self.beats, self.passes)[1]
-        return (reads[self.beats - 1 :: self.beats] + self.folded.latency,)
+        if self.passes == 1:
+            ends = serve(arrive[0])[self.beats - 1 :: self.beats]
+        else:
+            ends = replay_reads(arrive[0], self.beats, self.passes).reshape(-1)
+        return (ends + self.folded.latency,)
 
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         """Two vectors fit; the third waits until the first has been read as often as it must be."""
-        return (serve(arrive[0]) if self.passes == 1 else replay_times(arrive[0], self.beats, self.passes)[0],)
+        return (serve(arrive[0]) if self.passes == 1 else replay_writes(arrive[0], self.beats, self.passes),)
 
     def cost(self) -> Cost:
         return folded_stream_cost(self.folded, self.passes)

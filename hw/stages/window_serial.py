@@ -14,7 +14,10 @@ from hw.buffer import Skid, skid_cost
 from hw.loops import choose_step, counters, counters_cost, ring_address, strides_to_steps
 from hw.memory import ram, ram_cost
 from hw.sliding import Sliding
+from hw.timing import serve
 
+_NEVER = np.iinfo(np.int64).min // 2  # before every cycle, with room for sums
+_CHUNK = 1 << 12  # windows
 _TOLERATED = 32  # rows of the next image are fetched ahead where the wait for them exceeds 1/32 of a frame
 
 
@@ -61,35 +64,47 @@ class SerialForm:
 
     def schedule(self, arrive: np.ndarray) -> np.ndarray:
         """A window starts when its last beat is in; a beat enters when the window that frees its place ends."""
-        index = np.arange(len(arrive), dtype=np.int64)
-        unhindered = np.maximum.accumulate(arrive - index).tolist()
-        first, span, depth = self._first_beats(len(arrive)), self.sliding.span, self.depth
-        starts, ends, hindered, freed = [], [], 0, 0
-        for beat in first:
-            last = beat + span - 1
-            while first[freed] + depth <= last:
-                hindered = max(hindered, ends[freed] - first[freed] - depth)
-                freed += 1
-            start = last + max(unhindered[last], hindered) + 1
-            starts.append(max(start, ends[-1]) if ends else start)
-            ends.append(starts[-1] + self.window_beats)
-        return (np.array(starts, np.int64)[:, None] + np.arange(self.window_beats) + 1).reshape(-1)
+        return (self._starts(arrive)[:, None] + np.arange(self.window_beats) + 1).reshape(-1)
 
     def accepts(self, arrive: np.ndarray) -> np.ndarray:
         """A beat enters when it is there and the window that frees its place has ended."""
         index = np.arange(len(arrive), dtype=np.int64)
-        ends = self.schedule(arrive)[self.window_beats - 1 :: self.window_beats]
-        place = np.array(self._first_beats(len(arrive)), np.int64) + self.depth
-        hindered = np.full(len(arrive), np.iinfo(np.int64).min)
+        place = self._first_beats(len(arrive)) + self.depth
         inside = place < len(arrive)
-        np.maximum.at(hindered, place[inside], (ends - place)[inside])
+        hindered = np.full(len(arrive), _NEVER)
+        hindered[place[inside]] = (self._starts(arrive) + self.window_beats - place)[inside]
         return index + np.maximum.accumulate(np.maximum(arrive - index, hindered))
 
-    def _first_beats(self, total: int) -> list[int]:
+    def _starts(self, arrive: np.ndarray) -> np.ndarray:
+        """Cycle in which each window begins to be read: the least that satisfies both rules, chunk by chunk.
+
+        Within a chunk the windows that free a place are first taken to cost nothing, then to end when they do in
+        the solution so far, until that changes nothing.
+        """
+        first, beats = self._first_beats(len(arrive)), self.window_beats
+        last = first + self.sliding.span - 1
+        ready = last + 1 + np.maximum.accumulate(arrive - np.arange(len(arrive), dtype=np.int64))[last]
+        freeing = np.searchsorted(first + self.depth, last, side="right")  # windows that must have ended before
+        starts = np.zeros(len(first), np.int64)
+        delay = np.full(len(first) + 1, _NEVER)  # what the first windows, so many, cost the beats behind them
+        for begin in range(0, len(first), _CHUNK):
+            now, behind = slice(begin, begin + _CHUNK), slice(begin + 1, begin + 1 + _CHUNK)
+            delay[behind], settled = delay[begin], False
+            free = starts[begin - 1] + beats if begin else 0
+            while not settled:
+                earliest = np.maximum(ready[now], last[now] + 1 + delay[freeing[now]])
+                earliest[0] = max(earliest[0], free)
+                found = serve(earliest, beats)
+                settled, starts[now] = np.array_equal(found, starts[now]), found
+                longest = np.maximum.accumulate(found + beats - first[now] - self.depth)
+                delay[behind] = np.maximum(delay[begin], longest)
+        return starts
+
+    def _first_beats(self, total: int) -> np.ndarray:
         """The first beat of every window of the images in `total` beats."""
         (_, image), *loops = self.image_loops
         down, right = (np.arange(count) * distance for count, distance in loops)
-        return (np.arange(0, total, image)[:, None, None] + down[:, None] + right).reshape(-1).tolist()
+        return (np.arange(0, total, image)[:, None, None] + down[:, None] + right).reshape(-1)
 
     def cost(self) -> Cost:
         s, bits, pointer = self.sliding, self.sliding.input.beat_bits, (self.depth - 1).bit_length()
