@@ -18,7 +18,7 @@ from codesign.passes.split import Model
 # The files of codesign/ops whose operators can stand in a stored graph.
 OPERATORS = (
     "argmax", "conv", "depth", "elementwise", "integer", "layout", "matmul", "moves", "pad",
-    "pad_any", "pool", "quantize", "reduce", "requant", "resample", "round_to_float", "softmax", "table", "take",
+    "pool", "quantize", "reduce", "requant", "resample", "round_to_float", "softmax", "table", "take",
     "threshold", "top_k", "unary",
 )  # fmt: skip
 VALUES = (Int, Binary, MiniFloat, TensorType, Constant, Dequantize, Graph, Input, Node, Model)

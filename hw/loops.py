@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike, signed
+from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, Value, ValueLike, signed
 
 from codesign.cost import Cost
 
@@ -34,21 +34,53 @@ def strides_to_steps(loops: Sequence[tuple[int, int]]) -> list[int]:
 def choose_step(steps: Sequence[int], last: Sequence[Value]) -> Value:
     """The step of the level that advances, by `last` of `counters`; the outermost loop has none."""
     width = signed(max(max(step, ~step).bit_length() for step in steps) + 1)
-    chosen: Value = Const(steps[0], width)
-    for step, ended in zip(steps[1:], last, strict=True):
-        chosen = Mux(ended, chosen, Const(step, width))
-    return chosen
+    return _choose([Const(step, width) for step in steps], last)
 
 
 def ring_address(
     m: Module, depth: int, steps: Sequence[int], last: Sequence[Value], move: ValueLike, start: int = 0
 ) -> Signal:
     """An address in a ring of `depth` words, from `start` on; `move` moves it by the chosen step, any size and sign."""
+    steps = [step % depth for step in steps]
+    ahead, wrapped = choose_step(steps, last), choose_step([step - depth for step in steps], last)
+    return _ring(m, depth, ahead, wrapped, move, start)
+
+
+def ring_walk(
+    m: Module, depth: int, steps: Sequence[tuple[Value, Sequence[int]]], last: Sequence[Value], move: ValueLike,
+    start: int,
+) -> Signal:  # fmt: skip
+    """The same where a level's step depends on its index: (index, a step for each) of every level."""
+    tables = [[step % depth for step in own] for _, own in steps]
+    ahead, wrapped = (
+        _choose([table(index, [step - back for step in own]) for (index, _), own in zip(steps, tables)], last)
+        for back in (0, depth)
+    )
+    return _ring(m, depth, ahead, wrapped, move, start)
+
+
+def table(index: Value, values: Sequence[int]) -> Value:
+    """values[index]; a constant where all are the same."""
+    shape = Shape.cast(range(min(values), max(values) + 1))
+    if len(set(values)) == 1:
+        return Const(values[0], shape)
+    return Array([Const(value, shape) for value in values])[index]
+
+
+def _choose(steps: Sequence[Value], last: Sequence[Value]) -> Value:
+    """The step of the level that advances."""
+    chosen = steps[0]
+    for step, ended in zip(steps[1:], last, strict=True):
+        chosen = Mux(ended, chosen, step)
+    return chosen
+
+
+def _ring(m: Module, depth: int, step: Value, step_back: Value, move: ValueLike, start: int) -> Signal:
+    """An address that moves by `step`, or by `step_back`, a ring less, where that does not lead below 0."""
     address = Signal(range(depth), init=start)
     ahead = Signal(range(2 * depth))
     wrapped = Signal(signed(depth.bit_length() + 1))
-    m.d.comb += ahead.eq(address + choose_step([step % depth for step in steps], last))
-    m.d.comb += wrapped.eq(address + choose_step([step % depth - depth for step in steps], last))
+    m.d.comb += [ahead.eq(address + step), wrapped.eq(address + step_back)]
     power_of_two = depth & (depth - 1) == 0
     with m.If(move):
         m.d.sync += address.eq(ahead if power_of_two else Mux(wrapped < 0, ahead, wrapped))

@@ -1,7 +1,8 @@
-"""Any movement of elements as nested loops: found from the movement itself, whatever operator says it."""
+"""Any movement of elements as nested loops, found from the movement itself, whatever operator says it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 
@@ -79,3 +80,81 @@ def _loops(index: np.ndarray) -> tuple[Loop, ...] | None:
 def _is_loop(index: np.ndarray, count: int) -> bool:
     rows = index.reshape(-1, count)
     return bool((rows - rows[:, :1] == np.arange(count) * (index[1] - index[0])).all())
+
+
+@dataclass(frozen=True)
+class Picks:
+    """Blocks of a frame (`block` beats each) in the order `blocks`, some repeated, some left out.
+
+    Of each the same beats are read: those at the sums of one offset of every level, the outermost level first.
+    """
+
+    block: int
+    blocks: tuple[int, ...]
+    levels: tuple[tuple[int, ...], ...]
+
+    def beats(self) -> np.ndarray:
+        """The beats of a block that are read, in order."""
+        index = np.zeros(1, np.int64)
+        for offsets in self.levels:
+            index = (index[:, None] + np.array(offsets)).reshape(-1)
+        return index
+
+    def oldest(self, total: int) -> np.ndarray:
+        """The oldest of `total` blocks still wanted when each pass begins, and (from `total` on) of the next frame."""
+        wanted = np.minimum.accumulate(np.array(self.blocks)[::-1])[::-1]
+        return np.append(wanted, total + wanted[0])
+
+    def window(self, total: int) -> int:
+        """Blocks that must be held: from the oldest one wanted to the one being read, and one that comes."""
+        return int((np.array(self.blocks) - self.oldest(total)[:-1]).max()) + 2
+
+    def weight(self, total: int) -> int:
+        """What it takes: words of memory, and entries of the tables of uneven steps (for blocks, of room as well)."""
+        uneven = [len(set(np.diff(own).tolist())) > 1 for own in (self.blocks, *self.levels)]
+        entries = [4 * len(self.blocks), *map(len, self.levels)]
+        return self.window(total) * self.block + sum(n for n, counts in zip(entries, uneven) if counts)
+
+
+def picks(index: np.ndarray, size: int, lanes: int) -> Picks | None:
+    """Any movement (see `access`) that keeps beats whole, in the way that takes least."""
+    beats = _beats(index.reshape(-1), lanes)
+    if beats is None or size % lanes:
+        return None
+    total = size // lanes
+    found = [(p, total // p.block) for n in _divisors(len(beats)) for p in _in_passes(beats.reshape(n, -1), total)]
+    return min(found, key=lambda pair: pair[0].weight(pair[1]))[0]
+
+
+def _in_passes(rows: np.ndarray, total: int) -> Iterator[Picks]:
+    """The blocks of which every row reads the same beats."""
+    if (rows - rows[:, :1] != rows[0] - rows[0, 0]).any():
+        return
+    first = rows.min(axis=1)
+    for block in _divisors(total):
+        inside = rows[0] - first[0] + first[0] % block
+        if inside.max() < block and (first % block == first[0] % block).all():
+            yield Picks(block, tuple((first // block).tolist()), _levels(inside))
+            return  # larger blocks only take more
+
+
+def _levels(index: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    """index as sums of one offset a level, outermost first: even levels where there are any."""
+    levels: list[tuple[int, ...]] = []
+    while len(index) > 1:
+        counts = [c for c in _divisors(len(index)) if c > 1]
+        even = [c for c in counts if _is_loop(index, c)]
+        count = even[-1] if even else next(c for c in counts if _repeats(index, c))
+        levels.insert(0, tuple((index[:count] - index[0]).tolist()))
+        index = index[::count]
+    start = int(index[0])
+    return (tuple(o + start for o in levels[0]), *levels[1:]) if levels else (((start,),) if start else ())
+
+
+def _repeats(index: np.ndarray, count: int) -> bool:
+    rows = index.reshape(-1, count)
+    return bool((rows - rows[:, :1] == rows[0] - rows[0, 0]).all())
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]

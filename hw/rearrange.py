@@ -1,4 +1,4 @@
-"""Layers that only move elements, as hardware: joined in turns, cropped, or else through a reordering memory."""
+"""Layers that only move elements, as hardware: joined in turns, cropped, or else through a memory."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from math import gcd
 
 import numpy as np
 
-from codesign.errors import UserError
 from codesign.graph import Graph, Node, Op, Operand, TensorType
 from codesign.ops.depth import DepthToSpace, SpaceToDepth
 from codesign.ops.layout import Concat, Transpose
 from codesign.ops.moves import Expand, Slice, Upsample
 from codesign.ops.take import Take
 from hw.layer import Chain, Folding, divisors, stream_of
-from hw.moves import Access, access
+from hw.moves import Access, Picks, access, picks
 from hw.pipeline import Stage
 from hw.stages.concat import Concat as ConcatStage
 from hw.stages.crop import Crop
+from hw.stages.gather import Gather
 from hw.stages.reorder import Reorder
 from hw.stream import StreamType
 
@@ -43,13 +43,7 @@ def concat_cycles(graph: Graph, node: Node, folding: Folding) -> int:
 def moving_foldings(graph: Graph, node: Node) -> list[Folding]:
     """The lanes that stay together."""
     before, after = graph.types[node.inputs[0]].shape[-1], graph.types[node.name].shape[-1]
-    found = [Folding(d, d) for d in divisors(gcd(before, after)) if _can_move(graph, node, d)]
-    if not found:
-        raise UserError(
-            f"node '{node.origin or node.name}' ({type(node.op).__name__}) moves elements in a way that no nest of "
-            "loops describes, for which there is no hardware"
-        )
-    return found
+    return [Folding(d, d) for d in divisors(gcd(before, after)) if _can_move(graph, node, d)]
 
 
 def moving_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
@@ -61,7 +55,7 @@ def _can_move(graph: Graph, node: Node, lanes: int) -> bool:
     if isinstance(node.op, Slice) and _crops(node.op):
         ends = (node.op.starts[-1], node.op.sizes[-1], graph.types[node.inputs[0]].shape[-1])
         return all(n % lanes == 0 for n in ends)
-    return _access(node.op, graph.types[node.inputs[0]].shape, lanes) is not None
+    return _movement(node.op, graph.types[node.inputs[0]].shape, lanes) is not None
 
 
 def _moving_stage(graph: Graph, node: Node, lanes: int) -> tuple[str, Stage]:
@@ -71,8 +65,10 @@ def _moving_stage(graph: Graph, node: Node, lanes: int) -> tuple[str, Stage]:
     stream = StreamType(t.shape, t.format, lanes)
     if isinstance(node.op, Slice) and _crops(node.op):
         return "crop", Crop(stream, node.op.starts, node.op.sizes)
-    found = _access(node.op, t.shape, lanes)
+    found = _movement(node.op, t.shape, lanes)
     assert found is not None
+    if isinstance(found, Picks):
+        return "gather", Gather(stream, out.shape, found)
     return "reorder", Reorder(stream, out.shape, found)
 
 
@@ -81,8 +77,8 @@ def _crops(op: Slice) -> bool:
 
 
 @lru_cache(maxsize=1024)  # folding asks again for every plan
-def _access(op: Op, shape: tuple[int, ...], lanes: int) -> Access | None:
-    """How the result is read from the operand: found by moving the elements' own numbers."""
+def _movement(op: Op, shape: tuple[int, ...], lanes: int) -> Access | Picks | None:
+    """How the result is read from the operand, found by moving the elements' own numbers; None: beats do not stay."""
     size = int(np.prod(shape))
     index = op.run(op.infer(Operand(TensorType(shape))), np.arange(size).reshape(1, *shape))
-    return access(index, size, lanes)
+    return access(index, size, lanes) or picks(index, size, lanes)

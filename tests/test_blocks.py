@@ -108,9 +108,19 @@ def transposed(m: Model) -> list[str]:
     return [m.quant(d, 0.5, signed=1)]
 
 
+def padded(m: Model) -> list[str]:
+    """The mirror image, the edge and a constant, around rows, columns and channels."""
+    x = m.quant("x", 0.25, signed=0, zero=3)
+    x = m.add("Pad", x, m.constant([0, 0, 2, 1, 0, 0, 0, 1], np.int64), mode="reflect", name="mirror")
+    x = m.quant(m.add("Conv", x, m.weight(2, 2, 3, 3), name="conv"), 0.5, signed=1)
+    x = m.add("Pad", x, m.constant([0, 1, 0, 1, 0, 0, 1, 2], np.int64), mode="edge", name="edge")
+    x = m.add("Pad", m.quant(x, 0.5), m.constant([0, 1, 0, -1, 0, 2, 0, 0], np.int64), m.constant(1.0))
+    return [image(m, 2, 1, inputs=6, x=x)]
+
+
 BLOCKS = [
     depthwise_separable, inverted_residual, fire, shuffle, crelu, squeeze_and_excite, rotated_filters, two_ways_out,
-    upsampled, transposed,
+    upsampled, transposed, padded,
 ]  # fmt: skip
 
 

@@ -232,6 +232,13 @@ CASES |= {
     "Pad channels": constants("Pad", IMAGE, p=np.array([0, 2, 0, 0, 0, 1, 0, 0])),
     "Pad reflected": constants("Pad", IMAGE, attributes={"mode": "reflect"}, p=np.array([0, 0, 1, 2, 0, 0, 3, 1])),
     "Pad edge": constants("Pad", ROW, attributes={"mode": "edge"}, p=np.array([0, 2, 0, 1])),
+    "Pad wrapped": constants("Pad", {"x": (1, 2, 4, 5)}, 19, {"mode": "wrap"}, p=np.array([0, 0, 1, 5, 0, 0, 2, 0])),
+    "Pad everywhere": constants("Pad", {"x": (1, 4, 2, 3, 2)}, p=np.array([0, 2, 0, 1, 1, 0, 0, 1, 0, 2])),
+    "Pad channels of a sequence": constants("Pad", {"x": (1, 4, 7)}, p=np.array([0, 2, 0, 0, 4, 1])),
+    "Pad edge of channels": constants("Pad", IMAGE, attributes={"mode": "edge"}, p=np.array([0, 2, 0, 0, 0, 1, 0, 1])),
+    "Pad negative reflected": constants(
+        "Pad", IMAGE, attributes={"mode": "reflect"}, p=np.array([0, 0, -1, 3, 0, 0, 2, -1])
+    ),
     "Pad negative": constants("Pad", IMAGE, p=np.array([0, 0, -1, 1, 0, -1, 0, 0])),
     "Pad sequence": constants("Pad", {"x": (1, 3, 7)}, p=np.array([0, 0, 2, 0, 0, 0])),
     "Resize": model(

@@ -14,10 +14,12 @@ from codesign.formats import Binary, Format, Int
 from codesign.graph import Op, Operand, TensorType
 from codesign.ops.layout import Transpose
 from codesign.ops.moves import Expand, Slice, Upsample
-from hw.moves import access
+from codesign.ops.take import Take
+from hw.moves import access, picks
 from hw.pipeline import Stage
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
+from hw.stages.gather import Gather
 from hw.stages.join import Mul
 from hw.stages.reorder import Reorder
 from hw.stream import StreamType
@@ -44,6 +46,34 @@ def moved(op: Op, shape: tuple[int, ...], lanes: int, fmt: Format = SMALL) -> Re
     found = access(index, int(np.prod(shape)), lanes)
     assert found is not None
     return Reorder(StreamType(shape, fmt, lanes), out.shape, found)
+
+
+def gathered(op: Op, shape: tuple[int, ...], lanes: int, fmt: Format = SMALL) -> Gather:
+    """The stage of an operator that picks elements."""
+    out = op.infer(Operand(TensorType(shape)))
+    index = op.run(out, np.arange(np.prod(shape)).reshape(1, *shape))
+    found = picks(index, int(np.prod(shape)), lanes)
+    assert found is not None
+    stage = Gather(StreamType(shape, fmt, lanes), out.shape, found)
+    np.testing.assert_array_equal(stage.golden(np.arange(np.prod(shape)).reshape(1, *shape))[0], index)
+    return stage
+
+
+@SOME
+@given(st.data(), FORMATS, st.integers(1, 2), st.integers(0, 2))
+def test_elements_picked_along_an_axis(data: st.DataObject, fmt: Format, lanes: int, axis: int) -> None:
+    shape = (data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4)), lanes * data.draw(st.integers(1, 2)))
+    lanes = 1 if axis == 2 else lanes
+    places = st.lists(st.integers(0, shape[axis] - 1), min_size=1, max_size=7)
+    check(gathered(Take(axis, tuple(data.draw(places))), shape, lanes, fmt))
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "wrap"])
+def test_a_padded_image_holds_the_rows_it_needs_again(mode: str) -> None:
+    rows = np.pad(np.arange(9), (2, 1), mode=mode)  # type: ignore[call-overload]
+    stage = gathered(Take(0, tuple(rows.tolist())), (9, 5, 4), 2)
+    assert (stage.picks.block, stage.window) == (10, {"edge": 2, "reflect": 4, "wrap": 10}[mode])
+    check(stage)
 
 
 @SOME
@@ -150,6 +180,7 @@ def test_what_does_not_fit_is_refused(fmt: Format) -> None:
         Concat((StreamType((2, 1), Int(0, 1)), StreamType((2, 2), Int(-2, 1))), 1),
         Crop(StreamType((3, 2), Int(0, 1)), (1, 0), (1, 2)),
         moved(Transpose((1, 0)), (2, 2), 1, Int(0, 1)),
+        gathered(Take(0, (1, 0, 0, 1)), (2, 1), 1, Int(0, 1)),
     ],
     ids=str,
 )

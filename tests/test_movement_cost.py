@@ -1,13 +1,16 @@
 """What the stages that move beats say they cost, beside what Yosys makes of them."""
 
+import numpy as np
 import pytest
 from amaranth.back import rtlil
 
 from codesign.formats import Binary, Int
+from hw.moves import picks
 from hw.pipeline import Stage
 from hw.stages.argmax import ArgMax
 from hw.stages.fifo import Fifo
 from hw.stages.fork import Fork
+from hw.stages.gather import Gather
 from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add
 from hw.stages.pad import Pad
@@ -25,7 +28,21 @@ def stream(*shape: int, of: Int | Binary = U8, lanes: int = 1) -> StreamType:
     return StreamType(shape, of, lanes)
 
 
+def picked(source: StreamType, axis: int, places: list[int]) -> Gather:
+    """Elements along one axis."""
+    found = picks(np.arange(source.size).reshape(source.shape).take(places, axis), source.size, source.lanes)
+    assert found is not None
+    return Gather(source, tuple(len(places) if k == axis else n for k, n in enumerate(source.shape)), found)
+
+
+def reflected(n: int) -> list[int]:
+    return np.pad(np.arange(n), 2, mode="reflect").tolist()
+
+
 FEW: list[Stage] = [
+    Pad(stream(14, 14, 16, lanes=4), (1, 1), (1, 2), 0, (1, 2)),
+    picked(stream(28, 28, 16, lanes=4), 0, reflected(28)),
+    picked(stream(28, 28, 16, lanes=4), 1, reflected(28)),
     Pad(stream(32, 32, 64, of=U4, lanes=8), (1, 1), (1, 1), 0),
     Fifo(stream(64, lanes=4), 32),
     Fifo(stream(640, lanes=4), 512),
@@ -36,6 +53,10 @@ FEW: list[Stage] = [
     Window(stream(30, 30, 1), (3, 3), parallel=True),
 ]
 MORE: list[Stage] = [
+    picked(stream(96, 96, 8, of=U4, lanes=8), 0, np.pad(np.arange(96), 1, mode="edge").tolist()),
+    picked(stream(20, 20, 8, of=I8, lanes=2), 1, [int(i * 20 / 33) for i in range(33)]),
+    picked(stream(100), 0, reflected(100)),
+    Pad(stream(14, 14, 32, of=I8, lanes=4), (0, 0), (1, 1), -5, (1, 1)),
     Pad(stream(28, 28, 1), (1, 1), (1, 1), 0),
     Pad(stream(14, 14, 32, of=I8, lanes=4), (2, 1), (1, 2), -5),
     Pad(stream(8, 8, 16, of=Binary(), lanes=16), (1, 1), (1, 1), 1),

@@ -14,6 +14,7 @@ from codesign.importer import (
     elementwise,
     float_quantizers,
     linear,
+    pad,
     pick,
     pooling,
     qdq,
@@ -130,7 +131,7 @@ ROWS: dict[str, Row] = {
     "ReduceSum": _reduction("sum"),
     "ReduceMax": _reduction("max", VALUES),
     "ReduceMin": _reduction("min", VALUES),
-    "Pad": Row(pooling.pad, (1, 4), ("mode", "pads", "value"), IMAGE, integers=VALUES),
+    "Pad": Row(pad.pad, (1, 4), ("mode", "pads", "value"), IMAGE, integers=VALUES),
     "Resize": Row(
         resize.resize,
         (1, 4),

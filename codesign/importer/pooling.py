@@ -1,4 +1,4 @@
-"""Pooling and padding, and pixels into channels and back."""
+"""Pooling, and pixels into channels and back."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import numpy as np
 from codesign import arithmetic
 from codesign.graph import Op
 from codesign.importer.call import Call
-from codesign.importer.pick import sliced
-from codesign.importer.spatial import Pair, Window, image, padded, pair, restored, spatial_axes, window
-from codesign.importer.values import MixesSamples, Refused, Stored
+from codesign.importer.spatial import Pair, Window, image, padded, pair, restored, window
+from codesign.importer.values import Refused, Stored
 from codesign.ops.depth import DepthToSpace, SpaceToDepth
 from codesign.ops.elementwise import Mul
-from codesign.ops.pad import Pad
-from codesign.ops.pad_any import MODES, PadAny
 from codesign.ops.pool import AveragePool, MaxPool
 
 
@@ -63,58 +60,6 @@ def _counts(w: Window, size: Pair, padding_counts: bool) -> np.ndarray:
 def global_pool(op: Op) -> Callable[[Call], Stored]:
     """The handler of a pool over all rows and columns."""
     return lambda call: restored(call, call.build.emit(op, image(call).name))
-
-
-def pad(call: Call) -> Stored:
-    """Rows and columns of an image with a constant, or any axes in any mode; negative padding cuts off."""
-    x, mode = call.tensor(), call.text("mode", "constant")
-    if mode not in MODES:
-        raise Refused(f"attribute 'mode' is {mode!r}; supported: {', '.join(MODES)}")
-    before, after = _onnx_pads(call)
-    x = _cropped(call, x, before, after)
-    before, after = ([max(p, 0) for p in side] for side in (before, after))
-    if not any((*before, *after)):
-        return x
-    value = call.number("value", 0.0) if call.opset < 11 else call.scalar(2, "value") if call.has(2) else 0.0
-    is_image = x is call.tensor() and call.lead and spatial_axes(call) in (1, 2)
-    if mode == "constant" and is_image and not (before[0] or after[0]):
-        rows = (0, 0) if len(before) == 2 else (before[1], after[1])
-        columns = (before[-1], after[-1])
-        op = Pad((rows[0], columns[0]), (rows[1], columns[1]), value)
-        return restored(call, call.build.emit(op, image(call).name))
-    return _padded_anywhere(call, x, before, after, mode, value)
-
-
-def _cropped(call: Call, x: Stored, before: list[int], after: list[int]) -> Stored:
-    """x without what negative padding cuts off."""
-    if min(*before, *after, 0) == 0:
-        return x
-    cut = {a: range(max(-b, 0), n - max(-e, 0)) for a, (n, b, e) in enumerate(zip(x.shape, before, after, strict=True))}
-    return sliced(call, x, cut)
-
-
-def _padded_anywhere(call: Call, x: Stored, before: list[int], after: list[int], mode: str, value: float) -> Stored:
-    if any((before[a] or after[a]) and a not in x.order for a in range(len(x.shape))):
-        x = call.build.full(x)
-    op = PadAny(tuple(before[a] for a in x.order), tuple(after[a] for a in x.order), mode, value)
-    shape = tuple(n + b + a for n, b, a in zip(x.shape, before, after, strict=True))
-    return Stored(call.build.emit(op, x.name), shape, x.order)
-
-
-def _onnx_pads(call: Call) -> tuple[list[int], list[int]]:
-    """Begins and ends of a sample's axes."""
-    x = call.tensor()
-    rank = call.rank(x)
-    pads = call.array(1, "pads").reshape(-1).tolist() if call.opset >= 11 else list(call.integers("pads", ()))
-    axes = call.array(3, "axes").reshape(-1).tolist() if call.has(3) else list(range(rank))
-    if len(pads) != 2 * len(axes) or any(not -rank <= a < rank for a in axes):
-        raise Refused(f"pads {pads} do not fit its input {call.shape(x)}")
-    before, after = [0] * rank, [0] * rank
-    for k, axis in enumerate(axes):
-        before[int(axis)], after[int(axis)] = int(pads[k]), int(pads[len(axes) + k])
-    if call.lead and (before[0] or after[0]):
-        raise MixesSamples(f"pads {pads} add samples (axis 0)")
-    return before[call.lead :], after[call.lead :]
 
 
 def depth_to_space(call: Call) -> Stored:

@@ -39,7 +39,7 @@ class Pad:
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         padded = np.full((len(arrays[0]), *out.shape), self.value, dtype=carrier(out.format))
-        padded[(slice(None), *self.inside(arrays[0].shape[1:3]))] = arrays[0]
+        padded[(slice(None), *self.inside(arrays[0].shape[1:3]))] = arrays[0]  # type: ignore[arg-type]
         return padded
 
     def size(self, size: Pair) -> Pair:
