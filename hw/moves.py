@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, isqrt
 
 import numpy as np
 
 Loop = tuple[int, int]  # (count, stride)
+MOST_PASSES = 1 << 12  # each is an entry of several tables
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,16 @@ def picks(index: np.ndarray, size: int, lanes: int) -> Picks | None:
     if beats is None or size % lanes:
         return None
     total = size // lanes
-    found = [(p, total // p.block) for n in _divisors(len(beats)) for p in _in_passes(beats.reshape(n, -1), total)]
+    passes = [n for n in _divisors(len(beats)) if n <= MOST_PASSES]
+    found = [(p, total // p.block) for n in passes for p in _in_passes(beats.reshape(n, -1), total)]
     return min(found, key=lambda pair: pair[0].weight(pair[1]))[0]
 
 
 def _in_passes(rows: np.ndarray, total: int) -> Iterator[Picks]:
     """The blocks of which every row reads the same beats."""
-    if (rows - rows[:, :1] != rows[0] - rows[0, 0]).any():
+    pattern = rows[0] - rows[0, 0]
+    few = rows[[len(rows) // 2, -1]]
+    if (few - few[:, :1] != pattern).any() or (rows - rows[:, :1] != pattern).any():
         return
     first = rows.min(axis=1)
     for block in _divisors(total):
@@ -157,4 +161,5 @@ def _repeats(index: np.ndarray, count: int) -> bool:
 
 
 def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, n + 1) if n % d == 0]
+    low = [d for d in range(1, isqrt(n) + 1) if n % d == 0]
+    return low + [n // d for d in reversed(low) if d * d < n]
