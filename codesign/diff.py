@@ -16,13 +16,18 @@ import numpy as np
 
 from codesign.compare import Exact, Noise, as_integers, differ, exact_of, noise_of
 from codesign.graph import Constant, Dequantize, Graph, Node, TensorType
+from codesign.ops.elementwise import Add, Mul, Sub
+from codesign.ops.layout import Concat, Reshape, Transpose
+from codesign.ops.pad import Pad
 from codesign.ops.quantize import Quantize
 from codesign.ops.threshold import Threshold
+from codesign.ops.unary import Unary
 from codesign.passes.check import TIE, tie_distance
 from codesign.passes.split import Model
 
 ELEMENTS = 1 << 23  # of all tensors of a chunk of samples
 QUANTIZERS = (Quantize, Threshold)
+SINGLE = (Dequantize, Concat, Reshape, Transpose, Pad, Add, Mul, Sub, Unary)  # an element of theirs touches one result
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -114,7 +119,8 @@ class Networks:
     @cached_property
     def fixed(self) -> Mapping[str, np.ndarray]:
         """The tensors of the quantized graph that depend on no input."""
-        names = [n.name for n in self.quantized.nodes if n.name not in set(self.tensors)]
+        live = set(self.tensors)
+        names = [n.name for n in self.quantized.nodes if n.name not in live]
         values = Graph((), (), ()).replace(self.quantized.nodes, names).run({})
         return {name: value[0] for name, value in values.items()}
 
@@ -195,27 +201,28 @@ class Comparison:
             if fresh.any():
                 tied |= fresh & self._at_tie(name, wrong, values)
                 broken |= fresh & ~tied
-            found = exact_of(wanted, integers[there], wrong, tied, start)
-            _join(self.exact, name, found)
+            _join(self.exact, name, exact_of(wanted, integers[there], wrong, tied, start))
         self.ties += (start + np.flatnonzero(tied)).tolist()
 
     def _at_tie(self, name: str, wrong: np.ndarray, values: Arrays) -> np.ndarray:
-        """Which samples differ only where this quantizer, or one above that was fused away, is at a tie."""
+        """Which samples differ only where this quantizer is at a tie, or not oftener than those above that were fused
+        away are (each at once in all that a product makes of it)."""
         samples = len(wrong)
+        count, most = wrong.reshape(samples, -1).sum(axis=1), np.zeros(samples)
         excused = np.zeros(samples, bool)
-        for node in _quantizers_above(self.networks, name):
+        for node, spreads in _quantizers_above(self.networks, name):
             near = tie_distance(node.op, values[node.inputs[0]]) < TIE  # type: ignore[arg-type]
             if node.name == name:
                 excused |= (near | ~wrong).reshape(samples, -1).all(axis=1)
             else:
-                excused |= near.reshape(samples, -1).any(axis=1)
-        return excused
+                most += near.reshape(samples, -1).sum(axis=1) * (wrong.size if spreads else 1)
+        return excused | (count <= most)
 
     def row(self, name: str, carried: Carried | None) -> Row:
         networks, node = self.networks, self.networks.quantized.by_name.get(name)
         return Row(
             name,
-            (node.origin if node else "") or "",
+            node.origin if node else "",
             networks.quantized.types[name],
             self.noise.get(name),
             self.added.get(name),
@@ -252,25 +259,28 @@ def _integers(networks: Networks, feeds: Arrays) -> dict[str, np.ndarray]:
     return values
 
 
-def _quantizers_above(networks: Networks, name: str) -> list[Node]:
-    """The quantizer that makes a tensor, and those above it whose own tensor the integer network lacks."""
-    found, todo, seen = [], [name], set[str]()
+def _quantizers_above(networks: Networks, name: str) -> list[tuple[Node, bool]]:
+    """The quantizer that makes a tensor, and those above it whose own tensor the integer network lacks; and whether
+    an operator lies between that spreads one element over many."""
+    found, todo, seen = [], [(name, False)], set[str]()
     while todo:
-        node = networks.quantized.by_name.get(todo.pop())
-        if node is None or node.name in seen:
+        name, spreads = todo.pop()
+        node = networks.quantized.by_name.get(name)
+        if node is None or name in seen:
             continue
-        seen.add(node.name)
+        seen.add(name)
         if isinstance(node.op, QUANTIZERS) and not networks.quantized.types[node.inputs[0]].is_integer:
-            found.append(node)
-        todo += [i for i in node.inputs if i not in networks.integer_names]
+            found.append((node, spreads))
+        below = spreads or not isinstance(node.op, (*QUANTIZERS, *SINGLE))
+        todo += [(i, below) for i in node.inputs if i not in networks.integer_names]
     return found
 
 
 def _carried(networks: Networks, streams: Sequence[Stream]) -> dict[str, Carried]:
-    """The streams by the tensor of the quantized graph that they carry, or lead to."""
+    """The streams by the tensor of the quantized graph that they carry, or lead to: at the latest the last one."""
     found: dict[str, Carried] = {}
     for stream in streams:
-        row = networks.row_of_core.get(stream.tensor, "")
+        row = networks.row_of_core.get(stream.tensor, networks.tensors[-1])
         none = np.zeros(len(stream.got), bool)
         exact = exact_of(stream.golden, stream.got, stream.got != stream.golden, none, 0)
         before = found.get(row)

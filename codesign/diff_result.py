@@ -104,5 +104,5 @@ def told(first: Mapping[str, Any]) -> str:
     layer = f" (layer '{first['layer']}')" if first["layer"] else ""
     edge = f", {first['edge']}" if first["edge"] else ""
     place = f"sample {first['sample']}, index ({', '.join(map(str, first['index']))})"
-    return f"tensor '{first['tensor']}'{layer}{edge}: {place} is {first['got']:.9g} ({got}), should be " \
-        f"{first['wanted']:.9g} ({wanted})"  # fmt: skip
+    values = f"is {first['got']:.9g} ({got}), should be {first['wanted']:.9g} ({wanted})"
+    return f"tensor '{first['tensor']}'{layer}{edge}: {place} {values}"

@@ -266,10 +266,11 @@ def _recorded(
     """All edges of the RTL on as many samples as are quickly simulated; or why the design does not get that far."""
     pipeline, samples = build.pipeline, len(next(iter(feeds.values())))
     count = frames_within(pipeline, build.manifest["estimated"]["interval_cycles"], samples)
-    core = build.network.to_core({k: v[:count] for k, v in feeds.items()})
+    before = build.network.to_core({k: v[:count] for k, v in feeds.items()})
+    outputs = build.network.core.run({i.name: before[i.name] for i in build.network.core.inputs})
     try:
         with _damage_told(build.path):
-            return record_edges(build.path, pipeline, core, progress), ""
+            return record_edges(build.path, pipeline, before, outputs, progress), ""
     except CheckFailed as e:
         return [], str(e)
 

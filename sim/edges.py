@@ -35,16 +35,21 @@ def frames_within(pipeline: Pipeline, interval_cycles: int, samples: int) -> int
 
 
 def record_edges(
-    build: Path, pipeline: Pipeline, inputs: Mapping[str, np.ndarray], progress: Callable[[int, int], None]
-) -> list[Stream]:
-    """Every edge in topological order on all frames of `inputs` (integers by name)."""
+    build: Path, pipeline: Pipeline, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray],
+    progress: Callable[[int, int], None],
+) -> list[Stream]:  # fmt: skip
+    """Every edge in topological order on all frames of `inputs`; should: stages' golden values, and the `outputs`
+    of the integer network (integers by name)."""
     frames = [inputs[name] for name, _ in pipeline.inputs]
     words = [pack(values, stream) for values, (_, stream) in zip(frames, pipeline.inputs)]
     result = build_simulator(Design.from_build(build), taps=True).run(words, len(words[0]), progress=progress)
     assert result.edges is not None
-    golden = pipeline.golden(*frames)
+    wanted = [
+        outputs[pipeline.outputs[e.target_port][0]] if e.target is None else golden
+        for e, golden in zip(pipeline.edges, pipeline.golden(*frames))
+    ]
     return [
-        Stream(_name(pipeline, e), pipeline.tensor_on(e), _values(pipeline, e, result.edges[k]), golden[k])
+        Stream(_name(pipeline, e), pipeline.tensor_on(e), _values(pipeline, e, result.edges[k]), wanted[k])
         for k, e in enumerate(pipeline.edges)
     ]
 
