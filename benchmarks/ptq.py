@@ -2,20 +2,19 @@
 
     .venv/bin/python -m benchmarks.ptq [kws] [residual] [mnist] [squeezenet]
 
-Ours is scored on the graph with quantizers, in float64; ONNX Runtime's on its QDQ model with graph optimizations off
-(its optimized int8 kernels saturate on processors without VNNI). Calibration: KWS samples 0-199, CIFAR images
-3500-3999 (training images of these networks, as are those scored: the first 4,000 of the training set), the first
-500 MNIST training images; scored on the rest, MNIST on its 10,000 test images.
+Ours (ranges by mse, the default) with weights rounded to nearest and with learned rounding (the default), scored on
+the graph with quantizers, in float64. ONNX Runtime's (ranges by min-max, its default) with a scale for each output
+channel and with one a tensor (its default), scored on its QDQ model with graph optimizations off (its optimized int8
+kernels saturate on processors without VNNI). Samples: see benchmarks/cases.py. `only ours / only theirs`: samples that
+one answers rightly and the other wrongly; where these few balance, the two are equally accurate.
 """
 
 from __future__ import annotations
 
-import gzip
+import logging
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,101 +23,68 @@ import onnxruntime
 from onnx import version_converter
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from codesign.chunks import run_chunked
+from benchmarks.cases import CASES, Case, answers, classes, percent
 from codesign.graph import Graph
 from codesign.importer import import_model
-from codesign.quantize import quantize, read_precision
+from codesign.quantize import STEPS, quantize, read_precision
 
-DATA = Path(__file__).parent.parent.parent / "shared/data"
-PRECISIONS = ("int8", "w4a8", "w4a4")
-MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)  # of CIFAR-10, what the residual network expects
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model, samples to calibrate on, others to score with their labels; `allowed`: points of loss by precision."""
-
-    model: Path
-    calibration: np.ndarray
-    x: np.ndarray
-    labels: np.ndarray
-    allowed: Mapping[str, float]
-
-
-def kws() -> Case:
-    with np.load(DATA / "kws/kws01_mfcc.npz") as v:
-        x = (v["mfcc_int8"].astype(np.float32) - v["zero_point"]) * v["scale"]
-        labels = v["labels"].astype(np.int64)
-    x = x.reshape(-1, 49, 10, 1).astype(np.float32)
-    model = DATA / "models/kws/kws_dscnn_float.onnx"
-    return Case(model, x[:200], x[200:], labels[200:], {"int8": 0.8, "w4a8": 1.8})
-
-
-def cifar() -> tuple[np.ndarray, np.ndarray]:
-    with np.load(DATA / "cifar10/cifar10_train_first4000.npz") as v:
-        return v["images"].astype(np.float32) / 255, v["labels"].astype(np.int64)
-
-
-def residual() -> Case:
-    x, labels = cifar()
-    x = ((x - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)).transpose(0, 3, 1, 2)
-    model = DATA / "models/cifar10/ic_residual_float.onnx"
-    return Case(model, x[3500:], x[:3500], labels[:3500], {"int8": 0.8, "w4a8": 3.0})
-
-
-def squeezenet() -> Case:
-    x, labels = cifar()
-    model = DATA / "models/cifar10/squeezenet_cifar10.onnx"
-    return Case(model, x[3500:], x[:3500], labels[:3500], {"int8": 0.8})
-
-
-def mnist() -> Case:
-    def read(name: str, offset: int) -> np.ndarray:
-        return np.frombuffer(gzip.decompress((DATA / f"mnist/{name}-ubyte.gz").read_bytes()), np.uint8, offset=offset)
-
-    train = read("train-images-idx3", 16)[: 500 * 784].reshape(-1, 1, 28, 28).astype(np.float32)
-    x = read("t10k-images-idx3", 16).reshape(-1, 1, 28, 28).astype(np.float32)
-    labels = read("t10k-labels-idx1", 8).astype(np.int64)
-    return Case(DATA / "models/mnist/mnist-8.onnx", train, x, labels, {"int8": 0.1, "w4a4": 0.7})
-
-
-CASES: dict[str, Callable[[], Case]] = {"kws": kws, "residual": residual, "mnist": mnist, "squeezenet": squeezenet}
+NEAREST = tuple(s for s in STEPS if s != "rounding")
+OURS = {"nearest": NEAREST, "learned": STEPS}
+# precision: types of ONNX Runtime's weights and activations, and the opset that has them
+PRECISIONS = {
+    "int8": (QuantType.QInt8, QuantType.QUInt8, 13),
+    "w4a8": (QuantType.QInt4, QuantType.QUInt8, 21),
+    "w4a4": (QuantType.QInt4, QuantType.QUInt4, 21),
+}
+THEIRS = {"per channel": True, "per tensor": False}
 
 
 def main(names: list[str]) -> None:
     onnxruntime.set_default_logger_severity(3)
-    print(
-        f"{'network':11} {'precision':9} {'float %':>8} {'ours %':>8} {'loss':>6} {'bar':>5} {'ORT %':>8} {'time s':>7}"
-    )
+    logging.disable(logging.WARNING)
     for name in names or list(CASES):
         measure(name, CASES[name]())
 
 
 def measure(name: str, case: Case) -> None:
-    """One row a precision; ONNX Runtime quantizes to 8 bits only."""
+    """A block for each precision: two rows of ours, two of ONNX Runtime's."""
     graph = import_model(case.model).graph
-    feed = graph.inputs[0].name
-    real = accuracy(graph, case)
+    real = answers(graph, case)
+    print(f"{name}: float {percent(real, case):.2f} % of {len(case.x)} samples, {len(case.calibration)} to calibrate")
     for precision in PRECISIONS:
-        start = time.perf_counter()
-        found = quantize(graph, {feed: case.calibration}, read_precision(precision))
-        seconds = time.perf_counter() - start
-        ours = accuracy(found.graph, case)
-        bar = f"{case.allowed[precision]:5.1f}" if precision in case.allowed else "    -"
-        theirs = f"{onnx_runtime(case):8.2f}" if precision == "int8" else "       -"
-        print(f"{name:11} {precision:9} {real:8.2f} {ours:8.2f} {real - ours:6.2f} {bar} {theirs} {seconds:7.1f}")
-        worst = ", ".join(f"{r.layer} {r.sqnr_db:.1f} dB" for r in found.report.worst())
-        print(f"{'':11} output {min(found.report.outputs.values()):.1f} dB; least: {worst}", flush=True)
+        bar = f", at most {case.allowed[precision]} points allowed" if precision in case.allowed else ""
+        print(f"  {precision}{bar}")
+        ours = {title: _ours(graph, case, precision, title) for title in OURS}
+        for title, found in ours.items():
+            _row(f"ours, {title} rounding", found, case, real)
+        for title, per_channel in THEIRS.items():
+            found = onnx_runtime(case, precision, per_channel)
+            _row(f"ONNX Runtime, {title}", found, case, real, ours["learned"][0])
 
 
-def accuracy(graph: Graph, case: Case) -> float:
-    """Percent of the samples scored."""
-    y = run_chunked(graph.run, {graph.inputs[0].name: case.x}, graph.widest)[graph.outputs[0]]
-    return percent(y, case.labels)
+def _ours(graph: Graph, case: Case, precision: str, title: str) -> tuple[np.ndarray, float]:
+    """(answers, processor seconds that quantization took)."""
+    start = time.process_time()
+    samples = {graph.inputs[0].name: case.calibration}
+    found = quantize(graph, samples, read_precision(precision), steps=OURS[title])
+    seconds = time.process_time() - start
+    return answers(found.graph, case), seconds
 
 
-def percent(y: np.ndarray, labels: np.ndarray) -> float:
-    return 100 * float((y.reshape(len(y), -1).argmax(axis=1) == labels).mean())
+def _row(
+    title: str, found: tuple[np.ndarray, float], case: Case, real: np.ndarray, ours: np.ndarray | None = None
+) -> None:
+    """Accuracy, loss, answers that differ from the float network's; `ours`: the answers to compare theirs with."""
+    y, seconds = found
+    loss = percent(real, case) - percent(y, case)
+    text = f"    {title:26} {percent(y, case):6.2f} %  loss {loss:6.2f}  answers changed {(y != real).sum():5}"
+    if ours is not None:
+        right, other = ours == case.labels, y == case.labels
+        difference = percent(ours, case) - percent(y, case)
+        text += (
+            f"  ours {difference:+6.2f}  only ours / only theirs {(right & ~other).sum()} / {(other & ~right).sum()}"
+        )
+    print(f"{text}  {seconds:5.1f} cpu s", flush=True)
 
 
 class Reader(CalibrationDataReader):
@@ -131,27 +97,30 @@ class Reader(CalibrationDataReader):
         return next(self.rest, None)
 
 
-def onnx_runtime(case: Case) -> float:
-    """Percent right of ONNX Runtime's QDQ quantization: min-max, weights int8 per channel, activations uint8."""
+def onnx_runtime(case: Case, precision: str, per_channel: bool) -> tuple[np.ndarray, float]:
+    """(answers, processor seconds) of ONNX Runtime's QDQ quantization."""
+    weights, activations, opset = PRECISIONS[precision]
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "given.onnx", Path(folder) / "made.onnx"
         proto = onnx.load(case.model)
-        if proto.opset_import[0].version < 13:
-            proto = version_converter.convert_version(proto, 13)
+        if proto.opset_import[0].version < opset:
+            proto = version_converter.convert_version(proto, opset)
         constants = {i.name for i in proto.graph.initializer}
         name = next(i.name for i in proto.graph.input if i.name not in constants)
         onnx.save(proto, given)
+        start = time.process_time()
         quantize_static(
-            given, made, Reader(name, case.calibration), quant_format=QuantFormat.QDQ, per_channel=True,
-            weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8,
+            given, made, Reader(name, case.calibration), quant_format=QuantFormat.QDQ, per_channel=per_channel,
+            weight_type=weights, activation_type=activations,
         )  # fmt: skip
+        seconds = time.process_time() - start
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(str(made), options, providers=["CPUExecutionProvider"])
         batch = 1 if isinstance(session.get_inputs()[0].shape[0], int) else 100
         x = case.x
         y = [session.run(None, {name: x[n : n + batch]})[0] for n in range(0, len(x), batch)]
-    return percent(np.concatenate(y), case.labels)
+    return classes(np.concatenate(y)), seconds
 
 
 if __name__ == "__main__":
