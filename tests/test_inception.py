@@ -44,9 +44,9 @@ def test_a_fault_in_a_merged_product_is_not_taken_for_a_rounding_tie(source):
     wide = network.core.by_name["fire_int"]
     half = replace(wide.op, thresholds=np.minimum(wide.op.thresholds + 3, wide.op.thresholds.max()))  # type: ignore[type-var]
     core = network.core.replace([replace(n, op=half) if n is wide else n for n in network.core.nodes])
-    rows, ties = compare(Networks(None, source, Model(network.before, core, network.after)), {"x": images(4)})
+    rows, ties = compare(Networks(None, source, Model(network.before, core, network.after)), {"x": images(300)})
     wrong = [r.tensor for r in rows if r.integer and r.integer.differing]
     assert wrong[0] == "fire" and not ties
-    sound, _ = compare(Networks(None, source, network), {"x": images(4)})
+    sound, _ = compare(Networks(None, source, network), {"x": images(300)})
     assert not [r.tensor for r in sound if r.integer and r.integer.differing]
     assert next(r for r in sound if r.tensor == "fire.expand3x3.relu").fused_into == "fire"
