@@ -15,16 +15,54 @@ from hw.timing import serve
 class Datapath(wiring.Component):
     """A circuit whose `y` answers `x` exactly `latency` (>= 1) clocks later; `valid` says that `x` is a beat.
 
-    It may keep state that counts beats; `Elastic` gates its clock, so it never sees a stall.
+    It may keep state that counts beats; `Elastic` gates its clock, so it never sees a stall. `ahead`: `valid` comes
+    a clock before `x`, so that a memory can be read meanwhile.
     """
 
     x: Signal
     y: Signal
     valid: Signal
 
-    def __init__(self, x_bits: int, y_bits: int, latency: int) -> None:
+    def __init__(self, x_bits: int, y_bits: int, latency: int, ahead: bool = False) -> None:
         super().__init__({"x": In(x_bits), "valid": In(1), "y": Out(y_bits)})
-        self.latency = latency
+        self.latency, self.ahead = latency, ahead
+
+
+class Register(Datapath):
+    """y is x a clock ago."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(bits, bits, 1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        kept = Signal(len(self.x), reset_less=True)
+        m.d.sync += kept.eq(self.x)
+        m.d.comb += self.y.eq(kept)
+        return m
+
+
+class Chain(Datapath):
+    """Datapaths one behind the other; the first is `ahead` only where the chain is.
+
+    `issue` says that `y` loads the result of a beat at this clock.
+    """
+
+    def __init__(self, *parts: Datapath, ahead: bool = False) -> None:
+        self.parts, self.issue = parts, Signal()
+        super().__init__(len(parts[0].x), len(parts[-1].y), sum(p.latency for p in parts), ahead)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        flight = Signal(self.latency)
+        valid, clock, x = Cat(self.valid, flight), int(self.ahead), self.x
+        m.d.sync += flight.eq(valid)
+        for k, part in enumerate(self.parts):
+            m.submodules[f"part{k}"] = part
+            m.d.comb += [part.x.eq(x), part.valid.eq(valid[clock - part.ahead])]
+            x, clock = part.y, clock + part.latency
+        m.d.comb += [self.y.eq(x), self.issue.eq(valid[clock - 1])]
+        return m
 
 
 class Elastic(wiring.Component):

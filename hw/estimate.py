@@ -11,7 +11,7 @@ import numpy as np
 from codesign.cost import Cost
 from hw.pipeline import Edge, Pipeline, Stage
 from hw.stages.fifo import Fifo
-from hw.timing import serve
+from hw.timing import accept_times
 
 FRAMES = 4
 
@@ -47,12 +47,6 @@ def _first_taken(pipeline: Pipeline, times: dict[tuple[str | None, int], np.ndar
         edges = pipeline.into(placed.name)
         first += [int(t[0]) for e, t in zip(edges, taken, strict=True) if e.source is None]
     return min(first)
-
-
-def accept_times(stage: Stage, arrive: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Cycle in which a stage takes each beat offered; most stages take one a cycle as it comes."""
-    accepts = getattr(stage, "accepts", None)
-    return accepts(*arrive) if accepts is not None else tuple(serve(a) for a in arrive)
 
 
 def beat_times(pipeline: Pipeline, arrive: list[np.ndarray]) -> dict[tuple[str | None, int], np.ndarray]:

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from hw.estimate import FRAMES, accept_times, beat_times, offered_times, stage_interval
+from hw.estimate import FRAMES, beat_times, offered_times, stage_interval
 from hw.pipeline import Edge, Pipeline
+from hw.timing import accept_times
 
 BUFFERED = 2  # beats that every stage's output register already holds
 

@@ -75,12 +75,23 @@ class Placed:
     """A stage in its place: unique name, and the network's own layers that it computes.
 
     `tensor`: what of the integer graph its stages end in; "" for plumbing, which passes on what it reads.
+    `parts`: the names of the stages fused into it.
     """
 
     name: str
     stage: Stage
     layers: tuple[str, ...] = ()
     tensor: str = ""
+    parts: tuple[str, ...] = ()
+
+    name: str
+    stage: Stage
+    layers: tuple[str, ...] = ()
+<<<<<<< HEAD
+    tensor: str = ""
+=======
+    parts: tuple[str, ...] = ()
+>>>>>>> a1a052a (fuse: functions of elements run inside the last registers of the stage before them)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from hw.arith import dot
 from hw.arith.replay import Replay
 from hw.arith.tree import register
 from hw.buffer import Skid
+from hw.elastic import Chain, Datapath
 from hw.loops import counters
 from hw.rom import Field, Fields, Rom, rom_in_blocks
 from hw.stream import StreamType, pack
@@ -119,23 +120,32 @@ class Folded:
 
 
 class FoldedStream(wiring.Component):
-    """Folded products on streams: reads beats from the input, or from the vector that it keeps for `passes`."""
+    """Folded products on streams: reads beats from the input, or from the vector that it keeps for `passes`.
+
+    `then`: a datapath behind the accumulators, without a handshake between.
+    """
 
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, folded: Folded, passes: int = 1) -> None:
-        self.folded, self.passes = folded, passes
-        x, y = (stream.Signature(bits) for bits in (folded.lanes * folded.x.bits, folded.neurons * folded.y.bits))
-        super().__init__({"i": In(x), "o": Out(y)})
+    def __init__(self, folded: Folded, passes: int = 1, then: Datapath | None = None) -> None:
+        self.folded, self.passes, self.then = folded, passes, then
+        y_bits = folded.neurons * folded.y.bits if then is None else len(then.y)
+        super().__init__({
+            "i": In(stream.Signature(folded.lanes * folded.x.bits)), "o": Out(stream.Signature(y_bits))
+        })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         core = FoldedCircuit(self.folded)
-        m.submodules.skid = skid = Skid(len(core.y))
+        m.submodules.skid = skid = Skid(len(self.o.payload))
         m.submodules.core = EnableInserter(skid.run)(core)
-        m.d.comb += [skid.issue.eq(core.issue), skid.data.eq(core.y)]
         connect(m, skid.o, flipped(self.o))
+        if self.then is None:
+            m.d.comb += [skid.issue.eq(core.issue), skid.data.eq(core.y)]
+        else:
+            m.submodules.then = EnableInserter(skid.run)(then := Chain(self.then, ahead=True))
+            m.d.comb += [then.x.eq(core.y), then.valid.eq(core.issue), skid.data.eq(then.y), skid.issue.eq(then.issue)]
         if self.passes == 1:
             x = Signal(len(self.i.payload), reset_less=True)
             with m.If(skid.run):

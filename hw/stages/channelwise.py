@@ -13,6 +13,7 @@ from codesign.cost import Cost
 from codesign.formats import Format
 from hw.arith.folded import Folded, FoldedStream
 from hw.arith.folded_cost import folded_stream_cost
+from hw.elastic import Datapath
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -87,5 +88,5 @@ class ChannelwiseMac:
     def cost(self) -> Cost:
         return folded_stream_cost(self.folded)
 
-    def rtl(self) -> wiring.Component:
-        return FoldedStream(self.folded)
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return FoldedStream(self.folded, then=then)

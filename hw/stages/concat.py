@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from codesign.formats import hull
-from hw.buffer import Buffer, buffer_cost
-from hw.ports import elements, encode, stage_ports
+from hw.buffer import buffer_cost
+from hw.elastic import Datapath
+from hw.ending import Ending
+from hw.ports import elements, encode
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -70,20 +71,15 @@ class Concat:
         counter = (max(self.turns) - 1).bit_length() + (ways - 1).bit_length()
         return buffer_cost(bits) + Cost(lut=bits * max(1.0, 0.4 * ways) + 2.5 * counter + 2 * ways, ff=counter)
 
-    def rtl(self) -> wiring.Component:
-        return _ConcatCircuit(self)
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return _ConcatCircuit(self, then)
 
 
-class _ConcatCircuit(wiring.Component):
-    def __init__(self, stage: Concat) -> None:
-        self.stage = stage
-        super().__init__(stage_ports(stage))
-
+class _ConcatCircuit(Ending[Concat]):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         out, turns = self.stage.outputs[0], self.stage.turns
-        m.submodules.buffer = buffer = Buffer(out.beat_bits)
-        connect(m, buffer.o, flipped(getattr(self, "o")))  # noqa: B009  (the ports are made from the stage)
+        buffer = self.ending(m)
         turn, beat, at_last = Signal(range(len(turns))), Signal(range(max(turns))), Signal()
         with m.Switch(turn):
             for k, (part, beats) in enumerate(zip(self.stage.parts, turns, strict=True)):

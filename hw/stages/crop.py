@@ -9,12 +9,12 @@ from operator import and_
 import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
-from hw.buffer import Buffer, buffer_cost
+from hw.buffer import buffer_cost
+from hw.elastic import Datapath
+from hw.ending import Ending
 from hw.loops import between, counters, counters_cost
-from hw.ports import stage_ports
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -63,23 +63,17 @@ class Crop:
     def cost(self) -> Cost:
         return buffer_cost(self.input.beat_bits) + counters_cost([n for n, _, _ in self.ranges]) + Cost(lut=4)
 
-    def rtl(self) -> wiring.Component:
-        return _CropCircuit(self)
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return _CropCircuit(self, then)
 
 
-class _CropCircuit(wiring.Component):
+class _CropCircuit(Ending[Crop]):
     i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, stage: Crop) -> None:
-        self.stage = stage
-        super().__init__(stage_ports(stage))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         ranges = self.stage.ranges
-        m.submodules.buffer = buffer = Buffer(self.stage.input.beat_bits)
-        connect(m, buffer.o, flipped(self.o))
+        buffer = self.ending(m)
         indices, _ = counters(m, [n for n, _, _ in ranges], self.i.valid & self.i.ready)
         inside = reduce(and_, (between(index, a, b) for index, (_, a, b) in zip(indices, ranges, strict=True)))
         m.d.comb += [

@@ -8,13 +8,14 @@ import numpy as np
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
-from hw.buffer import Buffer, buffer_cost
+from hw.buffer import buffer_cost
+from hw.elastic import Datapath
+from hw.ending import Ending
 from hw.loops import counters, counters_cost
 from hw.memory import lutram_luts
-from hw.ports import elements, encode, stage_ports
+from hw.ports import elements, encode
 from hw.reduce import Operation, accumulate, node_luts, reduce_values, reduced_format
 from hw.stream import StreamType
 from hw.timing import serve
@@ -64,25 +65,19 @@ class GlobalPool:
         )
         return counters_cost(self.counts) + node + kept + buffer_cost(out.beat_bits) + Cost(lut=3)
 
-    def rtl(self) -> wiring.Component:
-        return _GlobalPoolCircuit(self)
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return _GlobalPoolCircuit(self, then)
 
 
-class _GlobalPoolCircuit(wiring.Component):
+class _GlobalPoolCircuit(Ending[GlobalPool]):
     """Running results, one word a group of channels, read and written in the same clock."""
 
     i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, stage: GlobalPool) -> None:
-        self.stage = stage
-        super().__init__(stage_ports(stage))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         stage, out = self.stage, self.stage.outputs[0]
-        m.submodules.buffer = buffer = Buffer(out.beat_bits)
-        connect(m, buffer.o, flipped(self.o))
+        buffer = self.ending(m)
         moves = self.i.valid & self.i.ready
         (position, group), _ = counters(m, stage.counts, moves)
         result = Signal(out.beat_bits)

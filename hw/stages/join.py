@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from codesign.formats import Int
-from hw.buffer import Buffer, buffer_cost
-from hw.elastic import Datapath, Elastic, elastic_cost, elastic_schedule
-from hw.ports import elements, encode, stage_ports
+from hw.buffer import buffer_cost
+from hw.elastic import Datapath, elastic_cost, elastic_schedule
+from hw.ending import Ending
+from hw.ports import elements, encode
 from hw.stages.lanes import register
 from hw.stream import StreamType
 from hw.timing import serve
@@ -63,24 +63,18 @@ class Add:
         bits = self.outputs[0].beat_bits
         return buffer_cost(bits) + Cost(lut=bits + 2)
 
-    def rtl(self) -> wiring.Component:
-        return _AddCircuit(self)
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return _AddCircuit(self, then)
 
 
-class _AddCircuit(wiring.Component):
+class _AddCircuit(Ending[Add]):
     i0: stream.Interface
     i1: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, stage: Add) -> None:
-        self.stage = stage
-        super().__init__(stage_ports(stage))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         (out,) = self.stage.outputs
-        m.submodules.buffer = buffer = Buffer(out.beat_bits)
-        connect(m, buffer.o, flipped(self.o))
+        buffer = self.ending(m)
         a, b = elements(self.i0.payload, self.stage.a), elements(self.i1.payload, self.stage.b)
         m.d.comb += [
             buffer.i.payload.eq(Cat(encode(x + y, out.format) for x, y in zip(a, b, strict=True))),
@@ -131,23 +125,17 @@ class Mul:
         lane = Cost(dsp=1) if out.format.bits >= _LEAST_DSP_BITS else Cost(lut=a * b, ff=a + b + 2 * out.format.bits)
         return elastic_cost(out.beat_bits, _MULTIPLY_CLOCKS) + lane * self.a.lanes + Cost(lut=2)
 
-    def rtl(self) -> wiring.Component:
-        return _MulCircuit(self)
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return _MulCircuit(self, then)
 
 
-class _MulCircuit(wiring.Component):
+class _MulCircuit(Ending[Mul]):
     i0: stream.Interface
     i1: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, stage: Mul) -> None:
-        self.stage = stage
-        super().__init__(stage_ports(stage))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.pipe = pipe = Elastic(_Products(self.stage))
-        connect(m, pipe.o, flipped(self.o))
+        pipe = self.ending(m, _Products(self.stage))
         m.d.comb += [
             pipe.i.payload.eq(Cat(self.i0.payload, self.i1.payload)),
             pipe.i.valid.eq(self.i0.valid & self.i1.valid),

@@ -12,7 +12,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from codesign.cost import Cost
 from codesign.formats import Format
 from codesign.graph import Op, Operand, TensorType
-from hw.elastic import Datapath, Elastic, elastic_cost, elastic_schedule
+from hw.elastic import Chain, Datapath, Elastic, elastic_cost, elastic_schedule
 from hw.rom import Field
 from hw.stream import StreamType
 
@@ -23,7 +23,8 @@ AnyOp = TypeVar("AnyOp", bound=Op)
 class ElementStage(Generic[AnyOp]):
     """A stage that applies `op` to every element of its input, `lanes` elements a beat, and keeps the order.
 
-    A kind of stage gives `latency` (clocks from a beat taken to its result offered), `datapath` and its cost.
+    A kind of stage gives `latency` (clocks from a beat taken to its result offered), `datapath` and its cost;
+    `holds_x`: the first clock only waits for a memory, which it need not where it knows of the beat before.
     """
 
     input: StreamType
@@ -54,7 +55,12 @@ class ElementStage(Generic[AnyOp]):
     def latency(self) -> int:
         raise NotImplementedError
 
-    def datapath(self) -> Datapath:
+    @property
+    def holds_x(self) -> bool:
+        return False
+
+    def datapath(self, ahead: bool = False) -> Datapath:
+        """The circuit; `ahead` where `holds_x` and the beat's `valid` comes a clock before it, a clock quicker."""
         raise NotImplementedError
 
     def datapath_cost(self) -> Cost:
@@ -69,8 +75,10 @@ class ElementStage(Generic[AnyOp]):
     def cost(self) -> Cost:
         return self.datapath_cost() + elastic_cost(self.outputs[0].beat_bits, self.latency)
 
-    def rtl(self) -> Elastic:
-        return Elastic(self.datapath())
+    def rtl(self, then: Datapath | None = None) -> Elastic:
+        """`then`: a datapath behind it, without a handshake between."""
+        own = self.datapath()
+        return Elastic(own if then is None else Chain(own, then))
 
     def by_fold(self, rows: np.ndarray) -> np.ndarray:
         """Parameters (C or 1, ...) -> (folds, lanes, ...): those of each lane in every beat k, k % folds = fold."""
@@ -82,9 +90,13 @@ class ElementStage(Generic[AnyOp]):
 class LaneDatapath(Datapath):
     """The datapath of an ElementStage."""
 
-    def __init__(self, stage: ElementStage[AnyOp]) -> None:
-        super().__init__(stage.input.beat_bits, stage.outputs[0].beat_bits, stage.latency)
+    def __init__(self, stage: ElementStage[AnyOp], ahead: bool = False) -> None:
+        super().__init__(stage.input.beat_bits, stage.outputs[0].beat_bits, stage.latency - ahead, ahead)
         self.stage = stage
+
+    def beside_memory(self, m: Module) -> Value:
+        """x when the memory's word is there that was addressed with the beat's `valid`."""
+        return self.x if self.ahead else register(m, self.x)
 
 
 def fold_counter(m: Module, valid: Value, folds: int) -> Signal:

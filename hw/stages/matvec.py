@@ -14,6 +14,8 @@ from codesign.formats import Format, Int, hull
 from hw.arith.folded import Folded, FoldedStream
 from hw.arith.folded_cost import folded_stream_cost
 from hw.arith.replay import replay_depth, replay_reads, replay_writes
+from hw.arith.replay import replay_depth, replay_times
+from hw.elastic import Datapath
 from hw.memory import in_blocks
 from hw.stream import StreamType
 from hw.timing import serve
@@ -110,5 +112,5 @@ class MatVec:
     def cost(self) -> Cost:
         return folded_stream_cost(self.folded, self.passes)
 
-    def rtl(self) -> wiring.Component:
-        return FoldedStream(self.folded, self.passes)
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return FoldedStream(self.folded, self.passes, then=then)

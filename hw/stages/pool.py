@@ -11,10 +11,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
-from hw.buffer import Buffer, buffer_cost
-from hw.elastic import Datapath, Elastic, elastic_schedule
+from hw.buffer import buffer_cost
+from hw.elastic import Datapath, elastic_schedule
+from hw.ending import Ending
 from hw.loops import counters, counters_cost
-from hw.ports import elements, encode, stage_ports, value_shape
+from hw.ports import elements, encode, value_shape
 from hw.reduce import Operation, accumulate, combine, node_luts, reduce_values, reduced_format, registered, tree
 from hw.stream import StreamType
 from hw.timing import serve
@@ -71,8 +72,8 @@ class Pool:
         a_lane = Cost(lut=node_luts(self.op, out.format.bits), ff=out.format.bits)
         return a_lane * out.lanes + counters_cost([self._beats]) + buffer_cost(out.beat_bits) + Cost(lut=2)
 
-    def rtl(self) -> wiring.Component:
-        return Elastic(_Tree(self)) if self._beats == 1 else _SerialPool(self)
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return _TreePool(self, then) if self._beats == 1 else _SerialPool(self, then)
 
 
 def _tree_cost(stage: Pool) -> Cost:
@@ -83,19 +84,13 @@ def _tree_cost(stage: Pool) -> Cost:
     return nodes + Cost(lut=out.beat_bits + 3, ff=out.beat_bits + 4)
 
 
-class _SerialPool(wiring.Component):
+class _SerialPool(Ending[Pool]):
     i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, stage: Pool) -> None:
-        self.stage = stage
-        super().__init__(stage_ports(stage))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         stage, out = self.stage, self.stage.outputs[0]
-        m.submodules.buffer = buffer = Buffer(out.beat_bits)
-        connect(m, buffer.o, flipped(self.o))
+        buffer = self.ending(m)
         moves = self.i.valid & self.i.ready
         (position,), (at_last,) = counters(m, [stage._beats], moves)
         results = [_running(m, stage, value, position == 0, moves) for value in elements(self.i.payload, stage.input)]
@@ -114,6 +109,16 @@ def _running(m: Module, stage: Pool, value: Value, first: Value, moves: ValueLik
     with m.If(moves):
         m.d.sync += held.eq(result)
     return result
+
+
+class _TreePool(Ending[Pool]):
+    i: stream.Interface
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        tree = self.ending(m, _Tree(self.stage))
+        connect(m, flipped(self.i), tree.i)
+        return m
 
 
 class _Tree(Datapath):

@@ -64,8 +64,12 @@ class RequantStage(ElementStage[Requant]):
         digits = [(m >> (_DIGIT * k)) & ((1 << _DIGIT) - 1) for k in range(self.digits - 1)]
         return Fields([c for rows in (*digits, m >> (_DIGIT * (self.digits - 1)), b) for c in rows.T])
 
-    def datapath(self) -> LaneDatapath:
-        return _MultiplyShift(self)
+    @property
+    def holds_x(self) -> bool:
+        return True
+
+    def datapath(self, ahead: bool = False) -> LaneDatapath:
+        return _MultiplyShift(self, ahead)
 
     def datapath_cost(self) -> Cost:
         fields, lanes, out = self.fields, self.input.lanes, self.format
@@ -99,7 +103,7 @@ class _MultiplyShift(LaneDatapath):
         stage, lanes = self.stage, self.stage.input.lanes
         fields = stage.fields
         row = fields.read(m, fold_counter(m, self.valid, fields.depth))
-        x = register(m, self.x)
+        x = self.beside_memory(m)
         codes = []
         for lane, value in enumerate(elements(x, stage.input)):
             *digits, offset = row[lane::lanes]

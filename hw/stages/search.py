@@ -19,8 +19,12 @@ class SearchStage(StairStage):
         levels = range(self.stairs.count_bits)
         return sum(1 + has_memory(level_fields(self.stairs, k)) for k in levels) + 1
 
-    def datapath(self) -> LaneDatapath:
-        return _Search(self)
+    @property
+    def holds_x(self) -> bool:
+        return has_memory(level_fields(self.stairs, 0))
+
+    def datapath(self, ahead: bool = False) -> LaneDatapath:
+        return _Search(self, ahead)
 
     def datapath_cost(self) -> Cost:
         stairs, lanes, x_bits = self.stairs, self.input.lanes, self.input.format.bits
@@ -68,7 +72,8 @@ class _Search(LaneDatapath):
             fields = level_fields(stairs, level)
             rows = [f.read(m, Cat(count, fold))[0] for f, count in zip(fields, counts)]
             if has_memory(fields):
-                x, fold, counts = register(m, x), register(m, fold), [register(m, c) for c in counts]
+                x = register(m, x) if level else self.beside_memory(m)
+                fold, counts = register(m, fold), [register(m, c) for c in counts]
             if level == stairs.count_bits - 1:
                 ends = end_fields(stairs).read(m, fold)
             hits = [reached(v, row) for v, row in zip(elements(x, self.stage.input), rows)]

@@ -33,8 +33,8 @@ class TableStage(ElementStage[Table]):
         position = np.clip(x.to_int(codes), x.lo, x.hi) - self.op.lo
         return self.format.encode(self.by_fold(self.op.values)[:, lane, position]).reshape(-1).tolist()
 
-    def datapath(self) -> LaneDatapath:
-        return _Lookup(self)
+    def datapath(self, ahead: bool = False) -> LaneDatapath:
+        return _Lookup(self, ahead)
 
     def datapath_cost(self) -> Cost:
         memory = rom_cost(self.folds << self.input.format.bits, self.format.bits)

@@ -29,10 +29,14 @@ class ThresholdStage(StairStage):
 
     @property
     def latency(self) -> int:
-        return 3 if row_fields(self.stairs).width else 2
+        return 2 + self.holds_x
 
-    def datapath(self) -> LaneDatapath:
-        return _Comparators(self)
+    @property
+    def holds_x(self) -> bool:
+        return row_fields(self.stairs).width > 0
+
+    def datapath(self, ahead: bool = False) -> LaneDatapath:
+        return _Comparators(self, ahead)
 
     def datapath_cost(self) -> Cost:
         stairs, fields, x_bits = self.stairs, row_fields(self.stairs), self.input.format.bits
@@ -61,7 +65,7 @@ class _Comparators(LaneDatapath):
         stairs = self.stage.stairs
         fields = row_fields(stairs)
         row = fields.read(m, fold_counter(m, self.valid, stairs.folds))
-        x = register(m, self.x) if fields.width else self.x
+        x = self.beside_memory(m) if fields.width else self.x
         lanes, count = self.stage.input.lanes, stairs.thresholds.shape[2]
         codes = []
         for lane, value in enumerate(elements(x, self.stage.input)):

@@ -8,10 +8,11 @@ from math import gcd
 import numpy as np
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
+from hw.elastic import Datapath
+from hw.ending import Ending
 from hw.ports import stage_ports
 from hw.stream import StreamType
 from hw.timing import serve
@@ -72,12 +73,20 @@ class Width:
             return Cost(lut=counter + given + 1.5, ff=2 * out_bits - bits + counter + 1)
         return _gearbox_cost(bits // taken, taken, given)
 
-    def rtl(self) -> wiring.Component:
+    @property
+    def narrows(self) -> bool:
+        """Whether a beat leaves in whole pieces."""
         taken, given = self._units
+        return given == 1 < taken
+
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        """`then`: a datapath behind it, where it narrows."""
+        taken, given = self._units
+        if self.narrows:
+            return _Narrower(self, then)
+        assert then is None
         if taken == given:
             return Buffer(self.input.beat_bits)
-        if given == 1:
-            return _Narrower(self)
         return _Wider(self) if taken == 1 else _Gearbox(self)
 
 
@@ -92,16 +101,18 @@ class _Circuit(wiring.Component):
         super().__init__(stage_ports(stage))
 
 
-class _Narrower(_Circuit):
+class _Narrower(Ending[Width]):
     """Sends a beat piece by piece while it waits at the input."""
+
+    i: stream.Interface
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = Buffer(self.bits)
-        connect(m, buffer.o, flipped(self.o))
-        piece = Signal(range(self.taken))
-        at_last = piece == self.taken - 1
-        pieces = Array(self.i.payload[k * self.bits : (k + 1) * self.bits] for k in range(self.taken))
+        buffer, ways = self.ending(m), self.stage._units[0]
+        bits = self.stage.outputs[0].beat_bits
+        piece = Signal(range(ways))
+        at_last = piece == ways - 1
+        pieces = Array(self.i.payload[k * bits : (k + 1) * bits] for k in range(ways))
         m.d.comb += [
             buffer.i.payload.eq(pieces[piece]),
             buffer.i.valid.eq(self.i.valid),

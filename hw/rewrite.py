@@ -1,0 +1,62 @@
+"""A pipeline while its stages are being fused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from codesign.fusion import Note
+from hw.pipeline import Edge, Pipeline, Placed, Stage
+
+
+@dataclass
+class Rewriting:
+    """The stages by name and the edges between them, and notes of what was done and left undone."""
+
+    before: Pipeline
+    stages: dict[str, Placed]
+    edges: list[Edge]
+    notes: list[Note] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> Rewriting:
+        return cls(pipeline, {p.name: p for p in pipeline.stages}, list(pipeline.edges))
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """As it stands."""
+        order: dict[str | None, int] = {None: -1, **{name: k for k, name in enumerate(self.stages)}}
+        edges = sorted(self.edges, key=lambda e: order[e.source])
+        return replace(self.before, stages=tuple(self.stages.values()), edges=tuple(edges))
+
+    def neighbours(self) -> list[tuple[Placed, Placed]]:
+        """Stages of one output and their readers, where no FIFO stands between, from the inputs to the outputs."""
+        linked = [e for e in self.edges if e.source in self.stages and e.target in self.stages and not e.depth]
+        pairs = ((self.stages[str(e.source)], self.stages[str(e.target)]) for e in linked)
+        order = list(self.stages)
+        alone = [(a, b) for a, b in pairs if len(a.stage.outputs) == 1]
+        return sorted(alone, key=lambda pair: order.index(pair[1].name))
+
+    def reader(self, name: str) -> Placed | None:
+        """The stage behind one of one output, if there is one."""
+        (edge,) = (e for e in self.edges if e.source == name)
+        return None if edge.target is None else self.stages[edge.target]
+
+    def merge(self, chain: tuple[Placed, ...], stage: Stage, text: str) -> Placed:
+        """One stage in the place of a chain of them; it takes the last one's name, because that is what it gives."""
+        first, last = chain[0], chain[-1]
+        layers = tuple(dict.fromkeys(layer for p in chain for layer in p.layers))
+        parts = tuple(part for p in chain for part in p.parts or (p.name,))
+        new = Placed(last.name, stage, layers, parts)
+        inner = {p.name for p in chain}
+        self.edges = [e for e in self.edges if not (e.source in inner and e.target in inner)]
+        self.edges = [replace(e, target=new.name) if e.target == first.name else e for e in self.edges]
+        self.stages = {
+            k: new if k == last.name else p for k, p in self.stages.items() if k == last.name or k not in inner
+        }
+        self.notes.append(Note(layers, True, text))
+        return new
+
+    def refuse(self, chain: tuple[Placed, ...], text: str) -> None:
+        """Say why a chain stays as it is."""
+        layers = tuple(dict.fromkeys(layer for p in chain for layer in p.layers))
+        self.notes.append(Note(layers, False, text))

@@ -1,0 +1,69 @@
+"""A function of every element behind another stage, inside its last registers: no handshake between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from amaranth.lib import wiring
+
+from codesign.cost import Cost
+from codesign.graph import Op
+from hw.buffer import skid_cost
+from hw.elastic import Chain, Datapath
+from hw.pipeline import Stage
+from hw.stages.lanes import ElementStage
+from hw.stream import StreamType
+from hw.timing import accept_times
+
+
+class Producer(Stage, Protocol):
+    """A stage of one output that ends in a register and a Skid, and lets a datapath stand between the two."""
+
+    def rtl(self, then: Datapath | None = None) -> wiring.Component: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """`then` of what `producer` gives."""
+
+    producer: Producer
+    then: ElementStage[Op]
+
+    def __post_init__(self) -> None:
+        (made,), takes = self.producer.outputs, self.then.input
+        if (made.size, made.format, made.lanes) != (takes.size, takes.format, takes.lanes):
+            raise ValueError(f"{made} and then {takes}")
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return self.producer.inputs
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        return self.then.outputs
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        (made,) = self.producer.golden(*frames)
+        return self.then.golden(made.reshape(len(made), *self.then.input.shape))
+
+    @property
+    def latency(self) -> int:
+        """Clocks that `then` adds."""
+        return self.then.latency - self.then.holds_x
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (self.producer.schedule(*arrive)[0] + self.latency,)
+
+    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return accept_times(self.producer, list(arrive))
+
+    def cost(self) -> Cost:
+        made, gives = self.then.input.beat_bits, self.outputs[0].beat_bits
+        own = self.then.datapath_cost() + Cost(ff=self.latency - made * self.then.holds_x)
+        return self.producer.cost() + skid_cost(made) * -1 + own + skid_cost(gives)
+
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        own = self.then.datapath(ahead=self.then.holds_x)
+        return self.producer.rtl(own if then is None else Chain(own, then, ahead=own.ahead))

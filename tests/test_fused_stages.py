@@ -1,0 +1,118 @@
+"""A function inside the last registers of another stage: words, cycles, stream rules, cost against synthesis."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from amaranth.back import rtlil
+
+from codesign.formats import Int
+from codesign.ops.requant import Requant
+from hw.stages.channelwise import ChannelwiseMac
+from hw.stages.concat import Concat
+from hw.stages.crop import Crop
+from hw.stages.fused import Fused, Producer
+from hw.stages.global_pool import GlobalPool
+from hw.stages.join import Add, Mul
+from hw.stages.lanes import ElementStage
+from hw.stages.matvec import MatVec
+from hw.stages.pool import Pool
+from hw.stages.requant import RequantStage
+from hw.stages.search import SearchStage
+from hw.stages.table import TableStage
+from hw.stages.threshold import ThresholdStage
+from hw.stages.width import Width
+from hw.stream import StreamType
+from hw.synth import synthesize
+from hw.yosys import verilog_from_rtlil
+from sim.formal import prove_stream_rules
+from tests.stage_harness import check_schedule, check_stage, random_frames
+from tests.test_activation_stages import requant, stairs, table
+from tests.test_stage_matvec import weights_of
+
+INT3, INT4 = Int(-4, 3), Int(-8, 7)
+
+
+def image(*shape: int, lanes: int = 1) -> StreamType:
+    return StreamType(shape, INT3, lanes)
+
+
+def product(rows: int, columns: int, simd: int, pe: int) -> MatVec:
+    return MatVec(image(3, rows, lanes=simd), weights_of(INT4, (rows, columns)), INT4, pe, simd)
+
+
+PRODUCERS: dict[str, Producer] = {
+    "product": product(4, 4, 2, 2),
+    "one pass": product(4, 2, 1, 2),
+    "unrolled": product(3, 4, 3, 4),
+    "depthwise": ChannelwiseMac(StreamType((2, 2, 4, 2), INT3, 2), weights_of(INT4, (4, 4)), INT4),
+    "serial pool": Pool(StreamType((2, 2, 4, 2), INT3, 2), "sum"),
+    "whole pool": Pool(StreamType((2, 2, 3, 2), INT3, 6), "max"),
+    "global pool": GlobalPool(image(2, 2, 4, lanes=2), "sum"),
+    "sum": Add(image(2, 4, lanes=2), image(2, 4, lanes=2)),
+    "mul": Mul(image(2, 4, lanes=2), image(2, 4, lanes=2)),
+    "concat": Concat((image(2, 2, lanes=2), image(2, 4, lanes=2)), 1),
+    "crop": Crop(image(4, 4, lanes=2), (1, 0), (2, 4)),
+    "narrower": Width(image(2, 4, lanes=4), 2),
+}
+
+
+def functions(stream: StreamType) -> dict[str, ElementStage]:
+    """One of each kind of stage, with and without memories."""
+    x, channels = stream.format, stream.shape[-1]
+    assert isinstance(x, Int)
+    return {
+        "compare": ThresholdStage(stream, stairs(1, 3, x, Int(0, 3))),
+        "compare folded": ThresholdStage(stream, stairs(channels, 3, x, Int(0, 3), falls=True)),
+        "search": SearchStage(stream, stairs(channels, 7, x, Int(-4, 3), falls=True)),
+        "table": TableStage(stream, table(channels, x, Int(-3, 3))),
+        "scale": RequantStage(stream, requant(channels, 5, 4, "half_even", Int(-100, 100))),
+        "shift": RequantStage(stream, Requant(np.array([1]), np.array([3]), 1, "floor", Int(-9, 9))),
+    }
+
+
+FUSED = {
+    f"{name}, {then}": Fused(producer, stage)
+    for name, producer in PRODUCERS.items()
+    for then, stage in functions(producer.outputs[0]).items()
+}
+TWICE = Fused(FUSED["product, scale"], functions(FUSED["product, scale"].outputs[0])["compare folded"])
+FUSED["product, scale, compare"] = TWICE
+SCALED = functions(PRODUCERS["mul"].outputs[0])["scale"]
+FUSED["scale, table"] = Fused(SCALED, functions(SCALED.outputs[0])["table"])
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_words_and_cycles(name: str) -> None:
+    stage = FUSED[name]
+    frames = random_frames(stage, 5)
+    check_stage(stage, frames, seeds=(1,))
+    check_schedule(stage, frames)
+
+
+def test_it_is_the_two_stages_in_turn() -> None:
+    for stage in FUSED.values():
+        frames = random_frames(stage, 3)
+        (made,) = stage.producer.golden(*frames)
+        np.testing.assert_array_equal(stage.golden(*frames)[0], stage.then.golden(made)[0])
+        apart = stage.producer.cost() + stage.then.cost()
+        assert stage.cost().lut < apart.lut and stage.cost().ff < apart.ff
+
+
+@pytest.mark.parametrize("name", ["sum, compare folded", "product, scale", "narrower, table", "scale, table"])
+def test_stream_rules(name: str) -> None:
+    prove_stream_rules(rtlil.convert(FUSED[name].rtl(), name="top", emit_src=False), patience_s=5)
+
+
+SYNTHESIZED = ["product, scale", "sum, compare folded", "global pool, search", "product, scale, compare"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYNTHESIZED)
+def test_estimate_against_synthesis(name: str) -> None:
+    stage = FUSED[name]
+    found = synthesize(verilog_from_rtlil(rtlil.convert(stage.rtl(), name="stage")), "stage")
+    cost = stage.cost()
+    assert cost.lut == pytest.approx(found.lut, rel=0.25, abs=12)
+    assert cost.ff == pytest.approx(found.ff, rel=0.15, abs=12)
+    assert (cost.dsp, cost.bram36) == (found.dsp, found.bram36)
