@@ -39,6 +39,8 @@ from hw.describe import describe_rtl, describe_stages
 from hw.estimate import estimates
 from hw.fifo import with_fifos
 from hw.fold import Plan
+from hw.fuse import FUSIONS as STAGE_FUSIONS
+from hw.fuse import fuse
 from hw.layers import Folding
 from hw.lower import lower
 from hw.pipeline import Pipeline
@@ -50,7 +52,7 @@ from sim.cocotb_run import copy_bench
 from sim.edges import frames_within, record_edges, why_not
 from sim.vectors import write_vectors
 
-FUSIONS: tuple[Fusion, ...] = (*IMPORT_FUSIONS, *PASSES)
+FUSIONS: tuple[Fusion, ...] = (*IMPORT_FUSIONS, *PASSES, *STAGE_FUSIONS)
 DEFAULT_SHARE = 0.25  # of the board's budget, where no rate is asked for
 Progress = Callable[[str], None]
 
@@ -99,6 +101,8 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         **describe_network(source, network),
         **({"quantization": quantization} if quantization else {}),
         "passes": [asdict(c) for c in checks],
+        "no_fuse": sorted(off),
+        "fused_stages": [asdict(f) for f in pipeline.fused],
         "rtl": describe_rtl(pipeline),
         "stages": describe_stages(pipeline),
         "folding": {k: asdict(f) for k, f in plan.folding.items()},
@@ -124,16 +128,16 @@ def target_of(board: Board, options: Options) -> Target:
 
 def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, Pipeline]:
     """The plan for the rate that the user asked for; CheckFailed says what binds where there is none."""
-    target = target_of(board, options)
+    target, off = target_of(board, options), switched_off(options.no_fuse, FUSIONS)
     if target.interval_cycles is not None:
-        return plan_for_interval(core, target.budget, target.interval_cycles)
+        return plan_for_interval(core, target.budget, target.interval_cycles, off)
     if options.target_fps == "max" or options.budget:
-        return plan_fastest(core, target.budget)
+        return plan_fastest(core, target.budget, off)
     share = Budget(**{k: int(v * DEFAULT_SHARE) for k, v in asdict(target.budget).items()})
     try:
-        return plan_fastest(core, share)
+        return plan_fastest(core, share, off)
     except CheckFailed:  # even the slowest folding needs more than the share: then the fastest that fits
-        return plan_fastest(core, target.budget)
+        return plan_fastest(core, target.budget, off)
 
 
 def _fill(
@@ -171,7 +175,8 @@ class Build:
     def pipeline(self) -> Pipeline:
         """The pipeline that the RTL was made from."""
         folding = {k: Folding(**f) for k, f in self.manifest["folding"].items()}
-        return with_fifos(lower(self.network.core, folding, self.manifest["input_lanes"]))
+        apart = lower(self.network.core, folding, self.manifest["input_lanes"])
+        return with_fifos(fuse(apart, self.manifest["no_fuse"]))
 
     def read(self, inputs: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         """Samples by input name, and warnings about them."""

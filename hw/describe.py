@@ -44,8 +44,9 @@ def describe_stages(pipeline: Pipeline) -> list[dict[str, Any]]:
     return [
         {
             "name": p.name,
-            "kind": type(p.stage).__name__,
+            "kind": getattr(p.stage, "kind", type(p.stage).__name__),
             "layers": list(p.layers),
+            "parts": list(p.parts),
             "inputs": [_stream(s) for s in p.stage.inputs],
             "outputs": [_stream(s) for s in p.stage.outputs],
             "interval_cycles": stage_interval(p.stage),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from codesign.fusion import Fusion, Note
+from codesign.fusion import Fusion
 from hw.absorb import absorb_epilogues
-from hw.pipeline import Pipeline
+from hw.pipeline import Fused, Pipeline
 from hw.rewrite import Rewriting
 
 
@@ -16,15 +16,6 @@ class StageFusion(Fusion):
     """A fusion of a pipeline's stages: the function stays, word for word."""
 
     rewrite: Callable[[Rewriting], None] = field(kw_only=True)
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a fusion of stages did, and left undone; `stages`: how many it saved."""
-
-    name: str
-    stages: int
-    notes: tuple[Note, ...]
 
 
 FUSIONS = (
@@ -36,14 +27,14 @@ FUSIONS = (
 )
 
 
-def fuse(pipeline: Pipeline, off: Collection[str] = ()) -> tuple[Pipeline, tuple[Done, ...]]:
-    """A pipeline without FIFOs but those behind forks -> the same function in fewer stages, and what was done."""
-    done = []
+def fuse(pipeline: Pipeline, off: Collection[str] = ()) -> Pipeline:
+    """A pipeline whose FIFOs are not chosen yet -> the same function in fewer stages; names in `off` are not fused."""
     for fusion in FUSIONS:
         if fusion.name in off:
             continue
         rewriting = Rewriting.of(pipeline)
         fusion.rewrite(rewriting)
-        before, pipeline = len(pipeline.stages), rewriting.pipeline
-        done.append(Done(fusion.name, before - len(pipeline.stages), tuple(rewriting.notes)))
-    return pipeline, tuple(done)
+        fewer = rewriting.pipeline
+        told = Fused(fusion.name, len(pipeline.stages) - len(fewer.stages), tuple(rewriting.notes))
+        pipeline = replace(fewer, fused=(*pipeline.fused, told))
+    return pipeline

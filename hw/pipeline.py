@@ -15,6 +15,7 @@ import numpy as np
 from amaranth.lib import wiring
 
 from codesign.cost import Cost
+from codesign.fusion import Note
 from hw.stream import StreamType
 
 
@@ -84,14 +85,14 @@ class Placed:
     tensor: str = ""
     parts: tuple[str, ...] = ()
 
+
+@dataclass(frozen=True)
+class Fused:
+    """What a fusion of stages did and left undone, layer by layer; `saved`: how many stages fewer there are."""
+
     name: str
-    stage: Stage
-    layers: tuple[str, ...] = ()
-<<<<<<< HEAD
-    tensor: str = ""
-=======
-    parts: tuple[str, ...] = ()
->>>>>>> a1a052a (fuse: functions of elements run inside the last registers of the stage before them)
+    saved: int
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Pipeline:
     edges: tuple[Edge, ...]
     inputs: tuple[tuple[str, StreamType], ...]
     outputs: tuple[tuple[str, StreamType], ...]
+    fused: tuple[Fused, ...] = ()
 
     def __post_init__(self) -> None:
         for edge in self.edges:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 
 from codesign.cost import Budget
@@ -10,23 +11,26 @@ from codesign.graph import Graph
 from hw.estimate import estimate_cost, estimate_timing
 from hw.fifo import with_fifos
 from hw.fold import Plan, fold, fold_fastest
+from hw.fuse import fuse
 from hw.lower import lower
 from hw.pipeline import Pipeline
 
 RESERVE = 0.05  # of the budget given up at a time, until the converters and FIFOs fit too
 
 
-def pipeline_of(core: Graph, plan: Plan) -> Pipeline:
-    """The pipeline of a plan, FIFOs included."""
-    return with_fifos(lower(core, plan.folding, plan.input_lanes))
+def pipeline_of(core: Graph, plan: Plan, off: Collection[str] = ()) -> Pipeline:
+    """The pipeline of a plan, FIFOs included; `off`: the fusions that are switched off."""
+    return with_fifos(fuse(lower(core, plan.folding, plan.input_lanes), off))
 
 
-def plan_for_interval(core: Graph, budget: Budget, interval_cycles: int) -> tuple[Plan, Pipeline]:
+def plan_for_interval(
+    core: Graph, budget: Budget, interval_cycles: int, off: Collection[str] = ()
+) -> tuple[Plan, Pipeline]:
     """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none."""
     wanted = interval_cycles
     while True:
         plan = fold(core, budget, wanted)
-        pipeline = pipeline_of(core, plan)
+        pipeline = pipeline_of(core, plan, off)
         excess = estimate_timing(pipeline).interval_cycles - interval_cycles
         if excess <= 0:
             break
@@ -41,12 +45,12 @@ def plan_for_interval(core: Graph, budget: Budget, interval_cycles: int) -> tupl
     return plan, pipeline
 
 
-def plan_fastest(core: Graph, budget: Budget) -> tuple[Plan, Pipeline]:
+def plan_fastest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tuple[Plan, Pipeline]:
     """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
     share = 1.0
     while True:
         plan = fold_fastest(core, Budget(**{k: int(v * share) for k, v in asdict(budget).items()}))
-        pipeline = pipeline_of(core, plan)
+        pipeline = pipeline_of(core, plan, off)
         if not budget.exceeded_by(estimate_cost(pipeline)):
             return plan, pipeline
         share -= RESERVE

@@ -46,13 +46,13 @@ class Rewriting:
         first, last = chain[0], chain[-1]
         layers = tuple(dict.fromkeys(layer for p in chain for layer in p.layers))
         parts = tuple(part for p in chain for part in p.parts or (p.name,))
-        new = Placed(last.name, stage, layers, parts)
+        tensor = next((p.tensor for p in reversed(chain) if p.tensor), "")
+        new = Placed(last.name, stage, layers, tensor, parts)
         inner = {p.name for p in chain}
         self.edges = [e for e in self.edges if not (e.source in inner and e.target in inner)]
         self.edges = [replace(e, target=new.name) if e.target == first.name else e for e in self.edges]
-        self.stages = {
-            k: new if k == last.name else p for k, p in self.stages.items() if k == last.name or k not in inner
-        }
+        kept = {k: p for k, p in self.stages.items() if k not in inner or k == last.name}
+        self.stages = {**kept, last.name: new}
         self.notes.append(Note(layers, True, text))
         return new
 

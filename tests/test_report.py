@@ -66,6 +66,7 @@ def manifest(**results: Any) -> dict[str, Any]:
         "folding": {},
         "input_lanes": {},
         "graph": {"before": ["input  x: real[1, 4, 4]"], "core": ["input  x: uint4[4, 4, 1]"]},
+        "no_fuse": [],
         "passes": [{"name": "sink", "samples": 16, "ties": 1, "nodes": 9}],
         "rtl": {
             "top": "accelerator", "files": ["rtl/accelerator.v"], "clock": "aclk", "reset": "aresetn",

@@ -37,6 +37,11 @@ class Fused:
             raise ValueError(f"{made} and then {takes}")
 
     @property
+    def kind(self) -> str:
+        """What a table of stages calls it."""
+        return " + ".join(getattr(s, "kind", type(s).__name__) for s in (self.producer, self.then))
+
+    @property
     def inputs(self) -> tuple[StreamType, ...]:
         return self.producer.inputs
 

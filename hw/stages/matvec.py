@@ -14,7 +14,6 @@ from codesign.formats import Format, Int, hull
 from hw.arith.folded import Folded, FoldedStream
 from hw.arith.folded_cost import folded_stream_cost
 from hw.arith.replay import replay_depth, replay_reads, replay_writes
-from hw.arith.replay import replay_depth, replay_times
 from hw.elastic import Datapath
 from hw.memory import in_blocks
 from hw.stream import StreamType
