@@ -42,8 +42,13 @@ def _read(path: Path) -> np.ndarray | dict[str, np.ndarray]:
 def read_labels(path: Path, samples: int) -> np.ndarray:
     """Class numbers, one a sample."""
     labels = _read(path)
-    if not isinstance(labels, np.ndarray) or labels.shape != (samples,) or labels.dtype.kind not in "iu":
-        raise UserError(f"{path}: labels must be one integer for each of the {samples} samples, in a .npy file")
+    if not isinstance(labels, np.ndarray):
+        raise UserError(f"{path}: labels come as .npy with one integer for each sample, not as .npz")
+    if labels.shape != (samples,) or labels.dtype.kind not in "iu":
+        raise UserError(
+            f"{path}: labels must be one integer for each of the {samples} samples; these are {labels.dtype} of shape "
+            f"{labels.shape}"
+        )
     return labels
 
 

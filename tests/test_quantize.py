@@ -272,6 +272,9 @@ def test_codes_span_the_range():
         (lambda x: {"x": x * 0}, "collapses"),
         (lambda x: {"x": x * 0 + 3}, "'x' is 3 everywhere"),
         (lambda x: {"x": x.astype(str)}, "no numbers"),
+        (lambda x: {"x": x * 1e-30}, "collapses|so much alike"),
+        (lambda x: {"x": np.repeat(x[:1], 9, axis=0)}, "so much alike"),
+        (lambda x: {"x": np.where(x > 2, np.inf, x)}, "infinity"),
     ],
 )
 def test_bad_calibration_is_refused_in_one_line(change, message):

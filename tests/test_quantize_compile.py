@@ -186,6 +186,47 @@ def test_faults_in_one_line(network, x, tmp_path, capsys):
     assert "has shape (10, 2, 8)" in fails(capsys, 2, *start, "--calibration", flat)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[:, :, :4], "has shape (100, 2, 4, 8); it must be (samples, 2, 8, 8)"),
+        (lambda x: x[0], "it must be (samples, 2, 8, 8)"),
+        (lambda x: x[:0], "holds no sample"),
+        (lambda x: np.where(x > 2, np.nan, x), "holds NaN"),
+        (lambda x: x.astype(np.float64) * 1e60, "beyond float32"),
+        (lambda x: x.astype(complex), "it must be numbers"),
+        (lambda x: x * 0 - 0.0, "'x' is 0 everywhere, so its range collapses"),
+        (lambda x: x * np.float32(1e-30), "so much alike that layer 'fc' gives the same for all of them"),
+        (lambda x: {"y": x}, "no array for input 'x'; it holds y"),
+        (lambda x: {}, "no array for input 'x'; it holds none"),
+    ],
+)
+def test_faulty_calibration_files_are_refused_in_one_line(network, x, tmp_path, capsys, change, message):
+    found = change(np.load(x))
+    path = tmp_path / ("c.npz" if isinstance(found, dict) else "c.npy")
+    np.savez(path, **found) if isinstance(found, dict) else np.save(path, found)
+    assert message in fails(capsys, 2, "compile", network, "-o", tmp_path / "b", "--calibration", path)
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(99, int), "for each of the 100 samples; these are int64 of shape (99,)"),
+        (np.zeros(100), "these are float64 of shape (100,)"),
+        (np.zeros((100, 3), int), "of shape (100, 3)"),
+        (np.zeros(100, int) - 1, "classes are counted from 0"),
+        (np.zeros(100, int) + 3, "the network tells only 3 classes apart"),
+        ({"labels": np.zeros(100, int)}, "not as .npz"),
+    ],
+)
+def test_faulty_labels_are_refused_in_one_line(network, x, tmp_path, capsys, labels, message):
+    path = tmp_path / ("l.npz" if isinstance(labels, dict) else "l.npy")
+    np.savez(path, **labels) if isinstance(labels, dict) else np.save(path, labels)
+    arguments = ("--calibration", x, "--evaluation", x, "--labels", path)
+    assert message in fails(capsys, 2, "compile", network, "-o", tmp_path / "b", *arguments)
+
+
 def test_a_quantized_model_needs_no_calibration(tmp_path, capsys):
     model, path = mlp(tmp_path / "q.onnx"), tmp_path / "x.npy"
     np.save(path, np.random.default_rng(0).normal(size=(10, 6)).astype(np.float32))

@@ -14,6 +14,7 @@ from codesign.quantize.points import Point
 from codesign.quantize.statistics import ROWS
 
 BINS = 2048
+LEAST_CHANGE = 1e-6  # of a layer's largest result, from sample to sample
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -33,6 +34,21 @@ def check_samples(graph: Graph, samples: Arrays) -> None:
             raise UserError(f"calibration: input '{i.name}' holds NaN, infinity or no numbers")
     if len({len(samples[i.name]) for i in graph.inputs}) > 1:
         raise UserError("calibration: the inputs have different numbers of samples")
+
+
+def check_reach(graph: Graph, samples: Arrays, result: str, label: str) -> None:
+    """UserError where the samples are so much alike that a layer (its `result`) gives the same for each of them."""
+    if len(next(iter(samples.values()))) < 2:
+        return
+    low, high = np.inf, -np.inf
+    for values in tensors_of(graph, samples, [result]):
+        low, high = np.minimum(low, values[result].min(axis=0)), np.maximum(high, values[result].max(axis=0))
+        if np.ptp([low, high], axis=0).max() > LEAST_CHANGE * np.abs([low, high]).max():
+            return
+    raise UserError(
+        f"calibration: the samples are so much alike that layer '{label}' gives the same for all of them; "
+        "give samples in the range of the use (scaled as the network takes them)"
+    )
 
 
 def spread(samples: Arrays, count: int) -> dict[str, np.ndarray]:
@@ -80,7 +96,7 @@ def _edges(point: Point, ranges: Mapping[str, tuple[float, float]]) -> np.ndarra
         raise UserError(f"calibration: tensor '{point.tensors[0]}' reaches NaN or infinity on these samples")
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         raise UserError(
-            f"calibration: tensor '{point.tensors[0]}' is {low:g} everywhere, so its range collapses; "
+            f"calibration: tensor '{point.tensors[0]}' is {low + 0.0:g} everywhere, so its range collapses; "
             "give samples that vary as those of the use do"
         )
     return np.linspace(low, high, BINS + 1)

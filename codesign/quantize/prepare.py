@@ -11,7 +11,7 @@ from codesign.errors import UserError
 from codesign.graph import Dequantize, Graph
 from codesign.ops.quantize import Quantize
 from codesign.ops.threshold import Threshold
-from codesign.quantize.calibrate import channel_peaks, check_samples, enough, histograms
+from codesign.quantize.calibrate import channel_peaks, check_reach, check_samples, enough, histograms
 from codesign.quantize.canonical import Layer, fold_norms, layers_of
 from codesign.quantize.equalize import equalize
 from codesign.quantize.observers import OBSERVERS, Codes, Histogram
@@ -55,8 +55,9 @@ def prepare(
         real = equalize(real, channel_peaks(real, used, results))
     progress("calibrating")
     points = quantization_points(real)
-    given = len(next(iter(samples.values())))
-    return Prepared(real, layers, points, tuple(histograms(real, used, points)), used, given)
+    seen = tuple(histograms(real, used, points))
+    check_reach(real, used, layers[-1].result, layers[-1].label)
+    return Prepared(real, layers, points, seen, used, len(next(iter(samples.values()))))
 
 
 def canonical(graph: Graph) -> tuple[Graph, tuple[Layer, ...]]:
