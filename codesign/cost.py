@@ -35,6 +35,10 @@ class Budget:
     dsp: int
     bram36: int
 
+    def part(self, share: float) -> Budget:
+        """That share of every resource, rounded down."""
+        return Budget(*(int(getattr(self, f.name) * share) for f in fields(Budget)))
+
     def exceeded_by(self, cost: Cost) -> list[str]:
         """The names of the resources that `cost` overruns, the worst first."""
         use = {f.name: getattr(cost, f.name) / getattr(self, f.name) for f in fields(Budget)}

@@ -17,7 +17,7 @@ from codesign.accuracy import accuracy_of
 from codesign.build import SCHEMA, check_replaceable, read_manifest, record, report_of, write_json, write_whole
 from codesign.calibration import Calibration, quantize_model
 from codesign.chunks import run_chunked
-from codesign.cost import Budget, Target, limited
+from codesign.cost import Target, limited
 from codesign.describe import describe_network
 from codesign.diff import Networks, Stream, compare
 from codesign.diff_result import Sources, describe
@@ -37,7 +37,6 @@ from hw.compare import Compare
 from hw.cost import cost_of
 from hw.describe import describe_rtl, describe_stages
 from hw.estimate import estimates
-from hw.fifo import with_fifos
 from hw.fold import Plan
 from hw.fuse import FUSIONS as STAGE_FUSIONS
 from hw.fuse import fuse
@@ -133,9 +132,8 @@ def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, P
         return plan_for_interval(core, target.budget, target.interval_cycles, off)
     if options.target_fps == "max" or options.budget:
         return plan_fastest(core, target.budget, off)
-    share = Budget(**{k: int(v * DEFAULT_SHARE) for k, v in asdict(target.budget).items()})
     try:
-        return plan_fastest(core, share, off)
+        return plan_fastest(core, target.budget.part(DEFAULT_SHARE), off)
     except CheckFailed:  # even the slowest folding needs more than the share: then the fastest that fits
         return plan_fastest(core, target.budget, off)
 
@@ -176,7 +174,8 @@ class Build:
         """The pipeline that the RTL was made from."""
         folding = {k: Folding(**f) for k, f in self.manifest["folding"].items()}
         apart = lower(self.network.core, folding, self.manifest["input_lanes"])
-        return with_fifos(fuse(apart, self.manifest["no_fuse"]))
+        depths = [e["depth"] for e in self.manifest["rtl"]["edges"]]
+        return fuse(apart, self.manifest["no_fuse"]).with_depths(depths)
 
     def read(self, inputs: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         """Samples by input name, and warnings about them."""

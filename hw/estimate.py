@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from hw.pipeline import Edge, Pipeline, Stage
 from hw.stages.fifo import Fifo
 from hw.timing import accept_times
 
-FRAMES = 4
+FRAMES, FEWER = 4, 2
+MANY_BEATS = 1 << 19  # a frame: beyond, fewer frames are followed; the second one is already as all that come
 
 
 @dataclass(frozen=True)
@@ -32,37 +34,38 @@ def estimate_cost(pipeline: Pipeline) -> Cost:
 
 def estimate_timing(pipeline: Pipeline) -> Timing:
     """From the stages' own schedules: inputs offered without a gap, outputs taken at once."""
-    steady = [np.arange(s.beats * FRAMES, dtype=np.int64) for _, s in pipeline.inputs]
-    times = beat_times(pipeline, steady)
-    ends = [_frame_ends(times[e.source, e.source_port]) for e in pipeline.into(None)]
-    last = np.max(ends, axis=0)
-    return Timing(int(last[0]) - _first_taken(pipeline, times) + 1, int(last[-1] - last[-2]))
+    frames, first, last = frames_of(pipeline), [], np.zeros(0)
+    steady = [np.arange(s.beats * frames, dtype=np.int64) for _, s in pipeline.inputs]
+    for name, offered in offered_times(pipeline, steady):
+        edges = pipeline.into(name)
+        if name is None:
+            last = np.max([_frame_ends(t, frames) for t in offered], axis=0)
+        elif any(e.source is None for e in edges):  # padding writes its border before it takes a beat
+            taken = accept_times(pipeline.by_name[name], offered)
+            first += [int(t[0]) for e, t in zip(edges, taken, strict=True) if e.source is None]
+    return Timing(int(last[0]) - min(first) + 1, int(last[-1] - last[-2]))
 
 
-def _first_taken(pipeline: Pipeline, times: dict[tuple[str | None, int], np.ndarray]) -> int:
-    """Cycle of the first input beat that is taken; padding writes its border before."""
-    first = []
-    for placed in pipeline.stages:
-        taken = accept_times(placed.stage, offered_times(pipeline, placed.name, times))
-        edges = pipeline.into(placed.name)
-        first += [int(t[0]) for e, t in zip(edges, taken, strict=True) if e.source is None]
-    return min(first)
+def frames_of(pipeline: Pipeline) -> int:
+    """How many frames to follow through a pipeline."""
+    return min(_frames(p.stage) for p in pipeline.stages)
 
 
-def beat_times(pipeline: Pipeline, arrive: list[np.ndarray]) -> dict[tuple[str | None, int], np.ndarray]:
-    """Cycle of every beat at every port (stage, port; the inputs as None), when nothing is ever held up."""
+def _frames(stage: Stage) -> int:
+    return FRAMES if max(s.beats for s in (*stage.inputs, *stage.outputs)) <= MANY_BEATS else FEWER
+
+
+def offered_times(pipeline: Pipeline, arrive: list[np.ndarray]) -> Iterator[tuple[str | None, list[np.ndarray]]]:
+    """Stage after stage, the outputs (None) last: cycle in which each beat is offered to it, by port, behind the FIFOs.
+
+    Nothing is ever held up. Cycles are forgotten once they have been read: those of large images fill memories.
+    """
     times: dict[tuple[str | None, int], np.ndarray] = {(None, k): a for k, a in enumerate(arrive)}
-    for placed in pipeline.stages:
-        for k, made in enumerate(placed.stage.schedule(*offered_times(pipeline, placed.name, times))):
-            times[placed.name, k] = made
-    return times
-
-
-def offered_times(
-    pipeline: Pipeline, stage: str | None, times: dict[tuple[str | None, int], np.ndarray]
-) -> list[np.ndarray]:
-    """Cycle in which each beat is offered to a stage (None: to the outputs), by port, behind the FIFOs."""
-    return [_through_fifo(pipeline, e, times[e.source, e.source_port]) for e in pipeline.into(stage)]
+    for name in (*(p.name for p in pipeline.stages), None):
+        offered = [_through_fifo(pipeline, e, times.pop((e.source, e.source_port))) for e in pipeline.into(name)]
+        yield name, offered
+        if name is not None:
+            times.update({(name, k): made for k, made in enumerate(pipeline.by_name[name].schedule(*offered))})
 
 
 def _through_fifo(pipeline: Pipeline, edge: Edge, arrive: np.ndarray) -> np.ndarray:
@@ -72,15 +75,17 @@ def _through_fifo(pipeline: Pipeline, edge: Edge, arrive: np.ndarray) -> np.ndar
     return leave
 
 
+@lru_cache(maxsize=1024)
 def stage_interval(stage: Stage) -> int:
     """Cycles between frames of a stage by itself, its inputs offered without a gap."""
-    times = stage.schedule(*(np.arange(s.beats * FRAMES, dtype=np.int64) for s in stage.inputs))
-    ends = np.max([_frame_ends(t) for t in times], axis=0)
+    frames = _frames(stage)
+    times = stage.schedule(*(np.arange(s.beats * frames, dtype=np.int64) for s in stage.inputs))
+    ends = np.max([_frame_ends(t, frames) for t in times], axis=0)
     return int(ends[-1] - ends[-2])
 
 
-def _frame_ends(times: np.ndarray) -> np.ndarray:
-    return times.reshape(FRAMES, -1)[:, -1]
+def _frame_ends(times: np.ndarray, frames: int) -> np.ndarray:
+    return times.reshape(frames, -1)[:, -1]
 
 
 def estimates(pipeline: Pipeline, clock_mhz: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hw.estimate import FRAMES, beat_times, offered_times, stage_interval
+from hw.estimate import frames_of, offered_times, stage_interval
 from hw.pipeline import Edge, Pipeline
 from hw.timing import accept_times
 
@@ -20,15 +20,14 @@ BUFFERED = 2  # beats that every stage's output register already holds
 
 def with_fifos(pipeline: Pipeline) -> Pipeline:
     """The pipeline with the depth of every edge; depths that are set already never shrink."""
-    pace = max(stage_interval(p.stage) for p in pipeline.stages)
-    paced = [np.arange(s.beats * FRAMES, dtype=np.int64) * pace // s.beats for _, s in pipeline.inputs]
-    times = beat_times(pipeline, paced)
+    pace, frames = max(stage_interval(p.stage) for p in pipeline.stages), frames_of(pipeline)
+    paced = [np.arange(s.beats * frames, dtype=np.int64) * pace // s.beats for _, s in pipeline.inputs]
     waiting: dict[Edge, int] = {}
-    for placed in pipeline.stages:
-        edges = pipeline.into(placed.name)
-        offered = offered_times(pipeline, placed.name, times)
-        for edge, arrive, leave in zip(edges, offered, accept_times(placed.stage, offered), strict=True):
-            waiting[edge] = _most_waiting(arrive, leave)
+    for name, offered in offered_times(pipeline, paced):
+        if name is not None:
+            taken = accept_times(pipeline.by_name[name], offered)
+            for edge, arrive, leave in zip(pipeline.into(name), offered, taken, strict=True):
+                waiting[edge] = _most_waiting(arrive, leave)
     return replace(pipeline, edges=tuple(_sized(e, waiting) for e in pipeline.edges))
 
 

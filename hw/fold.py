@@ -39,10 +39,9 @@ class Plan:
     bottleneck: str
 
 
-def fold(core: Graph, budget: Budget, interval_cycles: int) -> Plan:
+def fold(space: Space, interval_cycles: int) -> Plan:
     """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none."""
-    space = Space(core, budget)
-    plan = space.plan(interval_cycles)
+    plan, budget = space.plan(interval_cycles), space.budget
     if plan.interval_cycles > interval_cycles:
         raise CheckFailed(
             f"no folding reaches one frame in {interval_cycles} cycles: layer '{plan.bottleneck}' needs "
@@ -54,9 +53,8 @@ def fold(core: Graph, budget: Budget, interval_cycles: int) -> Plan:
     return plan
 
 
-def fold_fastest(core: Graph, budget: Budget) -> Plan:
+def fold_fastest(space: Space, budget: Budget) -> Plan:
     """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
-    space = Space(core, budget)
     plan = space.fastest(budget)
     if plan is None:
         slowest = space.plan(space.intervals[-1])

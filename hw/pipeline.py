@@ -6,9 +6,10 @@ by side. It has no name and no place in the network: those are the pipeline's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -106,6 +107,9 @@ class Pipeline:
     fused: tuple[Fused, ...] = ()
 
     def __post_init__(self) -> None:
+        position = {name: k for k, name in enumerate((None, *self.by_name))}
+        if any(position[a.source] > position[b.source] for a, b in pairwise(self.edges)):
+            raise ValueError("edges come in the order of their sources")
         for edge in self.edges:
             wrote, reads = self.stream_from(edge), self.stream_to(edge)
             if (wrote.size, wrote.format, wrote.lanes) != (reads.size, reads.format, reads.lanes):
@@ -136,14 +140,23 @@ class Pipeline:
         """The edges into a stage (None: into the outputs), by port."""
         return sorted((e for e in self.edges if e.target == name), key=lambda e: e.target_port)
 
-    def golden(self, *frames: np.ndarray) -> list[np.ndarray]:
-        """Exact integer values (frames, *shape) on every edge, for values of the inputs."""
-        made: dict[tuple[str | None, int], np.ndarray] = {(None, k): f for k, f in enumerate(frames)}
-        for placed in self.stages:
-            operands = [self._shaped(made[e.source, e.source_port], e) for e in self.into(placed.name)]
-            for k, value in enumerate(placed.stage.golden(*operands)):
-                made[placed.name, k] = value
-        return [self._shaped(made[e.source, e.source_port], e) for e in self.edges]
+    def with_depths(self, depths: Sequence[int]) -> Pipeline:
+        """The same with the FIFOs of the edges, in their order."""
+        return replace(self, edges=tuple(replace(e, depth=d) for e, d in zip(self.edges, depths, strict=True)))
+
+    def golden(self, *frames: np.ndarray) -> Iterator[np.ndarray]:
+        """Exact integer values (frames, *shape), edge after edge, for values of the inputs; kept until read."""
+        unread: dict[tuple[str, int], np.ndarray] = {}
+        made: Sequence[np.ndarray] = frames
+        for name in (None, *self.by_name):
+            if name is not None:
+                made = self.by_name[name].golden(*(unread.pop((name, e.target_port)) for e in self.into(name)))
+            for edge in self.edges:
+                if edge.source == name:
+                    value = self._shaped(made[edge.source_port], edge)
+                    if edge.target is not None:
+                        unread[edge.target, edge.target_port] = value
+                    yield value
 
     def _shaped(self, value: np.ndarray, edge: Edge) -> np.ndarray:
         return value.reshape(len(value), *self.stream_to(edge).shape)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict
 
 from codesign.cost import Budget
 from codesign.errors import CheckFailed
 from codesign.graph import Graph
 from hw.estimate import estimate_cost, estimate_timing
 from hw.fifo import with_fifos
-from hw.fold import Plan, fold, fold_fastest
+from hw.fold import Plan, Space, fold, fold_fastest
 from hw.fuse import fuse
 from hw.lower import lower
 from hw.pipeline import Pipeline
@@ -27,14 +26,14 @@ def plan_for_interval(
     core: Graph, budget: Budget, interval_cycles: int, off: Collection[str] = ()
 ) -> tuple[Plan, Pipeline]:
     """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none."""
-    wanted = interval_cycles
+    space, wanted = Space(core, budget), interval_cycles
     while True:
-        plan = fold(core, budget, wanted)
+        plan = fold(space, wanted)
         pipeline = pipeline_of(core, plan, off)
         excess = estimate_timing(pipeline).interval_cycles - interval_cycles
         if excess <= 0:
             break
-        wanted -= excess  # a stage takes a few cycles a frame more than its beats
+        wanted = min(wanted - excess, plan.interval_cycles - 1)  # a stage takes more a frame than its beats
     over = budget.exceeded_by(estimate_cost(pipeline))
     if over:
         used = getattr(estimate_cost(pipeline), over[0])
@@ -47,10 +46,12 @@ def plan_for_interval(
 
 def plan_fastest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tuple[Plan, Pipeline]:
     """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
-    share = 1.0
+    space, share = Space(core, budget), 1.0
     while True:
-        plan = fold_fastest(core, Budget(**{k: int(v * share) for k, v in asdict(budget).items()}))
-        pipeline = pipeline_of(core, plan, off)
+        plan = fold_fastest(space, budget.part(share))
+        pipeline = fuse(lower(core, plan.folding, plan.input_lanes), off)
         if not budget.exceeded_by(estimate_cost(pipeline)):
-            return plan, pipeline
+            pipeline = with_fifos(pipeline)
+            if not budget.exceeded_by(estimate_cost(pipeline)):
+                return plan, pipeline
         share -= RESERVE

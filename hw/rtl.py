@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal, Value
 from amaranth.lib import stream, wiring
 
 from hw.netlist.circuit import VERILOG
 from hw.pipeline import Edge, Pipeline, netlists_of
+from hw.rtlil import to_rtlil
 from hw.stages.fifo import Fifo
 from hw.stream import StreamType
 from hw.yosys import verilog_from_rtlil
@@ -22,7 +22,7 @@ TOP = "accelerator"
 def verilog(pipeline: Pipeline) -> str:
     """The whole accelerator as Verilog text, module `accelerator`; the same pipeline gives the same bytes."""
     top = Accelerator(pipeline)
-    text = verilog_from_rtlil(rtlil.convert(top, name=TOP, platform=VERILOG, ports=top.ports, emit_src=False))
+    text = verilog_from_rtlil(to_rtlil(top, TOP, top.ports, VERILOG))
     netlists = {name: module for p in pipeline.stages for name, module in netlists_of(p.stage).items()}
     return "\n".join([text, *netlists.values()])
 

@@ -232,7 +232,7 @@ def test_unknown_boards_and_fusions_are_refused(mlp, tmp_path, capsys):
     assert "argmax" in fails(capsys, 2, "compile", mlp, "-o", tmp_path / "b", "--no-fuse", "magic")
 
 
-@pytest.mark.parametrize("step", ["hw.rtl.rtlil.convert", "codesign.flow.write_vectors"])
+@pytest.mark.parametrize("step", ["hw.rtlil.rtlil.convert", "codesign.flow.write_vectors"])
 def test_an_interrupted_compile_leaves_the_old_build(mlp, built, tmp_path, monkeypatch, step):
     build = copied(built, tmp_path)
     before = (build / "manifest.json").read_bytes()

@@ -16,7 +16,7 @@ from codesign.passes.split import split
 from hw.describe import describe_rtl
 from hw.estimate import estimate_timing, stage_interval
 from hw.fifo import with_fifos
-from hw.fold import fold
+from hw.fold import Space, fold
 from hw.lower import lower
 from hw.pipeline import Pipeline
 from hw.plan import plan_for_interval
@@ -33,7 +33,7 @@ FRAMES = 6
 
 def pipeline_of(path: Path, interval: int) -> Pipeline:
     core = split(run_passes(import_model(path).graph)[0]).core
-    plan = fold(core, board_named("pynq-z2").budget, interval)
+    plan = fold(Space(core, board_named("pynq-z2").budget), interval)
     return lower(core, plan.folding, plan.input_lanes)
 
 

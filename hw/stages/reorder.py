@@ -57,13 +57,14 @@ class Reorder:
         return (blocks[:, :, self.access.beats()].reshape(len(blocks), *self.shape),)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        """A block is read when its last beat is stored and the one before is read; then its place is free."""
-        reads, last, end, free, starts = self.access.reads, -1, 0, [0, 0], []
-        for k, row in enumerate(arrive[0].reshape(-1, self.access.block)):
-            last = int(serve(np.maximum(row, max(last + 1, free[k % 2])))[-1])
-            starts.append(max(last + 1, end))
-            end = free[k % 2] = starts[-1] + reads
-        return ((np.array(starts, np.int64)[:, None] + np.arange(reads) + 1).reshape(-1),)
+        """A block is read when its last beat is stored and the one before is read.
+
+        Waiting for a free place costs nothing: the block before, or the one that leaves its place, ends later.
+        """
+        block, reads = self.access.block, self.access.reads
+        ready = (arrive[0].reshape(-1, block) - np.arange(block)).max(axis=1)
+        starts = serve(serve(ready, block) + block, reads)
+        return ((starts[:, None] + np.arange(reads) + 1).reshape(-1),)
 
     def cost(self) -> Cost:
         bits, pointer = self.input.beat_bits, (self.depth - 1).bit_length()

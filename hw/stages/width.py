@@ -49,11 +49,7 @@ class Width:
         taken, given = self._units
         total = len(arrive[0]) * taken
         last_needed = (np.arange(given, total + 1, given) - 1) // taken
-        if given == 1:
-            return (serve(arrive[0][last_needed]) + 1,)
-        if taken == 1:
-            return (serve(arrive[0])[last_needed] + 1,)
-        return (_gearbox_schedule(arrive[0], taken, given),)
+        return (serve(serve(arrive[0])[last_needed] + 1),)
 
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         """A wide beat is taken when its last piece goes."""
@@ -182,21 +178,6 @@ class _Gearbox(_Circuit):
 def _capacity(taken: int, given: int) -> int:
     """Units that a gearbox must hold so that the narrower side never waits."""
     return taken + given + min(taken, given) - 1
-
-
-def _gearbox_schedule(arrive: np.ndarray, taken: int, given: int) -> np.ndarray:
-    """Cycle by cycle on the fill, skipping cycles in which nothing is there to move."""
-    room = _capacity(taken, given) - taken
-    offered, fill, cycle, beat = [], 0, 0, 0
-    while beat < len(arrive) or fill >= given:
-        if fill < given:
-            cycle = max(cycle, int(arrive[beat]))
-        put = beat < len(arrive) and arrive[beat] <= cycle and fill <= room
-        if fill >= given:
-            offered.append(cycle)
-            fill -= given
-        fill, beat, cycle = fill + taken * put, beat + put, cycle + 1
-    return np.array(offered, np.int64)
 
 
 def _pick_cost(bits: int, ways: int) -> Cost:
