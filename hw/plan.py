@@ -49,9 +49,9 @@ def plan_fastest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tupl
     space, share = Space(core, budget), 1.0
     while True:
         plan = fold_fastest(space, budget.part(share))
-        pipeline = fuse(lower(core, plan.folding, plan.input_lanes), off)
-        if not budget.exceeded_by(estimate_cost(pipeline)):
-            pipeline = with_fifos(pipeline)
+        apart = lower(core, plan.folding, plan.input_lanes)
+        if not budget.exceeded_by(estimate_cost(fuse(apart, off))):  # FIFOs only add, and take long to compute
+            pipeline = pipeline_of(core, plan, off)
             if not budget.exceeded_by(estimate_cost(pipeline)):
                 return plan, pipeline
         share -= RESERVE
