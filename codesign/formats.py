@@ -122,6 +122,12 @@ class MiniFloat:
     def lo(self) -> int:
         return -self.hi
 
+    @property
+    def levels(self) -> np.ndarray:
+        """Every value, as an integer, ascending."""
+        below = self.to_int(np.arange(int(self.encode(np.array(self.hi))) + 1))
+        return np.concatenate([-below[:0:-1], below])
+
     def contains(self, values: np.ndarray) -> bool:
         return bool(np.all(self.to_int(self.encode(values)) == values))
 

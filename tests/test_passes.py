@@ -175,8 +175,29 @@ def test_a_monotone_function_of_a_wide_accumulator_is_bisected():
     product = net.add(MatMul(), net.quantize("x", Int.of(12, True)), net.weights(40, 1, fmt=Int.of(8, True)))
     graph, _ = run_passes(net.graph(net.quantize(net.add(Sub(), net.constant(0.3), product))))
     assert kinds(graph) == ["Quantize", "MatMul", "Threshold", "Dequantize"]
-    with pytest.raises(UserError, match="not monotone"):
-        run_passes(net.graph(net.quantize(net.add(Unary("abs"), product))))
+    with pytest.raises(UserError, match="not known to rise or fall"):
+        run_passes(net.graph(net.quantize(net.add(Unary("wrap", (0.0, 9.0)), product))))
+
+
+BENDS = [[Unary(f)] for f in ("abs", "hard_swish", "gelu", "gelu_tanh", "mish")]
+
+
+@pytest.mark.parametrize(
+    "functions", [*BENDS, [Unary("leaky_relu", (-0.3,))], [op for (op,) in BENDS[::2]]], ids=lambda ops: ops[0].function
+)
+def test_a_function_that_bends_is_bisected_between_its_turns(functions, monkeypatch):
+    net = Net(2)
+    x = net.add(Mul(), net.quantize("x", Int.of(14, True), (1.0,)), net.constant([-0.0009, 0.0004]))
+    for function in functions:
+        x = net.add(function, x)
+    before = net.graph(net.quantize(x, Int.of(8, True), (0.011,)))
+    complete, _ = run_passes(before)
+    monkeypatch.setattr("codesign.passes.staircase.MOST_EVALUATIONS", 0)
+    bisected, _ = run_passes(before)
+    every = np.arange(-(1 << 13), 1 << 13)[:, None].repeat(2, axis=1).astype(np.float32)
+    wanted = before.run({"x": every})[before.outputs[0]]
+    for graph in (complete, bisected):
+        np.testing.assert_array_equal(wanted, graph.run({"x": every})[graph.outputs[0]])
 
 
 def test_a_transpose_before_a_product_goes_into_its_weights():

@@ -11,10 +11,8 @@ from codesign.graph import Op
 from codesign.importer.builder import Builder
 from codesign.importer.call import Call
 from codesign.importer.values import MixesSamples, Quantized, Refused, Stored, Value
-from codesign.ops.elementwise import Add, Div, Mul
+from codesign.ops.elementwise import Add, Div, Mul, Rectify
 from codesign.ops.unary import Unary
-
-INFINITY = float("inf")
 
 
 def binary(op: Op) -> Callable[[Call], Stored]:
@@ -153,16 +151,14 @@ def gelu(call: Call) -> Stored:
 
 
 def p_relu(call: Call) -> Stored:
-    """max(x, 0) + slope * min(x, 0): slopes are constant, broadcast to x."""
+    """Slopes are constant, broadcast to x."""
     x = call.tensor()
     if isinstance(call.inputs[1], Stored):
         raise Refused("its input 1 (slopes) is computed; only constants are supported")
     slopes = call.array(1, "slopes")
     if slopes.size == 1:
         return call.build.apply(Unary("leaky_relu", (float(slopes.reshape(())),)), x)
-    above = call.build.apply(Unary("relu"), x)
-    below = call.build.apply(Unary("clip", (-INFINITY, 0.0)), x)
-    return combine(call, Add(), above, combined(call, Mul(), below, slopes))
+    return combined(call, Rectify(), x, slopes)
 
 
 def identity(call: Call) -> Stored:

@@ -6,7 +6,7 @@ import numpy as np
 
 from codesign.importer.call import Call
 from codesign.importer.codes import plain
-from codesign.importer.elementwise import INFINITY, combined
+from codesign.importer.elementwise import combined
 from codesign.importer.qdq import clipped_codes
 from codesign.importer.values import INTEGERS, Codes, Refused, Stored
 from codesign.ops.elementwise import Power
@@ -15,6 +15,8 @@ from codesign.ops.unary import Unary
 FLOAT_TYPES = (1, 11)  # TensorProto.FLOAT, DOUBLE: the graph's reals hold both
 WIDE = {6: "int32", 7: "int64"}  # TensorProto's types into which narrower integers fit
 LARGEST = float(np.finfo(np.float32).max)  # default of Clip's attributes, up to opset 10
+
+INFINITY = float("inf")
 
 
 def cast(call: Call) -> Stored:

@@ -88,6 +88,18 @@ class Power:
 
 
 @dataclass(frozen=True)
+class Rectify:
+    """a where it is not negative, else a * b, real: ONNX's PRelu of slopes b."""
+
+    def infer(self, *operands: Operand) -> TensorType:
+        return TensorType(broadcast(real(operands)))
+
+    def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
+        a, slopes = arrays
+        return np.where(a < 0, a * slopes, a)
+
+
+@dataclass(frozen=True)
 class Minimum:
     """The smaller of a and b, real."""
 

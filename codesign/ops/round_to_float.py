@@ -35,9 +35,18 @@ class RoundToFloat:
         """The range in which its results lie, though not all of it is used."""
         return Int(self.format.lo, self.format.hi)
 
+    def levels(self, x: np.ndarray) -> np.ndarray:
+        """The value before rounding, in units of one step there."""
+        return np.ldexp(*self._before(x))
+
+    def _before(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Saturated x / scale, and minus the exponent of a step at it."""
+        fmt = self.format
+        scaled = np.clip(x / np.asarray(self.scale), -fmt.largest, fmt.largest)
+        return scaled, -np.maximum(np.frexp(scaled)[1] - 1 - fmt.mantissa_bits, -fmt.frac)
+
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
-        fmt, x = self.format, arrays[0] / np.asarray(self.scale)
-        x = np.clip(x, -fmt.largest, fmt.largest)
-        exponent = np.maximum(np.frexp(x)[1] - 1 - fmt.mantissa_bits, -fmt.frac)  # of a step at x
-        rounded = np.ldexp(ROUNDINGS[self.rounding](np.ldexp(x, -exponent)), exponent)
+        fmt = self.format
+        scaled, finer = self._before(arrays[0])
+        rounded = np.ldexp(ROUNDINGS[self.rounding](np.ldexp(scaled, finer)), -finer)
         return np.ldexp(np.clip(rounded, -fmt.largest, fmt.largest), fmt.frac).astype(carrier(self.integers))

@@ -13,6 +13,7 @@ from codesign.ops.channels import check_channels, freeze
 # Up to this many comparisons an element are faster than a table; measured on 10,000 x 64 elements.
 _FEW = 11
 _TABLE_ENTRIES = 1 << 20
+_MOST_STEPS = 1 << 12  # of a staircase with fewer values than that
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +81,15 @@ def staircase(
     scale: tuple[float, ...] = (1.0,),
     zero_point: tuple[int, ...] = (0,),
 ) -> Threshold | None:
-    """The function with values (C, n) at x = lo..lo + n - 1 as a Threshold; None if a channel is not monotone.
+    """The function with values (C, n) at x = lo..lo + n - 1 as a Threshold.
 
+    None if a channel is not monotone, or where thresholds would be many times as many as values.
     All channels count from the same end of the same range; where a channel starts inside, its first thresholds
     are always reached. So the staircase stays in the format, whatever the channels do.
     """
     low, high, stride = step_range(values, format)
+    if (high - low) // stride > max(_MOST_STEPS, values.shape[1]):
+        return None
     falls = values[:, -1] < values[:, 0]
     rising = np.where(falls[:, None], -values, values)
     if (np.diff(rising, axis=1) < 0).any() or high > format.hi:

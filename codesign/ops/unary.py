@@ -17,11 +17,15 @@ from codesign.graph import GraphError, Operand, TensorType
 
 @dataclass(frozen=True)
 class Function:
-    """`apply(x, *parameters)`; `slope(*parameters)`: +1 never falls, -1 never rises, None neither."""
+    """`apply(x, *parameters)`; `slope(*parameters)`: +1 never falls, -1 never rises, None neither.
+
+    `turns`: numbers between which it only rises or only falls whatever its parameters; None: not known.
+    """
 
     apply: Callable[..., np.ndarray]
     slope: Callable[..., int | None]
     parameters: int = 0
+    turns: tuple[float, ...] | None = None
 
 
 def _rises(*_: float) -> int | None:
@@ -68,6 +72,14 @@ def _hard_swish(x: np.ndarray) -> np.ndarray:
     return x * np.clip(x / 6 + 0.5, 0, 1)
 
 
+def _mish(x: np.ndarray) -> np.ndarray:
+    return x * np.tanh(_softplus(x))
+
+
+# Where their slope is 0; around it they are flat, so that its last digits decide nothing.
+_GELU_TURN, _GELU_TANH_TURN, _MISH_TURN = -0.7517915246935645, -0.7524614220710163, -1.1924312145154954
+
+
 def _wrap(x: np.ndarray, lo: float, hi: float) -> np.ndarray:
     """Integers outside lo..hi, as an overflow leaves them."""
     return (x - lo) % (hi - lo + 1) + lo
@@ -80,11 +92,11 @@ def _rises_if(positive: bool) -> int | None:
 FUNCTIONS: dict[str, Function] = {
     "relu": Function(lambda x: np.maximum(x, 0), _rises),
     "clip": Function(np.clip, _rises, 2),
-    "leaky_relu": Function(lambda x, a: np.where(x >= 0, x, a * x), lambda a: 1 if a >= 0 else None, 1),
+    "leaky_relu": Function(lambda x, a: np.where(x >= 0, x, a * x), lambda a: _rises_if(a >= 0), 1, (0.0,)),
     "sigmoid": Function(lambda x: 1 / (1 + np.exp(-x)), _rises),
     "tanh": Function(np.tanh, _rises),
     "hard_sigmoid": Function(lambda x, a, b: np.clip(a * x + b, 0, 1), lambda a, b: 1 if a >= 0 else -1, 2),
-    "abs": Function(np.abs, _bends),
+    "abs": Function(np.abs, _bends, 0, (0.0,)),
     "neg": Function(np.negative, _falls),
     "exp": Function(np.exp, _rises),
     "log": Function(np.log, _rises),
@@ -102,10 +114,10 @@ FUNCTIONS: dict[str, Function] = {
     "selu": Function(_selu, lambda a, g: _rises_if(a >= 0 and g >= 0), 2),
     "celu": Function(_celu, lambda a: _rises_if(a > 0), 1),
     "thresholded_relu": Function(lambda x, a: np.where(x > a, x, 0.0), lambda a: _rises_if(a >= 0), 1),
-    "gelu": Function(_gelu, _bends),
-    "gelu_tanh": Function(_gelu_tanh, _bends),
-    "mish": Function(lambda x: x * np.tanh(_softplus(x)), _bends),
-    "hard_swish": Function(_hard_swish, _bends),
+    "gelu": Function(_gelu, _bends, 0, (_GELU_TURN,)),
+    "gelu_tanh": Function(_gelu_tanh, _bends, 0, (_GELU_TANH_TURN,)),
+    "mish": Function(_mish, _bends, 0, (_MISH_TURN,)),
+    "hard_swish": Function(_hard_swish, _bends, 0, (-1.5,)),
     "wrap": Function(_wrap, _bends, 2),
 }
 
@@ -129,6 +141,11 @@ class Unary:
     @property
     def slope(self) -> int | None:
         return FUNCTIONS[self.function].slope(*self.parameters)
+
+    @property
+    def turns(self) -> tuple[float, ...] | None:
+        """Between these it only rises or only falls; None where that is not known."""
+        return () if self.slope is not None else FUNCTIONS[self.function].turns
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):

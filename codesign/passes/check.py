@@ -13,6 +13,7 @@ from codesign.formats import Binary, carrier
 from codesign.fusion import Note
 from codesign.graph import Graph, Input
 from codesign.ops.quantize import Quantize
+from codesign.ops.round_to_float import RoundToFloat
 from codesign.ops.threshold import Threshold
 
 SAMPLES = 16
@@ -97,18 +98,18 @@ def near_ties(graph: Graph, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _near_ties(graph: Graph, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
-    quantizers = [n for n in graph.nodes if isinstance(n.op, (Quantize, Threshold))]
+    quantizers = [n for n in graph.nodes if isinstance(n.op, (Quantize, Threshold, RoundToFloat))]
     samples = len(next(iter(feeds.values())))
     near = np.zeros(samples, dtype=bool)
     sources = [n.inputs[0] for n in quantizers if n.inputs[0] not in feeds]
     values = {**feeds, **graph.run(feeds, sources)}
     for node in quantizers:
-        assert isinstance(node.op, (Quantize, Threshold))
+        assert isinstance(node.op, (Quantize, Threshold, RoundToFloat))
         near |= (tie_distance(node.op, values[node.inputs[0]]) < TIE).reshape(samples, -1).any(axis=1)
     return near
 
 
-def tie_distance(op: Quantize | Threshold, x: np.ndarray) -> np.ndarray:
+def tie_distance(op: Quantize | Threshold | RoundToFloat, x: np.ndarray) -> np.ndarray:
     """Distance of each value from the nearest point where rounding changes, in steps."""
     if isinstance(op, Threshold):  # its steps are uneven: relative to the threshold itself
         distance = np.abs(x[..., None] - op.thresholds) / np.maximum(np.abs(op.thresholds), 1.0)

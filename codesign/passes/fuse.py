@@ -6,23 +6,28 @@ monotone), so the fused operator equals the chain whatever it is made of.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from codesign.errors import UserError
-from codesign.formats import Binary, carrier
+from codesign.formats import Binary, Format, carrier
 from codesign.fusion import Journal
 from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Op, Operand, TensorType
-from codesign.ops.elementwise import Add, Div, Mul, Sub
+from codesign.ops.elementwise import Add, Div, Maximum, Minimum, Mul, Power, Rectify, Sub
 from codesign.ops.integer import Reinterpret
 from codesign.ops.quantize import Quantize
+from codesign.ops.round_to_float import RoundToFloat
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
-from codesign.passes.staircase import tabulate
+from codesign.passes.staircase import Steps, tabulate
+from codesign.passes.stretches import split_where
 
-ARITHMETIC = (Add, Sub, Mul, Div)
+ARITHMETIC = (Add, Sub, Mul, Div, Power, Minimum, Maximum, Rectify)
+QUANTIZERS = (Quantize, Threshold, RoundToFloat)
 MOST_IDENTITY = 1 << 16  # integers up to which an operator is tried for being the identity
 
 
@@ -35,14 +40,15 @@ class Chain:
 
 
 def fuse_activations(graph: Graph, journal: Journal) -> Graph:
-    """Every quantizing node whose input is a function of one integer tensor becomes a Threshold or a Table."""
+    """Every quantizing node whose input is a function of one integer tensor becomes a Threshold, a Table, or both."""
     nodes = {n.name: n for n in graph.nodes}
     for node in graph.nodes:
         chain = find_chain(graph, node)
         if chain is not None:
-            nodes[node.name] = fused = _fused(graph, chain)
+            fused = _fused(graph, chain)
+            nodes |= {n.name: n for n in fused}
             functions = ", ".join(type(n.op).__name__ for n in chain.nodes if not isinstance(n.op, Dequantize))
-            journal.did(f"{functions} evaluated as {_described(fused.op)}", *chain.nodes)
+            journal.did(f"{functions} evaluated as {' and '.join(_described(n.op) for n in fused)}", *chain.nodes)
     return graph.replace(nodes.values())
 
 
@@ -68,12 +74,12 @@ def find_chain(graph: Graph, node: Node) -> Chain | None:
 def is_quantizing(graph: Graph, node: Node) -> bool:
     """Whether a node turns a real tensor into integers."""
     real = bool(node.inputs) and not graph.types[node.inputs[0]].is_integer
-    return isinstance(node.op, (Quantize, Threshold)) and real
+    return isinstance(node.op, QUANTIZERS) and real
 
 
 def data_operand(graph: Graph, node: Node) -> str | None:
     """The one operand that is not constant, of an elementwise function that treats all positions alike; else None."""
-    if isinstance(node.op, (Quantize, Threshold, Unary)):
+    if isinstance(node.op, (*QUANTIZERS, Unary)):
         return node.inputs[0]
     others = [i for i in node.inputs if i not in graph.constants]
     if not isinstance(node.op, ARITHMETIC) or len(others) != 1 or len(node.inputs) != 2:
@@ -98,36 +104,75 @@ def slopes(graph: Graph, node: Node) -> np.ndarray | None:
 def _arithmetic_slopes(graph: Graph, node: Node) -> np.ndarray | None:
     data_first = node.inputs[0] not in graph.constants
     constant = graph.constants[node.inputs[1] if data_first else node.inputs[0]].reshape(-1)
-    if isinstance(node.op, Add):
+    if isinstance(node.op, (Add, Minimum, Maximum)):
         return np.array([1])
     if isinstance(node.op, Sub):
         return np.array([1 if data_first else -1])
+    if isinstance(node.op, Rectify):
+        return np.array([1]) if (constant >= 0).all() else None
+    if isinstance(node.op, Power):
+        return np.array([1]) if data_first and (constant % 2 == 1).all() and (constant > 0).all() else None
     if isinstance(node.op, Div) and not data_first:
         return None
     return np.where(constant < 0, -1, 1)
 
 
-def _fused(graph: Graph, chain: Chain) -> Node:
-    root = chain.nodes[-1]
-    source = graph.types[chain.source]
+def _fused(graph: Graph, chain: Chain) -> list[Node]:
+    """The nodes that stand for a chain, the last under the name of the chain's last."""
+    root, source, result = chain.nodes[-1], graph.types[chain.source], graph.types[chain.nodes[-1].name]
+    steps = _tabulated(graph, chain)
+    if len(steps) == 2:
+        index = Node(graph.fresh(f"{root.name}_index"), steps[0], (chain.source,), root.origin)
+        return [index, replace(root, op=steps[1], inputs=(index.name,))]
+    same = _is_identity(steps[0], source)
+    op = Reinterpret(result.scale, result.zero_point) if same else steps[0]
+    return [replace(root, op=op, inputs=(chain.source,))]
+
+
+def _tabulated(graph: Graph, chain: Chain) -> Steps:
+    root, source = chain.nodes[-1], graph.types[chain.source]
     channels = source.shape[-1] if source.shape else 1
     single = _channel_graph(graph, chain, channels)
     dtype = carrier(source.format)
 
-    def function(integers: np.ndarray) -> np.ndarray:
-        return single.run({chain.source: integers.astype(dtype)})[root.name]
+    def function(integers: np.ndarray, of: str = root.name) -> np.ndarray:
+        return single.run({chain.source: integers.astype(dtype)}, [of])[of]
 
     assert source.format is not None
-    monotone = all(slopes(graph, n) is not None for n in chain.nodes)
+    levels = root.op.format.levels if isinstance(root.op, RoundToFloat) else None
     try:
-        op = tabulate(function, source.format, channels, graph.types[root.name], monotone)
+        starts = _stretches(graph, chain, function, source.format, channels)
+        return tabulate(function, source.format, channels, graph.types[root.name], starts, levels)
     except GraphError as e:
         help = "use a function that only rises or only falls, or fewer bits before it"
         raise UserError(f"node '{root.origin or root.name}': {e}; {help}") from None
-    if _is_identity(op, source):
-        result = graph.types[root.name]
-        return replace(root, op=Reinterpret(result.scale, result.zero_point), inputs=(chain.source,))
-    return replace(root, op=op, inputs=(chain.source,))
+
+
+def _stretches(
+    graph: Graph, chain: Chain, function: Callable[..., np.ndarray], x: Format, channels: int
+) -> np.ndarray | None:
+    """First integers (stretches, channels) of where a chain only rises or only falls; None where that is not known."""
+    starts = np.full((1, channels), x.lo)
+    for node in chain.nodes:
+        turns = _turns(graph, node)
+        if turns is None:
+            return None
+        for turn in turns:
+            starts = split_where(partial(_above, function, data_operand(graph, node), turn), starts, x.hi)
+    return starts
+
+
+def _above(function: Callable[..., np.ndarray], of: str | None, turn: float, integers: np.ndarray) -> np.ndarray:
+    return function(integers, of) >= turn
+
+
+def _turns(graph: Graph, node: Node) -> tuple[float, ...] | None:
+    """Values of a node's data operand between which it only rises or only falls; None where that is not known."""
+    if slopes(graph, node) is not None:
+        return ()
+    if isinstance(node.op, Rectify):
+        return (0.0,)
+    return node.op.turns if isinstance(node.op, Unary) else None
 
 
 def _is_identity(op: Threshold | Table, source: TensorType) -> bool:

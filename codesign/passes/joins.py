@@ -17,11 +17,12 @@ from codesign.graph import Constant, Dequantize, Graph, Input, Node, TensorType
 from codesign.ops.elementwise import Add, Sub
 from codesign.ops.moves import Expand
 from codesign.ops.quantize import Quantize
+from codesign.ops.round_to_float import RoundToFloat
 from codesign.ops.threshold import Threshold
 from codesign.passes.align import approximations
 from codesign.passes.branches import scaling
 from codesign.passes.check import TIE, tie_distance
-from codesign.passes.fuse import data_operand, is_quantizing
+from codesign.passes.fuse import QUANTIZERS, data_operand, is_quantizing
 
 MOST_PAIRS = 1 << 20  # of two integers, that are evaluated one by one
 MOST_RESULTS = 1 << 24  # pairs times channels
@@ -108,6 +109,7 @@ def _channels(join: Join) -> int:
     for chain in join.chains:
         op = chain[-1].op
         sizes += [len(op.scale), len(op.zero_point)] if isinstance(op, Quantize) else []
+        sizes += [len(op.scale)] if isinstance(op, RoundToFloat) else []
         sizes += [len(op.thresholds), len(op.base)] if isinstance(op, Threshold) else []
     return max(sizes, default=1)
 
@@ -157,7 +159,7 @@ class _Pairs:
         feed = {"sum": np.repeat(self.sums[:, None], self.channels, axis=1)}
         for graph in self.graphs:
             root = graph.by_name[graph.outputs[0]]
-            assert isinstance(root.op, (Quantize, Threshold))
+            assert isinstance(root.op, QUANTIZERS)
             near |= tie_distance(root.op, graph.run(feed, [root.inputs[0]])[root.inputs[0]]) < TIE
         return near
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from codesign.formats import Format, Int, hull
 from codesign.fusion import Journal
-from codesign.graph import Constant, Graph, Input, Node, Operand, TensorType
+from codesign.graph import Constant, Graph, GraphError, Input, Node, Operand, TensorType
 from codesign.ops.conv import Conv
 from codesign.ops.integer import Center, Reinterpret
 from codesign.ops.layout import Concat
@@ -123,7 +123,11 @@ def _fused(graph: Graph, family: Family, journal: Journal) -> Graph:
     if reason:
         journal.refused(reason, *family.nodes)
         return graph
-    wide = _widened(graph, family)
+    try:
+        wide = _widened(graph, family)
+    except GraphError as e:  # a table behind one of them takes no more than its own range
+        journal.refused(str(e), *family.nodes)
+        return graph
     ratio = journal.compare(_region(graph, family), _region(wide, family)) if journal.compare else 0.0
     if ratio > 1:
         reason = f"one product of all would cost {ratio - 1:.0%} more at equal rates"

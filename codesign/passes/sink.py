@@ -10,16 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from codesign.formats import Format
 from codesign.fusion import Journal
 from codesign.graph import Constant, Graph, Node, Op
 from codesign.ops.layout import Concat, Reshape, Transpose
 from codesign.ops.pad import Pad
 from codesign.ops.pool import GlobalMaxPool, MaxPool
 from codesign.ops.quantize import Quantize
+from codesign.ops.round_to_float import RoundToFloat
 from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
-from codesign.passes.fuse import ARITHMETIC, data_operand, slopes
+from codesign.passes.fuse import ARITHMETIC, QUANTIZERS, data_operand, slopes
 
 MOVES = (MaxPool, GlobalMaxPool, Pad, Reshape, Transpose)
 
@@ -79,7 +79,7 @@ def _swap(graph: Graph, function: Node, journal: Journal) -> Graph | None:
 
 def _operand(graph: Graph, function: Node) -> str | None:
     """The real operand of a function that may be swapped with a mover."""
-    if not isinstance(function.op, (*ARITHMETIC, Quantize, Threshold, Unary)):
+    if not isinstance(function.op, (*ARITHMETIC, *QUANTIZERS, Unary)):
         return None
     data = data_operand(graph, function)
     return None if data is None or graph.types[data].is_integer else data
@@ -133,7 +133,11 @@ def _into_parts(graph: Graph, concat: Node, function: Node) -> Graph:
 
 def _of_channels(op: Op, own: slice) -> Op:
     """A quantizer for some of the channels."""
-    fields = {Quantize: ("scale", "zero_point"), Threshold: ("thresholds", "base", "step")}.get(type(op), ())
+    fields = {
+        RoundToFloat: ("scale",),
+        Quantize: ("scale", "zero_point"),
+        Threshold: ("thresholds", "base", "step"),
+    }.get(type(op), ())
     values = {name: getattr(op, name) for name in fields}
     return replace(op, **{k: v[own] for k, v in values.items() if len(v) > 1}) if fields else op  # type: ignore[type-var]
 
@@ -157,9 +161,8 @@ def _moved_pad(pad: Pad, function: Node, falls: bool) -> Pad | None:
     if np.isfinite(pad.value):
         return None
     value = -pad.value if falls else pad.value
-    if isinstance(function.op, (Quantize, Threshold)):
-        fmt: Format = function.op.format
-        value = float(fmt.hi if value > 0 else fmt.lo)
+    if isinstance(function.op, QUANTIZERS):
+        value = float(function.op.format.hi if value > 0 else function.op.format.lo)
     return replace(pad, value=value)
 
 
@@ -175,6 +178,8 @@ def _one_for_all(graph: Graph, function: Node) -> bool:
     op = function.op
     if isinstance(op, Quantize):
         return len(op.scale) == 1 and len(op.zero_point) == 1
+    if isinstance(op, RoundToFloat):
+        return len(op.scale) == 1
     if isinstance(op, Threshold):
         return len(op.thresholds) == len(op.base) == len(op.step) == 1
     return all(graph.constants[i].size == 1 for i in function.inputs if i in graph.constants)

@@ -10,6 +10,7 @@ import numpy as np
 from codesign.errors import UserError
 from codesign.graph import Dequantize, Graph
 from codesign.ops.quantize import Quantize
+from codesign.ops.round_to_float import RoundToFloat
 from codesign.ops.threshold import Threshold
 from codesign.quantize.calibrate import channel_peaks, check_reach, check_samples, enough, histograms
 from codesign.quantize.canonical import Layer, fold_norms, layers_of
@@ -73,7 +74,7 @@ def canonical(graph: Graph) -> tuple[Graph, tuple[Layer, ...]]:
 
 def is_quantized(graph: Graph) -> bool:
     """Whether a model brings quantizers of its own."""
-    return any(isinstance(n.op, (Quantize, Dequantize, Threshold)) for n in graph.nodes)
+    return any(isinstance(n.op, (Quantize, Dequantize, Threshold, RoundToFloat)) for n in graph.nodes)
 
 
 def _activations(label: str | None, precision: Precision) -> Activations:
