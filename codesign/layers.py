@@ -19,6 +19,7 @@ from codesign.ops.matmul import MatMul
 from codesign.ops.pad import Pad
 from codesign.ops.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, GlobalSumPool, MaxPool, SumPool
 from codesign.ops.quantize import Quantize
+from codesign.ops.reduce import Reduce
 from codesign.ops.requant import Requant
 from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
@@ -265,6 +266,8 @@ def _each(graph: Graph, node: Node) -> tuple[int, int]:
             return 0, prod(k) - 1
         case GlobalMaxPool() | GlobalAveragePool() | GlobalSumPool():
             return 0, prod(graph.types[node.inputs[0]].shape[:2]) - 1
+        case Reduce():
+            return 0, node.op.terms(graph.types[node.inputs[0]].shape) - 1
         case ArgMax():
             return 0, graph.types[node.inputs[0]].size - 1
     return 0, 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from codesign.errors import UserError
 from codesign.formats import hull, of_values
-from codesign.graph import Graph, Node, Op, TensorType
+from codesign.graph import Graph, Node, TensorType
 from codesign.ops.argmax import ArgMax
 from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add, Mul
@@ -18,20 +18,20 @@ from codesign.ops.layout import Concat
 from codesign.ops.matmul import MatMul
 from codesign.ops.pad import Pad
 from codesign.ops.pool import GlobalMaxPool, GlobalSumPool, MaxPool, SumPool
+from codesign.ops.reduce import Reduce
 from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from hw.layer import Chain, Folding, Layer, divisors, stream_of
+from hw.pooling import global_stages, pool_cycles, pool_stages, reduce_foldings, reduce_stages
 from hw.rearrange import MOVES, concat_cycles, concat_foldings, concat_stages, moving_foldings, moving_stages
 from hw.stages.activation import cheapest
 from hw.stages.argmax import ArgMax as ArgMaxStage
 from hw.stages.channelwise import ChannelwiseMac
-from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add as AddStage
 from hw.stages.join import Mul as MulStage
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad as PadStage
-from hw.stages.pool import Operation, Pool
 from hw.stages.window import Window
 from hw.stream import StreamType
 
@@ -171,31 +171,8 @@ def _beats(graph: Graph, node: Node, folding: Folding) -> int:
     return max(*sizes, graph.types[node.name].size // folding.lanes_out)
 
 
-def _pool_cycles(graph: Graph, node: Node, folding: Folding) -> int:
-    taps = int(np.prod(node.op.kernel))  # type: ignore[attr-defined]
-    positions = graph.types[node.name].size // folding.lanes_out
-    return max(graph.types[node.inputs[0]].size // folding.lanes_in, positions * taps)
-
-
 def _input(graph: Graph, node: Node, folding: Folding) -> StreamType:
     return stream_of(graph.types[node.inputs[0]], folding.lanes_in)
-
-
-def _kind(op: Op) -> Operation:
-    if isinstance(op, (SumPool, GlobalSumPool)):
-        return "sum"
-    return "min" if op.least else "max"  # type: ignore[attr-defined]
-
-
-def _pool_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
-    op = node.op
-    assert isinstance(op, (MaxPool, SumPool))
-    window = Window(_input(graph, node, folding), op.kernel, op.stride, op.dilation, channelwise=True)
-    return [("window", window), ("pool", Pool(window.outputs[0], _kind(op)))]
-
-
-def _global_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
-    return [("pool", GlobalPool(_input(graph, node, folding), _kind(node.op)))]
 
 
 def _pad_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
@@ -228,8 +205,8 @@ def _activation_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
 
 PRODUCT = Layer(_product_foldings, _product_stages, _product_cycles)
 ACTIVATION = Layer(_even, _activation_stages, _beats)
-POOL = Layer(_even, _pool_stages, _pool_cycles)
-GLOBAL = Layer(_even, _global_stages, _beats)
+POOL = Layer(_even, pool_stages, pool_cycles)
+GLOBAL = Layer(_even, global_stages, _beats)
 
 MOVING = Layer(moving_foldings, moving_stages, _beats)
 
@@ -243,6 +220,7 @@ LAYERS: dict[type, Layer] = {
     SumPool: POOL,
     GlobalMaxPool: GLOBAL,
     GlobalSumPool: GLOBAL,
+    Reduce: Layer(reduce_foldings, reduce_stages, _beats),
     Pad: Layer(_even, _pad_stages, _beats),
     Add: Layer(_even, _add_stages, _beats),
     Mul: Layer(_even, _mul_stages, _beats),

@@ -118,9 +118,20 @@ def padded(m: Model) -> list[str]:
     return [image(m, 2, 1, inputs=6, x=x)]
 
 
+def reduced(m: Model) -> list[str]:
+    """Sums, means, maxima and minima over channels, rows, columns and everything."""
+    x = image(m, 6, 0, inputs=2, x=m.quant("x", 0.25, zero=3))
+    mean = m.quant(m.add("ReduceMean", x, axes=[1], name="over_channels"), 0.25)
+    y = m.quant(m.add("Mul", x, mean), 0.5)
+    rows = m.add("ReduceSum", y, m.constant([2], np.int64), keepdims=0)
+    rows = m.quant(m.add("ReduceMax", rows, axes=[2], keepdims=0), 1.0)
+    least = m.quant(m.add("ReduceMin", m.add("Neg", y), axes=[1, 2], name="least"), 0.5, signed=1)
+    return [rows, least, m.quant(m.add("ReduceMean", y, axes=[1, 2, 3], keepdims=0), 0.125, bits=6)]
+
+
 BLOCKS = [
     depthwise_separable, inverted_residual, fire, shuffle, crelu, squeeze_and_excite, rotated_filters, two_ways_out,
-    upsampled, transposed, padded,
+    upsampled, transposed, padded, reduced,
 ]  # fmt: skip
 
 

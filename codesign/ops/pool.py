@@ -61,7 +61,7 @@ class SumPool:
     def infer(self, *operands: Operand) -> TensorType:
         _must_be(operands[0], integer=True)
         shape = _pooled(operands[0], self.kernel, self.stride, self.dilation)
-        return _summed(operands[0].type, shape, int(np.prod(self.kernel)), self.divisor)
+        return summed(operands[0].type, shape, int(np.prod(self.kernel)), self.divisor)
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         view = arithmetic.windows(arrays[0], self.kernel, self.stride, self.dilation)
@@ -102,7 +102,7 @@ class GlobalSumPool:
     def infer(self, *operands: Operand) -> TensorType:
         _must_be(operands[0], integer=True)
         shape = operands[0].type.shape
-        return _summed(operands[0].type, _global(operands[0]), shape[0] * shape[1], self.divisor)
+        return summed(operands[0].type, _global(operands[0]), shape[0] * shape[1], self.divisor)
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         return arrays[0].sum(axis=(1, 2), keepdims=True, dtype=carrier(out.format))
@@ -128,7 +128,7 @@ def _must_be(x: Operand, integer: bool) -> None:
         raise GraphError(f"takes {'integer' if integer else 'real'} tensors")
 
 
-def _summed(x: TensorType, shape: tuple[int, ...], terms: int, divisor: int) -> TensorType:
+def summed(x: TensorType, shape: tuple[int, ...], terms: int, divisor: int) -> TensorType:
     """The type of a sum of `terms` elements, each scaled by 1 / divisor."""
     if any(x.zero_point):
         raise GraphError("sums integers with zero point 0")

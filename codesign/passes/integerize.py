@@ -25,11 +25,13 @@ from codesign.ops.layout import Concat, Reshape, Transpose
 from codesign.ops.matmul import MatMul
 from codesign.ops.moves import Expand, Slice, Upsample
 from codesign.ops.pad import Pad
-from codesign.ops.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, GlobalSumPool, MaxPool, SumPool
+from codesign.ops.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 from codesign.ops.quantize import Quantize
+from codesign.ops.reduce import Reduce
 from codesign.ops.take import Take
 from codesign.ops.unary import Unary
 from codesign.passes.branches import lift_concat, lift_product, lift_sum
+from codesign.passes.pools import lift_average, lift_pad, lift_reduction
 from codesign.passes.weights import integer_form
 
 # fixed<16,6>, what an input gets of which the model does not say how it is quantized
@@ -147,7 +149,7 @@ class Lifting:
         if padding is not None and isinstance(padding.op, Pad) and padding.op.value == 0:
             if padding.inputs[0] not in self.lifted:
                 self.quantized_input(padding.inputs[0])
-            padded = _pad(self, padding)
+            padded = lift_pad(self, padding)
             assert padded is not None
             self.lifted[name] = padded
             return padded
@@ -193,38 +195,6 @@ def _same_op(lifting: Lifting, node: Node) -> str | None:
         return lifting.add(Node(f"{node.name}_int", node.op, tuple(o for o in operands if o), node.origin))
     except GraphError:
         return None  # for example channels of different scales joined: the real operator stays
-
-
-def _pad(lifting: Lifting, node: Node) -> str | None:
-    """Real padding is padding with the integer that means the same number."""
-    integers = lifting.integers(node.inputs[0])
-    if integers is None:
-        return None
-    t, value = lifting.types[integers], node.op.value  # type: ignore[attr-defined]
-    assert t.format is not None
-    if value == -np.inf:
-        code = float(t.format.lo)
-    elif len(t.scale) == 1 and len(t.zero_point) == 1:
-        code = value / t.scale[0] + t.zero_point[0]
-    else:
-        code = float(t.zero_point[0]) if value == 0 and len(set(t.zero_point)) == 1 else np.nan
-    if code != np.rint(code):
-        return None
-    return lifting.add(Node(f"{node.name}_int", replace(node.op, value=code), (integers,), node.origin))  # type: ignore[type-var]
-
-
-def _average(lifting: Lifting, node: Node) -> str | None:
-    """A mean is a sum whose divisor goes into the scale."""
-    data = lifting.centered(node.inputs[0])
-    if data is None:
-        return None
-    shape = lifting.types[data].shape
-    if isinstance(node.op, GlobalAveragePool):
-        op = GlobalSumPool(shape[0] * shape[1])
-    else:
-        assert isinstance(node.op, AveragePool)
-        op = SumPool(node.op.kernel, node.op.stride, node.op.dilation, int(np.prod(node.op.kernel)))
-    return lifting.add(Node(f"{node.name}_int", op, (data,), node.origin))
 
 
 def _scaled(lifting: Lifting, node: Node) -> str | None:
@@ -279,7 +249,7 @@ RULES: dict[type, Callable[[Lifting, Node], str | None]] = {
     Add: lift_sum,
     Sub: lift_sum,
     Mul: lift_product,
-    Pad: _pad,
+    Pad: lift_pad,
     MaxPool: _same_op,
     GlobalMaxPool: _same_op,
     Reshape: _same_op,
@@ -291,6 +261,7 @@ RULES: dict[type, Callable[[Lifting, Node], str | None]] = {
     Take: _same_op,
     DepthToSpace: _same_op,
     SpaceToDepth: _same_op,
-    AveragePool: _average,
-    GlobalAveragePool: _average,
+    AveragePool: lift_average,
+    GlobalAveragePool: lift_average,
+    Reduce: lift_reduction,
 }

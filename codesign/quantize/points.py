@@ -19,13 +19,14 @@ from codesign.ops.layout import Concat, Reshape, Transpose
 from codesign.ops.moves import Expand, Slice, Upsample
 from codesign.ops.pad import Pad
 from codesign.ops.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
+from codesign.ops.reduce import Reduce
 from codesign.ops.take import Take
 from codesign.quantize.canonical import PRODUCTS
 
 MOVES = (
     Reshape, Transpose, Concat, MaxPool, GlobalMaxPool, Slice, Expand, Upsample, Take, DepthToSpace, SpaceToDepth,
 )  # fmt: skip
-AVERAGES = (AveragePool, GlobalAveragePool)
+AVERAGES = (AveragePool, GlobalAveragePool, Reduce)
 SUMS = (Add, Sub)
 JOINS = (*SUMS, Mul, Minimum, Maximum)
 

@@ -1,4 +1,4 @@
-"""The largest, smallest or sum over a whole image."""
+"""The largest, smallest or sum over a whole image, or over each of its parts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,20 @@ from hw.timing import serve
 
 @dataclass(frozen=True)
 class GlobalPool:
-    """(..., channels) -> (channels): `op` over all leading positions; the lanes divide the channels."""
+    """(..., channels) -> (channels): `op` over all leading positions; the lanes divide the channels.
+
+    `parts` of an image one after the other are pooled each by itself: (parts, channels).
+    """
 
     input: StreamType
     op: Operation
+    parts: int = 1
 
     def __post_init__(self) -> None:
         if self.input.shape[-1] % self.input.lanes:
             raise ValueError(f"GlobalPool's lanes divide the channels: {self.input}")
+        if (self.input.size // self.input.shape[-1]) % self.parts:
+            raise ValueError(f"GlobalPool of {self.parts} equal parts of {self.input}")
 
     @property
     def inputs(self) -> tuple[StreamType, ...]:
@@ -39,17 +45,19 @@ class GlobalPool:
     @property
     def outputs(self) -> tuple[StreamType, ...]:
         channels = self.input.shape[-1]
-        fmt = reduced_format(self.op, self.input.format, self.input.size // channels)
-        return (StreamType((channels,), fmt, self.input.lanes),)
+        fmt = reduced_format(self.op, self.input.format, self.counts[0])
+        shape = (channels,) if self.parts == 1 else (self.parts, channels)
+        return (StreamType(shape, fmt, self.input.lanes),)
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Positions, beats a position."""
-        groups = self.outputs[0].beats
-        return self.input.beats // groups, groups
+        """Positions of a part, beats a position."""
+        groups = self.input.shape[-1] // self.input.lanes
+        return self.input.beats // groups // self.parts, groups
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (reduce_values(self.op, frames[0], axis=tuple(range(1, frames[0].ndim - 1))),)
+        parts = frames[0].reshape(len(frames[0]), self.parts, self.counts[0], self.input.shape[-1])
+        return (reduce_values(self.op, parts, axis=2).reshape(-1, *self.outputs[0].shape),)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         beats = serve(arrive[0]).reshape(-1, *self.counts)
