@@ -14,6 +14,8 @@ from codesign.ops.threshold import Threshold
 from hw.netlist.cells import TRUE, Lut, Netlist, Register
 from hw.netlist.dense import Dense, dense, takes
 from hw.netlist.heap import Heap, popcount, summed
+from hw.netlist.matrix import Number, sum_ranges
+from hw.netlist.patterns import GROUPS, pattern_sums
 from hw.netlist.pipeline import pipelined
 from hw.netlist.run import run
 from hw.netlist.staircase import Stairs
@@ -176,6 +178,29 @@ def test_a_dense_layer_is_its_golden_model(
     for netlist in (whole, swept(whole)):
         found = run(netlist, {"x": codes(values, x)})["y"]
         assert (found == codes(golden(layer, values), layer.output)).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    k=st.integers(1, 90), outputs=st.integers(1, 12), group=st.sampled_from(GROUPS), unit=st.sampled_from([1, 2, 8]),
+    zeros=st.floats(0, 0.9), seed=st.integers(0, 1 << 16),
+)  # fmt: skip
+def test_pattern_sums_are_the_sums(k: int, outputs: int, group: int, unit: int, zeros: float, seed: int) -> None:
+    """Matrices of -u, 0 and u on bits, with second rounds where there are many groups."""
+    rng = np.random.default_rng(seed)
+    weights = rng.choice([-unit, unit], (k, outputs)) * (rng.random((k, outputs)) >= zeros)
+    constants, n = rng.integers(-20, 20, outputs), Netlist()
+    bits = [Number((bit,), 0, 0, 1) for bit in n.input("x", k)]
+    lows, highs = sum_ranges(bits, weights, constants)
+    if weights.any():
+        for column, y in enumerate(pattern_sums(n, bits, weights, constants, lows, (lows, highs), group)):
+            n.output(str(column), y.bits)
+        x = random_bits(k, 64, seed)
+        found = run(n, {"x": x})
+        sums = x.astype(int) @ weights + constants
+        for column, low in enumerate(lows):
+            found_sums = number_of(found[str(column)]) if found[str(column)].size else 0
+            assert (found_sums + low == sums[:, column]).all()
 
 
 @pytest.mark.parametrize("levels", [2, 3, 6])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from codesign.formats import Binary, Format
 from codesign.ops.threshold import Threshold
-from hw.netlist.cells import FALSE, Literal, Netlist
+from hw.netlist.cells import FALSE, Literal, Lut, Netlist
 from hw.netlist.heap import Heap, summed
 from hw.netlist.matrix import Number, matrix, sum_ranges
+from hw.netlist.patterns import GROUPS, pattern_sums
 from hw.netlist.staircase import DIRECT, Stairs, count
 from hw.netlist.tables import table_of
 
@@ -46,11 +48,40 @@ def dense(n: Netlist, layer: Dense, inputs: Sequence[Code], x: Format) -> list[l
     """The codes of the layer's N outputs."""
     numbers, weights, constants = _terms(layer, inputs, x)
     if layer.activation is None:
-        whole = matrix(n, numbers, weights, constants, [0] * weights.shape[1])
+        whole = _cheapest(n, numbers, _ways(weights, constants, [0] * weights.shape[1], numbers))
         return [_extended(y, layer.sums) for y in whole]
     stairs = _stairs(layer.activation, *sum_ranges(numbers, weights, constants))
-    sums = matrix(n, numbers, weights, constants, [s.offset() for s in stairs])
+    sums = _cheapest(n, numbers, _ways(weights, constants, [s.offset() for s in stairs], numbers))
     return [_step(n, y, s, layer.activation, k) for k, (y, s) in enumerate(zip(sums, stairs, strict=True))]
+
+
+Way = Callable[[Netlist, Sequence[Number]], list[Number]]
+
+
+def _ways(
+    weights: np.ndarray, constants: np.ndarray, offsets: Sequence[int], numbers: Sequence[Number]
+) -> list[Way]:  # fmt: skip
+    """The circuits that there are for these sums."""
+    ways: list[Way] = [lambda n, x: matrix(n, x, weights, constants, offsets)]
+    units = set(np.unique(np.abs(weights)).tolist()) - {0}
+    if all(x.lo == 0 and len(x.bits) == 1 for x in numbers) and len(units) == 1 and (u := units.pop()) & (u - 1) == 0:
+        ranges = sum_ranges(numbers, weights, constants)
+        ways += [
+            partial(pattern_sums, weights=weights, constants=constants, offsets=offsets, ranges=ranges, group=g)
+            for g in GROUPS
+        ]
+    return ways
+
+
+def _cheapest(n: Netlist, inputs: Sequence[Number], ways: Sequence[Way]) -> list[Number]:
+    """The sums in the way that takes the fewest look-up tables, found by trying each."""
+    return (min(ways, key=lambda way: _sites(way, inputs)) if len(ways) > 1 else ways[0])(n, inputs)
+
+
+def _sites(way: Way, inputs: Sequence[Number]) -> int:
+    trial = Netlist()
+    way(trial, [replace(x, bits=tuple(trial.input(str(k), len(x.bits)))) for k, x in enumerate(inputs)])
+    return sum(isinstance(cell, Lut) for cell in trial.cells)
 
 
 def _terms(layer: Dense, inputs: Sequence[Code], x: Format) -> tuple[list[Number], np.ndarray, np.ndarray]:
