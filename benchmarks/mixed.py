@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.mixed [kws] [residual] [mnist] [--fps 1000]
 
-Calibrated and chosen on the calibration samples of `benchmarks.ptq`, scored on its others. Costs are estimates.
+Calibrated and chosen on the calibration samples of `benchmarks.cases`, scored on its others. Costs are estimates.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import time
 from dataclasses import replace
 
-from benchmarks.ptq import CASES, Case, accuracy
+from benchmarks.cases import CASES, Case, answers, percent
 from boards import board_named
 from codesign.cost import Cost
 from codesign.graph import Graph
@@ -55,7 +55,7 @@ def measure(name: str, case: Case, fps: float) -> None:
 
 
 def row(name: str, precision: str, graph: Graph, case: Case, cost: Cost, start: float) -> None:
-    score, seconds = accuracy(graph, case), time.perf_counter() - start
+    score, seconds = percent(answers(graph, case), case), time.perf_counter() - start
     figures = f"{cost.lut:8.0f} {cost.dsp:5.0f} {cost.bram36:7.1f} {seconds:7.1f}"
     print(f"{name:11} {precision:14} {score:10.2f} {figures}", flush=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from hw.fuse import fuse
 from hw.layers import Folding
 from hw.lower import lower
 from hw.pipeline import Pipeline
-from hw.plan import plan_fastest, plan_for_interval
+from hw.plan import plan_fastest, plan_for_interval, plan_modest
 from hw.rtl import verilog
 from hw.synth import synthesize
 from sim.check import simulate
@@ -52,7 +53,6 @@ from sim.edges import frames_within, record_edges, why_not
 from sim.vectors import write_vectors
 
 FUSIONS: tuple[Fusion, ...] = (*IMPORT_FUSIONS, *PASSES, *STAGE_FUSIONS)
-DEFAULT_SHARE = 0.25  # of the board's budget, where no rate is asked for
 Progress = Callable[[str], None]
 
 
@@ -80,7 +80,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     imported = import_model(model)
     scoring = read_scoring(options.quantization, imported.graph)
     compare = Compare(target.budget, target.interval_cycles)
-    price = Price(cost_of, target, off, compare)
+    price = Price(partial(cost_of, off=off), target, off, compare)
     source, real, quantization = quantize_model(imported.graph, options.quantization, price, progress)
     progress("fusing to integers, with a check after every pass")
     graph, checks = run_passes(source, off, compare)
@@ -130,12 +130,8 @@ def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, P
     target, off = target_of(board, options), switched_off(options.no_fuse, FUSIONS)
     if target.interval_cycles is not None:
         return plan_for_interval(core, target.budget, target.interval_cycles, off)
-    if options.target_fps == "max" or options.budget:
-        return plan_fastest(core, target.budget, off)
-    try:
-        return plan_fastest(core, target.budget.part(DEFAULT_SHARE), off)
-    except CheckFailed:  # even the slowest folding needs more than the share: then the fastest that fits
-        return plan_fastest(core, target.budget, off)
+    whole = options.target_fps == "max" or options.budget is not None
+    return (plan_fastest if whole else plan_modest)(core, target.budget, off)
 
 
 def _fill(

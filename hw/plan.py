@@ -15,6 +15,7 @@ from hw.lower import lower
 from hw.pipeline import Pipeline
 
 RESERVE = 0.05  # of the budget given up at a time, until the converters and FIFOs fit too
+MODEST = 0.25  # of a budget, where no rate is asked for
 
 
 def pipeline_of(core: Graph, plan: Plan, off: Collection[str] = ()) -> Pipeline:
@@ -55,3 +56,11 @@ def plan_fastest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tupl
             if not budget.exceeded_by(estimate_cost(pipeline)):
                 return plan, pipeline
         share -= RESERVE
+
+
+def plan_modest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tuple[Plan, Pipeline]:
+    """The fastest plan within a share of a budget; where even the slowest needs more, within all of it."""
+    try:
+        return plan_fastest(core, budget.part(MODEST), off)
+    except CheckFailed:
+        return plan_fastest(core, budget, off)
