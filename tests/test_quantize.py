@@ -23,7 +23,7 @@ from codesign.quantize.calibrate import channel_peaks
 from codesign.quantize.canonical import fold_norms, layers_of
 from codesign.quantize.equalize import equalize
 from codesign.quantize.insert import quantized_name
-from codesign.quantize.observers import OBSERVERS, Histogram, codes_for
+from codesign.quantize.observers import OBSERVERS, Histogram, codes_for, related
 from codesign.quantize.points import quantization_points
 from codesign.quantize.precision import activations
 from codesign.quantize.rounding import learn_rounding
@@ -129,15 +129,42 @@ def test_no_quantizer_stands_between_a_product_and_its_activation():
     assert all(len(p.tensors) == 1 for p in points)
 
 
-def test_summands_and_parts_of_a_concatenation_share_a_scale():
+def test_parts_of_a_concatenation_share_a_scale_and_summands_differ_by_powers_of_two():
     graph = fold_norms(residual())
-    shared = [p.tensors for p in quantization_points(graph) if len(p.tensors) > 1]
+    points = quantization_points(graph)
     (total,) = (n for n in graph.nodes if isinstance(n.op, Add) and not any(i in graph.constants for i in n.inputs))
     (joined,) = (n for n in graph.nodes if isinstance(n.op, Concat))
-    assert set(map(frozenset, shared)) == {frozenset(total.inputs), frozenset(joined.inputs)}
+    assert [p.tensors for p in points if len(p.tensors) > 1] == [tuple(t for t in graph.types if t in joined.inputs)]
+    assert len({p.family for p in points if set(p.tensors) & set(total.inputs)}) == 1
     result = quantize(residual(), samples(residual()), read_precision("int8")).graph
-    for names in shared:
-        assert len({result.by_name[f"{t}.codes"].op for t in names}) == 1  # type: ignore[arg-type]
+    assert len({result.by_name[f"{t}.codes"].op for t in joined.inputs}) == 1  # type: ignore[arg-type]
+    a, b = (result.types[f"{t}.codes"].scale[0] for t in total.inputs)
+    assert abs(np.log2(a / b)) in range(9)
+
+
+@pytest.mark.parametrize("name", ["uint8", "int8"])
+@pytest.mark.parametrize("ratio", [1.0, 1.9, 2.0, 7.0, 1e6])
+def test_a_related_scale_spans_at_least_the_same_range(name, ratio):
+    codes = codes_for(activations(name), -1.0, 3.0)
+    found = related(codes, codes.scale * ratio)
+    halvings = np.log2(codes.scale * ratio / found.scale)
+    assert halvings == int(halvings) <= 8 and (codes.scale * 0.999 <= found.scale)
+    assert found.scale < 2 * codes.scale or halvings == 8
+    assert abs(found.rounded(np.array([-1.0, 0.0, 3.0])) - [-1, 0, 3]).max() <= found.scale * 0.51
+
+
+def test_a_branch_much_smaller_than_the_other_keeps_its_precision():
+    """x * 100 + conv(x): the convolution reads x, and one scale for both would leave it nothing."""
+    net = Net(8, 8, 4)
+    big = net.add(Unary("relu"), net.conv("x", 1, 1, 4, 4, name="wide"))
+    big = net.add(Mul(), big, net.constant(np.full(4, 300.0)))
+    small = net.relu(net.conv("x", 1, 1, 4, 4, name="narrow"))
+    total = net.add(Add(), big, small)
+    y = net.conv(small, 1, 1, 4, 4, name="reader")
+    end = net.add(Concat(axis=2), total, y)
+    graph = Graph(net.inputs, tuple(net.nodes), (end, y))
+    report = quantize(graph, samples(graph), read_precision("int8")).report
+    assert report.outputs[y] > 30
 
 
 def test_the_last_layer_stays_an_accumulator():

@@ -30,12 +30,12 @@ Setting = Mapping[Knob, int]  # the option of every knob
 
 
 def knobs_of(found: Prepared) -> tuple[Knob, ...]:
-    """One for each layer's weights, one for the layers whose results share a scale."""
+    """One for each layer's weights, one for the layers whose results have scales that depend on each other."""
     labels = {layer.product: layer.label for layer in found.layers}
     weights = [Knob("weights", (product,), (label,), WEIGHTS) for product, label in labels.items()]
     groups: dict[str, frozenset[str]] = {}
-    for point in found.points:
-        layers = frozenset(filter(None, point.layers))
+    for family in {p.family: None for p in found.points}:
+        layers = frozenset(k for p in found.points if p.family == family for k in p.layers if k)
         merged = layers.union(*(groups.get(name, ()) for name in layers))
         groups.update(dict.fromkeys(merged, merged))
     shared = dict.fromkeys(tuple(p for p in labels if p in groups[name]) for name in labels if name in groups)

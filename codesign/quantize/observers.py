@@ -10,6 +10,7 @@ import numpy as np
 from codesign.quantize.precision import Activations
 
 PERCENT_KEPT = 99.99
+MOST_HALVINGS = 8  # of a scale below the coarsest that it is added to: finer steps would not show in the sum
 SHRINKAGES = np.geomspace(1.0, 0.03, 100)  # of the range seen, tried by the searching observers
 
 
@@ -47,6 +48,16 @@ def codes_for(activations: Activations, low: float, high: float) -> Codes:
         return Codes(activations, max(-low, high) / fmt.hi, 0)
     scale = (high - low) / (fmt.hi - fmt.lo)
     return Codes(activations, scale, int(np.clip(np.rint(fmt.lo - low / scale), fmt.lo, fmt.hi)))
+
+
+def related(codes: Codes, coarsest: float) -> Codes:
+    """At least the same range, with a scale that is `coarsest` (not less than its own) over a power of two."""
+    scale = coarsest / 2.0 ** min(int(np.log2(coarsest / codes.scale) + 1e-9), MOST_HALVINGS)
+    if not codes.activations.affine:
+        return Codes(codes.activations, scale, 0)
+    fmt = codes.activations.format
+    low = (fmt.lo - codes.zero_point) * codes.scale
+    return Codes(codes.activations, scale, int(np.clip(np.rint(fmt.lo - low / scale), fmt.lo, fmt.hi)))
 
 
 def min_max(histogram: Histogram, activations: Activations) -> Codes:

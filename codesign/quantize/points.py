@@ -6,7 +6,7 @@ computed: behind the activation function of a layer, never between a product and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -33,21 +33,41 @@ JOINS = (*SUMS, Mul, Minimum, Maximum)
 
 @dataclass(frozen=True)
 class Point:
-    """Tensors that are quantized with one scale and zero point; `layer`: product each comes from ("" for an input)."""
+    """Tensors that are quantized with one scale and zero point; `layer`: product each comes from ("" for an input).
+
+    Sums run on integers where the scales of what they add differ by powers of two: such points are of one `family`.
+    """
 
     tensors: tuple[str, ...]
     layers: tuple[str, ...]
+    family: int = 0
 
 
 def quantization_points(graph: Graph) -> tuple[Point, ...]:
     """Every tensor of a canonical graph to quantize, those that must share a scale together."""
+    demands, order = list(_demands(graph)), list(graph.types)
+    shared = _merged(demands, order)
+    families = _merged((*demands, *_summands(graph)), order)
+    number = {t: k for k, family in enumerate(families) for t in family}
+    return tuple(Point(t, tuple(layer_of(graph, name) for name in t), number[t[0]]) for t in shared)
+
+
+def _merged(sets: Iterable[Sequence[str]], order: Sequence[str]) -> list[tuple[str, ...]]:
+    """The unions of all sets that have a name in common, each in order and in the order of its first name."""
     groups: dict[str, set[str]] = {}
-    for names in _demands(graph):
+    for names in sets:
         merged = set(names).union(*(groups.get(n, set()) for n in names))
         groups.update(dict.fromkeys(merged, merged))
-    order = [n for n in graph.types if n in groups]
-    shared = list(dict.fromkeys(tuple(m for m in order if m in groups[n]) for n in order))
-    return tuple(Point(tensors, tuple(layer_of(graph, t) for t in tensors)) for tensors in shared)
+    known = [n for n in order if n in groups]
+    return list(dict.fromkeys(tuple(m for m in known if m in groups[n]) for n in known))
+
+
+def _summands(graph: Graph) -> Iterator[list[str]]:
+    """All tensors that one sum adds elements of."""
+    for node in graph.nodes:
+        operands = [i for i in node.inputs if i not in graph.constants]
+        if isinstance(node.op, SUMS) and len(operands) > 1:
+            yield list(chain(*(sources(graph, name) for name in operands)))
 
 
 def _demands(graph: Graph) -> Iterator[list[str]]:
@@ -58,8 +78,7 @@ def _demands(graph: Graph) -> Iterator[list[str]]:
             for name in operands:
                 yield list(sources(graph, name))
         elif isinstance(node.op, JOINS) and len(operands) > 1:
-            found = [list(sources(graph, name)) for name in operands]
-            yield from ([list(chain(*found))] if isinstance(node.op, SUMS) else found)
+            yield from (list(sources(graph, name)) for name in operands)
 
 
 def sources(graph: Graph, name: str) -> Iterator[str]:

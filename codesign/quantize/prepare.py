@@ -15,7 +15,7 @@ from codesign.ops.threshold import Threshold
 from codesign.quantize.calibrate import channel_peaks, check_reach, check_samples, enough, histograms
 from codesign.quantize.canonical import Layer, fold_norms, layers_of
 from codesign.quantize.equalize import equalize
-from codesign.quantize.observers import OBSERVERS, Codes, Histogram
+from codesign.quantize.observers import OBSERVERS, Codes, Histogram, related
 from codesign.quantize.points import Point, quantization_points
 from codesign.quantize.precision import Activations, Precision
 
@@ -32,7 +32,10 @@ class Prepared:
     given: int
 
     def codes(self, precision: Precision, observer: str) -> list[Codes]:
-        """Scale and zero point of every point; the network's inputs keep all that was seen."""
+        """Scale and zero point of every point; the network's inputs keep all that was seen.
+
+        Within a family the widest keeps its own scale, and the others get that over a power of two.
+        """
         labels = {layer.product: layer.label for layer in self.layers}
         codes = []
         for point, histogram in zip(self.points, self.seen):
@@ -40,7 +43,10 @@ class Prepared:
             widest = max(formats, key=lambda a: a.format.hi - a.format.lo)
             choose = OBSERVERS[observer if any(point.layers) else "min-max"]
             codes.append(choose(histogram, widest))
-        return codes
+        coarsest: dict[int, float] = {}
+        for point, c in zip(self.points, codes):
+            coarsest[point.family] = max(c.scale, coarsest.get(point.family, 0.0))
+        return [related(c, coarsest[point.family]) for point, c in zip(self.points, codes)]
 
 
 def prepare(
