@@ -23,6 +23,7 @@ from codesign.ops.reduce import Reduce
 from codesign.ops.requant import Requant
 from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
+from codesign.ops.weigh import Weigh
 
 PRODUCTS = (Conv, MatMul)
 POOLS = (MaxPool, AveragePool, SumPool)
@@ -254,7 +255,7 @@ def _product_pj(view: View, node: Node) -> float:
 def _each(graph: Graph, node: Node) -> tuple[int, int]:
     """Multiplications, and additions or comparisons, for each element of the result; other functions count nothing."""
     match node.op:
-        case Mul() | Div():
+        case Mul() | Div() | Weigh():
             return 1, 0
         case Add() | Sub() | Unary():
             return 0, 1

@@ -19,7 +19,7 @@ from codesign.passes.split import Model
 OPERATORS = (
     "argmax", "conv", "depth", "elementwise", "integer", "layout", "matmul", "moves", "pad",
     "pool", "quantize", "reduce", "requant", "resample", "round_to_float", "softmax", "table", "take",
-    "threshold", "top_k", "unary",
+    "threshold", "top_k", "unary", "weigh",
 )  # fmt: skip
 VALUES = (Int, Binary, MiniFloat, TensorType, Constant, Dequantize, Graph, Input, Node, Model)
 KINDS: dict[str, type] = {kind.__name__: kind for kind in VALUES}

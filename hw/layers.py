@@ -22,6 +22,7 @@ from codesign.ops.reduce import Reduce
 from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
+from codesign.ops.weigh import Weigh
 from hw.layer import Chain, Folding, Layer, divisors, stream_of
 from hw.pooling import global_stages, pool_cycles, pool_stages, reduce_foldings, reduce_stages
 from hw.rearrange import MOVES, concat_cycles, concat_foldings, concat_stages, moving_foldings, moving_stages
@@ -32,6 +33,7 @@ from hw.stages.join import Add as AddStage
 from hw.stages.join import Mul as MulStage
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad as PadStage
+from hw.stages.weigh import WeighStage
 from hw.stages.window import Window
 from hw.stream import StreamType
 
@@ -203,6 +205,12 @@ def _activation_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     return [("activation", cheapest(_input(graph, node, folding), op))]
 
 
+def _weigh_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    op = node.op
+    assert isinstance(op, Weigh)
+    return [("weigh", WeighStage(_input(graph, node, folding), op))]
+
+
 PRODUCT = Layer(_product_foldings, _product_stages, _product_cycles)
 ACTIVATION = Layer(_even, _activation_stages, _beats)
 POOL = Layer(_even, pool_stages, pool_cycles)
@@ -222,6 +230,7 @@ LAYERS: dict[type, Layer] = {
     GlobalSumPool: GLOBAL,
     Reduce: Layer(reduce_foldings, reduce_stages, _beats),
     Pad: Layer(_even, _pad_stages, _beats),
+    Weigh: Layer(_even, _weigh_stages, _beats),
     Add: Layer(_even, _add_stages, _beats),
     Mul: Layer(_even, _mul_stages, _beats),
     Concat: Layer(concat_foldings, concat_stages, concat_cycles),

@@ -129,9 +129,17 @@ def reduced(m: Model) -> list[str]:
     return [rows, least, m.quant(m.add("ReduceMean", y, axes=[1, 2, 3], keepdims=0), 0.125, bits=6)]
 
 
+def averaged(m: Model) -> list[str]:
+    """Means of windows that reach over the edge, where padding does not count."""
+    x = m.quant("x", 0.25, zero=3)
+    x = m.add("AveragePool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1], name="inner")
+    x = m.quant(m.add("Conv", m.quant(x, 0.125, bits=6), m.weight(3, 2, 1, 1), name="conv"), 0.5, signed=1)
+    return [m.quant(m.add("AveragePool", x, kernel_shape=[3, 2], strides=[2, 3], ceil_mode=1), 0.25, bits=6, signed=1)]
+
+
 BLOCKS = [
     depthwise_separable, inverted_residual, fire, shuffle, crelu, squeeze_and_excite, rotated_filters, two_ways_out,
-    upsampled, transposed, padded, reduced,
+    upsampled, transposed, padded, reduced, averaged,
 ]  # fmt: skip
 
 

@@ -209,6 +209,10 @@ CASES |= {
     ),
     "Gemm of one sample": model([node("Gemm", ["x", "x"], transB=1)], ROW),
     "AveragePool without padding": simple("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2]),
+    "AveragePool ceil and padded": simple(
+        "AveragePool", opset=19, kernel_shape=[2, 3], strides=[2, 2], pads=[1, 1, 0, 1], ceil_mode=1
+    ),
+    "AveragePool 1-D": simple("AveragePool", {"x": (1, 3, 8)}, kernel_shape=[3], pads=[1, 1], strides=[2]),
     "AveragePool ceil": simple("AveragePool", kernel_shape=[3, 2], strides=[2, 2], ceil_mode=1),
     "MaxPool ceil": simple("MaxPool", kernel_shape=[4, 4], strides=[4, 4], ceil_mode=1),
     "MaxPool last": model(

@@ -15,6 +15,7 @@ from codesign.graph import Op, Operand, TensorType
 from codesign.ops.layout import Transpose
 from codesign.ops.moves import Expand, Slice, Upsample
 from codesign.ops.take import Take
+from codesign.ops.weigh import Weigh
 from hw.moves import access, picks
 from hw.pipeline import Stage
 from hw.stages.concat import Concat
@@ -22,6 +23,7 @@ from hw.stages.crop import Crop
 from hw.stages.gather import Gather
 from hw.stages.join import Mul
 from hw.stages.reorder import Reorder
+from hw.stages.weigh import WeighStage
 from hw.stream import StreamType
 from sim.formal import prove_stream_rules
 from tests.stage_harness import check_schedule, check_stage, every_frame, random_frames
@@ -74,6 +76,15 @@ def test_a_padded_image_holds_the_rows_it_needs_again(mode: str) -> None:
     stage = gathered(Take(0, tuple(rows.tolist())), (9, 5, 4), 2)
     assert (stage.picks.block, stage.window) == (10, {"edge": 2, "reflect": 4, "wrap": 10}[mode])
     check(stage)
+
+
+@SOME
+@given(st.data(), FORMATS, st.integers(1, 2))
+def test_weights_of_places(data: st.DataObject, fmt: Format, lanes: int) -> None:
+    shape = (data.draw(st.integers(1, 3)), data.draw(st.integers(1, 4)), lanes * data.draw(st.integers(1, 2)))
+    weights = np.array(data.draw(st.lists(st.integers(1, 40), min_size=shape[0] * shape[1], max_size=12)))
+    op = Weigh(np.resize(weights, shape[:2]), 0.5)
+    check(WeighStage(StreamType(shape, fmt, lanes), op))
 
 
 @SOME
@@ -181,6 +192,7 @@ def test_what_does_not_fit_is_refused(fmt: Format) -> None:
         Crop(StreamType((3, 2), Int(0, 1)), (1, 0), (1, 2)),
         moved(Transpose((1, 0)), (2, 2), 1, Int(0, 1)),
         gathered(Take(0, (1, 0, 0, 1)), (2, 1), 1, Int(0, 1)),
+        WeighStage(StreamType((2, 1), Int(0, 1)), Weigh(np.array([1, 3]), 1.0)),
     ],
     ids=str,
 )

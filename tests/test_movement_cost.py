@@ -5,6 +5,7 @@ import pytest
 from amaranth.back import rtlil
 
 from codesign.formats import Binary, Int
+from codesign.ops.weigh import Weigh
 from hw.moves import picks
 from hw.pipeline import Stage
 from hw.stages.argmax import ArgMax
@@ -15,6 +16,7 @@ from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add
 from hw.stages.pad import Pad
 from hw.stages.pool import Pool
+from hw.stages.weigh import WeighStage
 from hw.stages.width import Width
 from hw.stages.window import Window
 from hw.stream import StreamType
@@ -39,6 +41,12 @@ def reflected(n: int) -> list[int]:
     return np.pad(np.arange(n), 2, mode="reflect").tolist()
 
 
+def edges(n: int) -> Weigh:
+    """What an average over 3 by 3 pixels multiplies its sums by where the padding does not count."""
+    each = np.array([3, *[2] * (n - 2), 3])
+    return Weigh(np.outer(each, each), 1 / 4)
+
+
 FEW: list[Stage] = [
     Pad(stream(14, 14, 16, lanes=4), (1, 1), (1, 2), 0, (1, 2)),
     picked(stream(28, 28, 16, lanes=4), 0, reflected(28)),
@@ -53,6 +61,8 @@ FEW: list[Stage] = [
     Window(stream(30, 30, 1), (3, 3), parallel=True),
 ]
 MORE: list[Stage] = [
+    WeighStage(stream(28, 28, 8, lanes=2), edges(28)),
+    WeighStage(stream(28, 28, 8, of=Int(0, 15), lanes=8), Weigh(edges(28).weights // 2, 1.0)),
     picked(stream(96, 96, 8, of=U4, lanes=8), 0, np.pad(np.arange(96), 1, mode="edge").tolist()),
     picked(stream(20, 20, 8, of=I8, lanes=2), 1, [int(i * 20 / 33) for i in range(33)]),
     picked(stream(100), 0, reflected(100)),

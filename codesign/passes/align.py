@@ -13,8 +13,11 @@ MOST_WEIGHT = 1 << 14  # of an operand in a sum whose scales share no step
 EXACT = 1e-12  # relative: float64 scales that differ by less are the same number
 
 
-def common_step(scales: Sequence[float]) -> tuple[list[int], float] | None:
-    """(multipliers, step) with scales[k] == multipliers[k] * step, to float64 precision; None where there is none."""
+def common_step(scales: Sequence[float], most: int = MOST_STEPS) -> tuple[list[int], float] | None:
+    """(multipliers, step) with scales[k] == multipliers[k] * step, to float64 precision; None where there is none.
+
+    `most`: the largest multiplier.
+    """
     ratios = [Fraction(s / scales[0]).limit_denominator(MOST_STEPS) for s in scales]
     if any(r == 0 or abs(float(r) * scales[0] / s - 1) > EXACT for r, s in zip(ratios, scales)):
         return None
@@ -22,7 +25,7 @@ def common_step(scales: Sequence[float]) -> tuple[list[int], float] | None:
     whole = [int(r * denominator) for r in ratios]
     shared = gcd(*whole)
     multipliers = [w // shared for w in whole]
-    return (multipliers, scales[0] / multipliers[0]) if max(multipliers) <= MOST_STEPS else None
+    return (multipliers, scales[0] / multipliers[0]) if max(multipliers) <= most else None
 
 
 def common_steps(scales: Sequence[tuple[float, ...]]) -> tuple[list[np.ndarray], tuple[float, ...]] | None:

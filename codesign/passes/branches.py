@@ -13,7 +13,8 @@ from codesign.ops.elementwise import Add, Mul, Sub
 from codesign.ops.integer import Reinterpret
 from codesign.ops.moves import Expand
 from codesign.ops.requant import Requant
-from codesign.passes.align import common_steps
+from codesign.ops.weigh import Weigh
+from codesign.passes.align import MOST_WEIGHT, common_step, common_steps
 
 if TYPE_CHECKING:
     from codesign.passes.integerize import Lifting
@@ -32,7 +33,7 @@ def lift_sum(lifting: Lifting, node: Node) -> str | None:
 def lift_product(lifting: Lifting, node: Node) -> str | None:
     """a * b: the integers' product, exactly."""
     if any(i in lifting.values for i in node.inputs):
-        return None
+        return _weighed(lifting, node)
     operands = [lifting.centered(i) for i in node.inputs]
     known = [o for o in operands if o is not None]
     if len(known) < 2:
@@ -41,6 +42,22 @@ def lift_product(lifting: Lifting, node: Node) -> str | None:
         return lifting.add(Node(f"{node.name}_int", Mul(), _expanded(lifting, node, known), node.origin))
     except GraphError:
         return None  # for example scales along an axis that the other operand stretches
+
+
+def _weighed(lifting: Lifting, node: Node) -> str | None:
+    """Integers times a positive constant that depends on their place alone: whole multiples of one step."""
+    data, *more = (i for i in node.inputs if i not in lifting.values)
+    constant = next(lifting.values[i] for i in node.inputs if i in lifting.values)
+    shape = lifting.types[data].shape
+    if more or constant.size == 1 or constant.shape[-1] != 1 or np.broadcast_shapes(shape, constant.shape) != shape:
+        return None
+    factors, which = np.unique(np.broadcast_to(constant, shape)[..., 0], return_inverse=True)
+    found = common_step([float(f) for f in factors], MOST_WEIGHT) if factors[0] > 0 else None
+    integers = lifting.centered(data) if found is not None else None
+    if found is None or integers is None:
+        return None
+    weights = np.array(found[0])[which].reshape(shape[:-1])
+    return lifting.add(Node(f"{node.name}_int", Weigh(weights, found[1]), (integers,), node.origin))
 
 
 def lift_concat(lifting: Lifting, node: Node) -> str | None:

@@ -86,7 +86,7 @@ class _AddCircuit(Ending[Add]):
 
 
 _MULTIPLY_CLOCKS = 3  # operands, product, result: the registers of a DSP48E1
-_LEAST_DSP_BITS = 9  # Yosys puts smaller products into LUTs
+LEAST_DSP_BITS = 9  # Yosys puts smaller products into LUTs
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Mul:
 
     def cost(self) -> Cost:
         a, b, out = self.a.format.bits, self.b.format.bits, self.outputs[0]
-        lane = Cost(dsp=1) if out.format.bits >= _LEAST_DSP_BITS else Cost(lut=a * b, ff=a + b + 2 * out.format.bits)
+        lane = Cost(dsp=1) if out.format.bits >= LEAST_DSP_BITS else Cost(lut=a * b, ff=a + b + 2 * out.format.bits)
         return elastic_cost(out.beat_bits, _MULTIPLY_CLOCKS) + lane * self.a.lanes + Cost(lut=2)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
