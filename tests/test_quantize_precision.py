@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from codesign.errors import UserError
 from codesign.formats import BlockFloat
+from codesign.quantize import quantize
+from codesign.quantize.canonical import fold_norms, layers_of
 from codesign.quantize.levels import Members
-from codesign.quantize.precision import activations, read_precision
+from codesign.quantize.precision import activations, precision_of, read_precision
 from codesign.quantize.weight_formats import weight_format
 from codesign.quantize.weights import nearest_weights
+from tests.test_quantize import samples, sequential
 
 NAMES = ("int4", "int8", "ternary", "binary", "pow2(4)", "csd(8, digits=2)", "fp8_e4m3", "fp8_e5m2", "posit(8, 0)")
 PLACED = ("uint4", "uint8", "bfp(8, block=16)", "bfp(4, block=5)")  # levels that depend on the place of a weight
@@ -217,3 +220,17 @@ def test_unknown_precisions_and_missing_files(tmp_path):
 def test_activation_formats():
     assert activations("uint8").affine and not activations("int8").affine
     assert (activations("int8").format.lo, activations("int8").format.hi) == (-127, 127)
+
+
+@pytest.mark.parametrize("name", (*NAMES, *PLACED, "posit(8, 2)", "fp4_e2m1", "int4 per-tensor"))
+def test_the_graph_holds_the_quantized_weights_exactly(name):
+    """As integers of the fewest bits, whatever power of two they share."""
+    graph = sequential()
+    precision = precision_of("p", f"'*': {{weights: '{name}'}}")
+    found = quantize(graph, samples(graph), precision, steps=()).graph
+    for layer in layers_of(fold_norms(graph)):
+        wanted = nearest_weights(fold_norms(graph).constants[layer.weights], weight_format(name))
+        codes = found.by_name[layer.weights].inputs[0]
+        integers = found.constants[codes].astype(np.int64)
+        assert np.array_equal(found.types[codes].to_real(integers), wanted.real)
+        assert np.bitwise_or.reduce(np.abs(integers), axis=None) & 1
