@@ -94,12 +94,12 @@ CASES: dict[str, Callable[[], Case]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = list(CASES) if DATA.is_dir() else ["inception"]
-    parser.add_argument("names", nargs="*", choices=[[], *known], default=known)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}; all where none is named")
     parser.add_argument("-o", "--output", type=Path, help="the page to write; without it, the tables are printed only")
     arguments = parser.parse_args()
-    parts = []
-    for name in arguments.names:
-        parts.append("".join(section(name, CASES[name]())))
+    if not set(arguments.names) <= set(known):
+        parser.error(f"networks are {', '.join(known)}")
+    parts = ["".join(section(name, CASES[name]())) for name in arguments.names or known]
     if arguments.output:
         arguments.output.write_text(page(parts))
 
@@ -138,7 +138,7 @@ def section(name: str, case: Case) -> Iterator[str]:
 def row(case: Case, off: frozenset[str], simulated: bool) -> list[str]:
     """The cells of one design."""
     network = split(run_passes(case.source, off, Compare(BOARD, case.interval_cycles))[0])
-    _, pipeline = plan_for_interval(network.core, ANY_SIZE, case.interval_cycles)
+    _, pipeline = plan_for_interval(network.core, ANY_SIZE, case.interval_cycles, off)
     cost, timing = estimate_cost(pipeline), estimate_timing(pipeline)
     fifo = sum(e.depth * pipeline.stream_from(e).beat_bits for e in pipeline.edges)
     numbers = (len(pipeline.stages), timing.latency_cycles, timing.interval_cycles, round(cost.lut))

@@ -88,7 +88,8 @@ class Building:
             name = self._unique(f"{identifier(node.name)}_{suffix}")
             for port, (source, wanted) in enumerate(zip(sources, stage.inputs, strict=True)):
                 self._connect(source, name, port, wanted)
-            self.stages.append(Placed(name, stage, (node.origin or node.name,), node.name))
+            tensor = node.name if stage is chain[-1][1] else ""
+            self.stages.append(Placed(name, stage, (node.origin or node.name,), tensor))
             sources = [Source(name, k, s) for k, s in enumerate(stage.outputs)]
         self.made[node.name] = sources[0]
 

@@ -76,7 +76,7 @@ class Edge:
 class Placed:
     """A stage in its place: unique name, and the network's own layers that it computes.
 
-    `tensor`: what of the integer graph its stages end in; "" for plumbing, which passes on what it reads.
+    `tensor`: of the integer graph, which it sends; "" where that is on the way to one, as from a window or a fork.
     `parts`: the names of the stages fused into it.
     """
 
@@ -130,11 +130,13 @@ class Pipeline:
         return self.by_name[edge.target].inputs[edge.target_port]
 
     def tensor_on(self, edge: Edge) -> str:
-        """The tensor of the integer graph that an edge carries, or on the way to which it lies."""
+        """The tensor of the integer graph that an edge carries, or the next on the way to which it lies."""
         if edge.source is None:
             return self.inputs[edge.source_port][0]
-        placed = next(p for p in self.stages if p.name == edge.source)
-        return placed.tensor or self.tensor_on(self.into(edge.source)[0])
+        tensor = next(p.tensor for p in self.stages if p.name == edge.source)
+        if tensor or edge.target is None:
+            return tensor or self.outputs[edge.target_port][0]
+        return self.tensor_on(next(e for e in self.edges if e.source == edge.target))
 
     def into(self, name: str | None) -> list[Edge]:
         """The edges into a stage (None: into the outputs), by port."""
