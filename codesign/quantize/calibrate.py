@@ -47,7 +47,7 @@ def check_reach(graph: Graph, samples: Arrays, result: str, label: str) -> None:
             return
     raise UserError(
         f"calibration: the samples are so much alike that layer '{label}' gives the same for all of them; "
-        "give samples in the range of the use (scaled as the network takes them)"
+        "give samples in the range of the use (scaled as the network takes them), or a network that depends on them"
     )
 
 
