@@ -18,7 +18,7 @@ HEAD = ("layer", "tensor", "type", "SQNR, dB", "its own, dB", "largest error", "
 NUMBERS = HEAD[3:6]
 LEGEND = (
     "SQNR and largest error: quantized against float; its own: of this tensor's rounding and weights alone. "
-    "integer: integer network against quantized; fused: into the next tensor that is there. RTL: what every edge of "
+    "integer: integer network against quantized; fused: into the next tensor that is there. RTL: what the edges of "
     "the simulated design carried against the integer network."
 )
 EXACT, SILENT = 300.0, 120.0  # dB: no noise at all; none but that of float64

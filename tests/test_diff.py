@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign import serialize
+from codesign import flow, serialize
 from codesign.build import read_manifest
 from codesign.cli import main
 from codesign.diff import Networks, compare
+from codesign.errors import CheckFailed
 from codesign.formats import Binary, Int
 from codesign.fusion import Journal
 from codesign.importer import import_model
@@ -153,6 +154,22 @@ def test_without_a_compiler_the_networks_are_still_compared(built, capsys, monke
     assert result["rtl"] == {"samples": 0, "edges": 0, "values": 0, "missing": "g++ is missing"}
     assert main(["diff", str(built), "--inputs", str(samples(built))]) == 0
     assert "RTL: not compared: g++ is missing" in capsys.readouterr().out
+
+
+def test_a_design_that_stalls_is_said_beside_the_networks(built, capsys, monkeypatch):
+    def stalls(*_: object) -> None:
+        raise CheckFailed("the design stalled at cycle 7")
+
+    monkeypatch.setattr(flow, "record_edges", stalls)
+    result, said = difference(built, samples(built), capsys, status=1)
+    assert "the design stalled at cycle 7" in said and result["rtl"]["missing"] == "the design stalled at cycle 7"
+    assert result["first"] is None and any(r["integer"] for r in result["rows"])
+
+
+def test_verilog_that_cannot_be_read_is_the_input_s_fault(copy, built, capsys):
+    (copy / "rtl/accelerator.v").write_text("module accelerator(")
+    assert main(["diff", str(copy), "--inputs", str(samples(built))]) == 2
+    assert "cannot be built" in capsys.readouterr().err
 
 
 def test_the_table_and_the_report_say_the_same(built, capsys):
