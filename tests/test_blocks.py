@@ -137,9 +137,25 @@ def averaged(m: Model) -> list[str]:
     return [m.quant(m.add("AveragePool", x, kernel_shape=[3, 2], strides=[2, 3], ceil_mode=1), 0.25, bits=6, signed=1)]
 
 
+def swish(m: Model) -> list[str]:
+    """A function whose parts meet again, and constants of every place."""
+    x = image(m, 4, 0, inputs=2, x=m.quant("x"))
+    y = m.quant(m.add("Mul", x, m.add("Sigmoid", x), name="swish"), 0.25, signed=1)
+    places = np.random.default_rng(2).normal(size=(1, 4, 4, 4))
+    y = m.quant(m.add("Add", y, m.constant(places), name="positions"), 0.5, signed=1)
+    return [image(m, 3, 1, inputs=4, x=y)]
+
+
+def matrices(m: Model) -> list[str]:
+    """Constant matrices from either side, one for each channel or one for all."""
+    x = m.quant("x", 0.25, zero=3)
+    y = m.quant(m.add("MatMul", x, m.weight(2, 4, 3), name="of_channels"), 0.5, signed=1)
+    return [m.quant(m.add("MatMul", m.weight(2, 4, seed=1), y, name="from_left"), 0.5, signed=1)]
+
+
 BLOCKS = [
     depthwise_separable, inverted_residual, fire, shuffle, crelu, squeeze_and_excite, rotated_filters, two_ways_out,
-    upsampled, transposed, padded, reduced, averaged,
+    upsampled, transposed, padded, reduced, averaged, swish, matrices,
 ]  # fmt: skip
 
 

@@ -129,6 +129,8 @@ CASES: dict[str, Any] = {
     "BatchNormalization": constants("BatchNormalization", IMAGE, attributes={"epsilon": 1e-3}, **BATCH_NORM),
     "BatchNormalization rows": constants("BatchNormalization", {"x": (1, 3)}, opset=9, **BATCH_NORM),
     "Add": constants("Add", IMAGE, c=w(3, 1, 1)),
+    "Mul of places": constants("Mul", IMAGE, c=np.linspace(-2, 2, 90).reshape(3, 6, 5)),
+    "Mul with its sigmoid": model([node("Sigmoid", ["x"], "s"), node("Mul", ["x", "s"])], IMAGE),
     "Add of ranks": constants("Add", IMAGE, c=w(1, 3, 6, 1)),
     "Add broadcasts up": constants("Add", {"x": (1, 3, 1, 1)}, c=w(6, 5)),
     "Add two": model([node("Relu", ["x"], "r"), node("Add", ["r", "x"])], IMAGE),
@@ -200,6 +202,10 @@ CASES |= {
         "ConvTranspose", {"x": (1, 2, 3, 2)}, attributes={"strides": [2, 2], "auto_pad": "SAME_UPPER"}, w=w(2, 1, 3, 3)
     ),
     "MatMul batched": constants("MatMul", {"x": (1, 3, 4, 6)}, w=w(3, 6, 2)),
+    "MatMul batched from the left": model([node("MatMul", ["c", "x"])], {"x": (1, 3, 4, 5)}, {"c": w(1, 3, 2, 4)}),
+    "MatMul of more batches": constants("MatMul", {"x": (1, 2, 3, 4, 5)}, w=w(2, 3, 5, 2)),
+    "MatMul of batches spread": constants("MatMul", {"x": (1, 1, 4, 6)}, w=w(3, 6, 2)),
+    "MatMul from the left of more": model([node("MatMul", ["c", "x"])], {"x": (1, 2, 4, 5)}, {"c": w(3, 4)}),
     "MatMul from the left": model([node("MatMul", ["c", "x"])], {"x": (1, 3, 4)}, {"c": w(2, 3)}),
     "MatMul of two": model(
         [node("Transpose", ["x"], "t", perm=[0, 2, 1]), node("MatMul", ["x", "t"])], {"x": (1, 3, 4)}

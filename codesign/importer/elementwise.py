@@ -12,6 +12,7 @@ from codesign.importer.builder import Builder
 from codesign.importer.call import Call
 from codesign.importer.values import MixesSamples, Quantized, Refused, Stored, Value
 from codesign.ops.elementwise import Add, Div, Mul, Rectify
+from codesign.ops.moves import Expand
 from codesign.ops.unary import Unary
 
 
@@ -79,6 +80,9 @@ def with_constant(build: Builder, op: Op, x: Stored, value: np.ndarray, swap: bo
     shape = _broadcast(x.shape, value.shape)
     if any(n != 1 and a not in x.order for a, n in enumerate(value.shape)):
         x = build.full(x)
+    if shape != x.shape:
+        x = build.full(x)
+        x = Stored.plain(build.emit(Expand(shape), x.name), shape)
     dropped = [a for a in range(len(shape)) if a not in x.order]
     moved = value.transpose((*dropped, *x.order)).reshape([value.shape[a] for a in x.order])
     names = [x.name, build.constant(_without_leading_ones(moved))]

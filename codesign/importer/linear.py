@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from codesign.importer.call import Call
 from codesign.importer.elementwise import combined, with_constant
 from codesign.importer.shapes import transposed
 from codesign.importer.values import Constantlike, MixesSamples, Quantized, Refused, Stored, Value
+from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add, Mul
+from codesign.ops.layout import Reshape
 from codesign.ops.matmul import BatchMatMul, MatMul
 
 
 def matmul(call: Call) -> Stored:
-    """Constant weights (inputs, outputs) on the right, or any product of matrices along the last two axes."""
+    """Constant weights (inputs, outputs) on one side, or any product of matrices along the last two axes."""
     a, b = call.inputs
     if isinstance(a, Stored) and not isinstance(b, Stored):
         w = call.constant(1, "weights")
         if len(w.shape) == 2:
             return product(call, a, w, (0, 1))
+        if _pairs(call, a, w):
+            return _in_groups(call, a, w)
+    if isinstance(b, Stored) and not isinstance(a, Stored) and len(b.shape) > 1:
+        w = call.constant(0, "weights")  # a @ b is the transpose of b's times a's
+        if len(w.shape) == 2:
+            return _swapped(product(call, _swapped(b), w, (1, 0)))
+        if _pairs(call, b, w):
+            return _swapped(_in_groups(call, _swapped(b), w.transpose((*range(len(w.shape) - 2), -1, -2))))
     return _batched(call, a, b)
+
+
+def _swapped(x: Stored) -> Stored:
+    """With the last two axes exchanged."""
+    rank = len(x.shape)
+    return transposed(x, (*range(rank - 2), rank - 1, rank - 2))
+
+
+def _pairs(call: Call, x: Stored, w: Constantlike) -> bool:
+    """Whether every matrix of a sample meets one of the constants, (1, matrices, ...) in ONNX's view."""
+    own = w.shape[call.lead :] if len(w.shape) == call.rank(x) else w.shape
+    return len(x.shape) > 2 and own[:-2] == x.shape[:-2] and w.shape[: -len(own)] in ((), (1,))
+
+
+def _in_groups(call: Call, x: Stored, w: Constantlike) -> Stored:
+    """x (..., M, K) @ constants (..., K, N) of as many matrices: a convolution of M pixels, a group for each matrix."""
+    *front, rows, inner = x.shape
+    groups, outputs = prod(front), w.shape[-1]
+    if w.shape[-2] != inner:
+        raise Refused(f"it multiplies {x.shape} (one sample) with constants {w.shape}")
+    x = call.build.arrange(call.build.reshape(x, (groups, rows, inner)), (1, 0, 2))
+    pixels = call.build.emit(Reshape((rows, 1, groups * inner)), x.name)
+    filters = w.reshape((groups, inner, outputs)).transpose((0, 2, 1)).reshape((groups * outputs, inner, 1, 1))
+    y = call.build.emit(Conv(groups=groups), pixels, call.build.weights(filters, (2, 3, 1, 0)))
+    y = call.build.emit(Reshape((rows, groups, outputs)), y)
+    return call.build.reshape(Stored(y, (groups, rows, outputs), (1, 0, 2)), (*front, rows, outputs))
 
 
 def _batched(call: Call, a: Value | None, b: Value | None) -> Stored:

@@ -16,6 +16,7 @@ from codesign.passes.inputs import quantize_inputs
 from codesign.passes.integerize import integerize
 from codesign.passes.joins import fuse_joins
 from codesign.passes.layout import simplify_layout
+from codesign.passes.places import flatten_places
 from codesign.passes.siblings import fuse_siblings
 from codesign.passes.simplify import drop_identities, share_subexpressions
 from codesign.passes.sink import into_parts, sink
@@ -70,6 +71,12 @@ PASSES = (
         "both inputs of a sum get one common step, shown equal on every pair of integers",
         "integers of different steps cannot be added",
         rewrite=fuse_joins,
+    ),
+    Pass(
+        "places",
+        "a tensor whose constants differ between places becomes a vector with a function for each element",
+        "hardware knows constants by channel only",
+        rewrite=flatten_places,
     ),
     Pass(
         "argmax",

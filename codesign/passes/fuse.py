@@ -33,10 +33,13 @@ MOST_IDENTITY = 1 << 16  # integers up to which an operator is tried for being t
 
 @dataclass(frozen=True)
 class Chain:
-    """Elementwise nodes from an integer tensor `source` (through Dequantize) to the node that quantizes again."""
+    """Elementwise nodes from an integer tensor `source` (through Dequantize) to the node that quantizes again.
+
+    They may part and meet, as in x * sigmoid(x).
+    """
 
     source: str
-    nodes: tuple[Node, ...]  # Dequantize first, the quantizing node last
+    nodes: tuple[Node, ...]  # in topological order, the quantizing node last
 
 
 def fuse_activations(graph: Graph, journal: Journal) -> Graph:
@@ -58,17 +61,36 @@ def _described(op: Op) -> str:
     return f"one Table of {op.values.shape[1]} entries" if isinstance(op, Table) else "nothing: the same integers"
 
 
-def find_chain(graph: Graph, node: Node) -> Chain | None:
+def data_operands(graph: Graph, node: Node) -> tuple[str, ...]:
+    """The operands that are not constant, of an elementwise function that treats all positions alike; else none."""
+    data = data_operand(graph, node)
+    if data is not None:
+        return (data,)
+    shape = graph.types[node.name].shape
+    whole = all(i not in graph.constants and graph.types[i].shape == shape for i in node.inputs)
+    return node.inputs if isinstance(node.op, ARITHMETIC) and whole else ()
+
+
+def find_chain(
+    graph: Graph, node: Node, operands: Callable[[Graph, Node], tuple[str, ...]] = data_operands
+) -> Chain | None:
     """The chain that ends in a quantizing node, or None where it does not start at one integer tensor."""
     if not is_quantizing(graph, node):
         return None
-    chain = [node]
-    while not isinstance(chain[-1].op, Dequantize):
-        data = data_operand(graph, chain[-1])
-        if data is None or data not in graph.by_name:
+    found, waiting, sources = {node.name}, [node], set()
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current.op, Dequantize):
+            sources.add(current.inputs[0])
+            continue
+        data = operands(graph, current)
+        if not data or any(name not in graph.by_name for name in data):
             return None
-        chain.append(graph.by_name[data])
-    return Chain(chain[-1].inputs[0], tuple(reversed(chain)))
+        waiting += [graph.by_name[name] for name in dict.fromkeys(data) if name not in found]
+        found.update(data)
+    if len(sources) != 1 or not sources.isdisjoint(graph.constants):
+        return None
+    return Chain(sources.pop(), tuple(n for n in graph.nodes if n.name in found))
 
 
 def is_quantizing(graph: Graph, node: Node) -> bool:
@@ -168,6 +190,8 @@ def _above(function: Callable[..., np.ndarray], of: str | None, turn: float, int
 
 def _turns(graph: Graph, node: Node) -> tuple[float, ...] | None:
     """Values of a node's data operand between which it only rises or only falls; None where that is not known."""
+    if isinstance(node.op, ARITHMETIC) and data_operand(graph, node) is None:
+        return None
     if slopes(graph, node) is not None:
         return ()
     if isinstance(node.op, Rectify):
