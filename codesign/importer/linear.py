@@ -14,6 +14,7 @@ from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add, Mul
 from codesign.ops.layout import Reshape
 from codesign.ops.matmul import BatchMatMul, MatMul
+from codesign.ops.moves import Expand
 
 
 def matmul(call: Call) -> Stored:
@@ -41,17 +42,22 @@ def _swapped(x: Stored) -> Stored:
 
 
 def _pairs(call: Call, x: Stored, w: Constantlike) -> bool:
-    """Whether every matrix of a sample meets one of the constants, (1, matrices, ...) in ONNX's view."""
+    """Whether every matrix of a sample meets one of the constants, (1, matrices, ...) in ONNX's view, or each of them
+    the only one."""
     own = w.shape[call.lead :] if len(w.shape) == call.rank(x) else w.shape
-    return len(x.shape) > 2 and own[:-2] == x.shape[:-2] and w.shape[: -len(own)] in ((), (1,))
+    meets = len(own) == len(x.shape) and all(n in (1, m) for n, m in zip(x.shape[:-2], own[:-2], strict=True))
+    return len(x.shape) > 2 and meets and w.shape[: -len(own)] in ((), (1,))
 
 
 def _in_groups(call: Call, x: Stored, w: Constantlike) -> Stored:
     """x (..., M, K) @ constants (..., K, N) of as many matrices: a convolution of M pixels, a group for each matrix."""
-    *front, rows, inner = x.shape
-    groups, outputs = prod(front), w.shape[-1]
+    *_, rows, inner = x.shape
+    front, outputs = w.shape[len(w.shape) - len(x.shape) : -2], w.shape[-1]
+    groups, each = prod(front), (*front, rows, inner)
     if w.shape[-2] != inner:
         raise Refused(f"it multiplies {x.shape} (one sample) with constants {w.shape}")
+    if each != x.shape:
+        x = Stored.plain(call.build.emit(Expand(each), call.build.full(x).name), each)
     x = call.build.arrange(call.build.reshape(x, (groups, rows, inner)), (1, 0, 2))
     pixels = call.build.emit(Reshape((rows, 1, groups * inner)), x.name)
     filters = w.reshape((groups, inner, outputs)).transpose((0, 2, 1)).reshape((groups * outputs, inner, 1, 1))
