@@ -11,13 +11,13 @@ from hw.stages.concat import Concat
 from hw.stages.crop import Crop
 from hw.stages.fused import Fused, Producer
 from hw.stages.global_pool import GlobalPool
-from hw.stages.join import Add, Mul
+from hw.stages.join import Add, Extreme, Mul
 from hw.stages.lanes import ElementStage
 from hw.stages.matvec import MatVec
 from hw.stages.pool import Pool
 from hw.stages.width import Width
 
-PRODUCERS = (MatVec, ChannelwiseMac, Pool, GlobalPool, Add, Mul, Concat, Crop, ElementStage, Fused)
+PRODUCERS = (MatVec, ChannelwiseMac, Pool, GlobalPool, Add, Extreme, Mul, Concat, Crop, ElementStage, Fused)
 
 
 def takes_epilogue(stage: Stage) -> TypeGuard[Producer]:

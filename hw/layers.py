@@ -12,7 +12,7 @@ from codesign.formats import hull, of_values
 from codesign.graph import Graph, Node, TensorType
 from codesign.ops.argmax import ArgMax
 from codesign.ops.conv import Conv
-from codesign.ops.elementwise import Add, Mul
+from codesign.ops.elementwise import Add, Maximum, Minimum, Mul
 from codesign.ops.integer import Center
 from codesign.ops.layout import Concat
 from codesign.ops.matmul import MatMul
@@ -30,6 +30,7 @@ from hw.stages.activation import cheapest
 from hw.stages.argmax import ArgMax as ArgMaxStage
 from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.join import Add as AddStage
+from hw.stages.join import Extreme
 from hw.stages.join import Mul as MulStage
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad as PadStage
@@ -193,6 +194,11 @@ def _mul_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     return [("mul", MulStage(a, b))]
 
 
+def _extreme_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    a, b = (stream_of(graph.types[i], folding.lanes_in) for i in node.inputs)
+    return [("extreme", Extreme(a, b, isinstance(node.op, Minimum)))]
+
+
 def _argmax_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, ArgMax)
@@ -233,6 +239,7 @@ LAYERS: dict[type, Layer] = {
     Weigh: Layer(_even, _weigh_stages, _beats),
     Add: Layer(_even, _add_stages, _beats),
     Mul: Layer(_even, _mul_stages, _beats),
+    **dict.fromkeys((Minimum, Maximum), Layer(_even, _extreme_stages, _beats)),
     Concat: Layer(concat_foldings, concat_stages, concat_cycles),
     ArgMax: Layer(_to_one, _argmax_stages, _beats),
     **dict.fromkeys(MOVES, MOVING),

@@ -21,7 +21,7 @@ from hw.pipeline import Stage
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
 from hw.stages.gather import Gather
-from hw.stages.join import Mul
+from hw.stages.join import Extreme, Mul
 from hw.stages.reorder import Reorder
 from hw.stages.weigh import WeighStage
 from hw.stream import StreamType
@@ -91,6 +91,12 @@ def test_weights_of_places(data: st.DataObject, fmt: Format, lanes: int) -> None
 @given(FORMATS, FORMATS, st.integers(1, 3))
 def test_products(a: Format, b: Format, lanes: int) -> None:
     check(Mul(StreamType((2, lanes * 2), a, lanes), StreamType((2, lanes * 2), b, lanes)))
+
+
+@SOME
+@given(FORMATS, FORMATS, st.integers(1, 3), st.booleans())
+def test_extremes(a: Format, b: Format, lanes: int, least: bool) -> None:
+    check(Extreme(StreamType((2, lanes * 2), a, lanes), StreamType((2, lanes * 2), b, lanes), least))
 
 
 def test_every_product_of_two_small_numbers() -> None:
@@ -188,6 +194,7 @@ def test_what_does_not_fit_is_refused(fmt: Format) -> None:
     "stage",
     [
         Mul(StreamType((2,), Int(-8, 7)), StreamType((2,), Int(0, 3))),
+        Extreme(StreamType((2,), Int(-8, 7)), StreamType((2,), Int(0, 3)), least=True),
         Concat((StreamType((2, 1), Int(0, 1)), StreamType((2, 2), Int(-2, 1))), 1),
         Crop(StreamType((3, 2), Int(0, 1)), (1, 0), (1, 2)),
         moved(Transpose((1, 0)), (2, 2), 1, Int(0, 1)),

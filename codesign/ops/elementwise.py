@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,10 +102,10 @@ class Rectify:
 
 @dataclass(frozen=True)
 class Minimum:
-    """The smaller of a and b, real."""
+    """The smaller of a and b; integers need one scale and zero point."""
 
     def infer(self, *operands: Operand) -> TensorType:
-        return TensorType(broadcast(real(operands)))
+        return _chosen(operands, min)
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         return np.minimum(*arrays)
@@ -112,13 +113,27 @@ class Minimum:
 
 @dataclass(frozen=True)
 class Maximum:
-    """The larger of a and b, real."""
+    """The larger of a and b; integers need one scale and zero point."""
 
     def infer(self, *operands: Operand) -> TensorType:
-        return TensorType(broadcast(real(operands)))
+        return _chosen(operands, max)
 
     def run(self, out: TensorType, *arrays: np.ndarray) -> np.ndarray:
         return np.maximum(*arrays)
+
+
+def _chosen(operands: tuple[Operand, ...], choose: Callable[[int, int], int]) -> TensorType:
+    """The type of what chooses one of two values."""
+    a, b = (o.type for o in operands)
+    shape = broadcast(operands)
+    if not (a.is_integer or b.is_integer):
+        return TensorType(shape)
+    if a.format is None or b.format is None:
+        raise GraphError("compares an integer tensor with a real one")
+    if (a.scale, a.zero_point) != (b.scale, b.zero_point):
+        raise GraphError("integer extremes take operands of one scale and zero point")
+    fmt = Int(choose(a.format.lo, b.format.lo), choose(a.format.hi, b.format.hi))
+    return TensorType(shape, fmt, a.scale, a.zero_point)
 
 
 def real(operands: tuple[Operand, ...]) -> tuple[Operand, ...]:

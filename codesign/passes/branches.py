@@ -30,6 +30,16 @@ def lift_sum(lifting: Lifting, node: Node) -> str | None:
     return lifting.add(Node(f"{node.name}_int", Add(), _expanded(lifting, node, aligned), node.origin))
 
 
+def lift_extreme(lifting: Lifting, node: Node) -> str | None:
+    """The larger or smaller of two tensors where one step divides both scales; constants stay in the chain."""
+    if any(i in lifting.values for i in node.inputs):
+        return None
+    aligned = _aligned(lifting, node, (1, 1))
+    if aligned is None:
+        return None
+    return lifting.add(Node(f"{node.name}_int", node.op, _expanded(lifting, node, aligned), node.origin))
+
+
 def lift_product(lifting: Lifting, node: Node) -> str | None:
     """a * b: the integers' product, exactly."""
     if any(i in lifting.values for i in node.inputs):

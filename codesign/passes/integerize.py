@@ -19,7 +19,7 @@ from codesign.fusion import Journal
 from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, Op, TensorType
 from codesign.ops.conv import Conv
 from codesign.ops.depth import DepthToSpace, SpaceToDepth
-from codesign.ops.elementwise import Add, Div, Mul, Sub
+from codesign.ops.elementwise import Add, Div, Maximum, Minimum, Mul, Sub
 from codesign.ops.integer import Center, Reinterpret
 from codesign.ops.layout import Concat, Reshape, Transpose
 from codesign.ops.matmul import MatMul
@@ -30,7 +30,7 @@ from codesign.ops.quantize import Quantize
 from codesign.ops.reduce import Reduce
 from codesign.ops.take import Take
 from codesign.ops.unary import Unary
-from codesign.passes.branches import lift_concat, lift_product, lift_sum
+from codesign.passes.branches import lift_concat, lift_extreme, lift_product, lift_sum
 from codesign.passes.pools import lift_average, lift_pad, lift_reduction
 from codesign.passes.weights import integer_form
 
@@ -249,6 +249,8 @@ RULES: dict[type, Callable[[Lifting, Node], str | None]] = {
     Add: lift_sum,
     Sub: lift_sum,
     Mul: lift_product,
+    Minimum: lift_extreme,
+    Maximum: lift_extreme,
     Pad: lift_pad,
     MaxPool: _same_op,
     GlobalMaxPool: _same_op,

@@ -14,7 +14,7 @@ import numpy as np
 from codesign.formats import Format
 from codesign.fusion import Journal
 from codesign.graph import Constant, Dequantize, Graph, Input, Node, TensorType
-from codesign.ops.elementwise import Add, Sub
+from codesign.ops.elementwise import Add, Maximum, Minimum, Sub
 from codesign.ops.moves import Expand
 from codesign.ops.quantize import Quantize
 from codesign.ops.round_to_float import RoundToFloat
@@ -22,6 +22,7 @@ from codesign.ops.threshold import Threshold
 from codesign.passes.align import approximations
 from codesign.passes.branches import scaling
 from codesign.passes.check import TIE, tie_distance
+from codesign.passes.extremes import below_functions
 from codesign.passes.fuse import QUANTIZERS, data_operand, is_quantizing
 
 MOST_PAIRS = 1 << 20  # of two integers, that are evaluated one by one
@@ -29,8 +30,10 @@ MOST_RESULTS = 1 << 24  # pairs times channels
 
 
 def fuse_joins(graph: Graph, journal: Journal) -> Graph:
-    """Every sum or difference of two dequantized tensors whose readers quantize becomes a sum of integers."""
+    """Every sum, difference or choice of two dequantized tensors whose readers quantize becomes one of integers."""
     for node in graph.nodes:
+        if isinstance(node.op, (Minimum, Maximum)) and len(_varying(graph, node)) == 2:
+            graph = below_functions(graph, node, list(_chains(graph, (node,))), journal)
         if not isinstance(node.op, (Add, Sub)) or len(operands := _varying(graph, node)) < 2:
             continue
         join = _join(graph, node, operands)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
@@ -14,14 +14,9 @@ from hw.buffer import buffer_cost
 from hw.elastic import Datapath, elastic_cost, elastic_schedule
 from hw.ending import Ending
 from hw.ports import elements, encode
-from hw.stages.lanes import register
+from hw.stages.lanes import compare_luts, register
 from hw.stream import StreamType
 from hw.timing import serve
-
-
-def _must_match(what: str, a: StreamType, b: StreamType) -> None:
-    if (a.size, a.lanes) != (b.size, b.lanes):
-        raise ValueError(f"{what} of {a} and {b}")
 
 
 def _together(arrive: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -30,18 +25,28 @@ def _together(arrive: tuple[np.ndarray, ...]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Add:
-    """a + b, exact; two streams of the same elements and lanes, their formats as they are."""
+class _Join:
+    """Two streams of the same elements and lanes, their formats as they are; both beats are taken together."""
 
     a: StreamType
     b: StreamType
 
     def __post_init__(self) -> None:
-        _must_match("Add", self.a, self.b)
+        if (self.a.size, self.a.lanes) != (self.b.size, self.b.lanes):
+            raise ValueError(f"{type(self).__name__} of {self.a} and {self.b}")
 
     @property
     def inputs(self) -> tuple[StreamType, ...]:
         return self.a, self.b
+
+    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Both inputs go together."""
+        return (_together(arrive),) * 2
+
+
+@dataclass(frozen=True)
+class Add(_Join):
+    """a + b, exact."""
 
     @property
     def outputs(self) -> tuple[StreamType, ...]:
@@ -55,19 +60,48 @@ class Add:
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         return (_together(arrive) + 1,)
 
-    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Both inputs go together."""
-        return (_together(arrive),) * 2
-
     def cost(self) -> Cost:
         bits = self.outputs[0].beat_bits
         return buffer_cost(bits) + Cost(lut=bits + 2)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
-        return _AddCircuit(self, then)
+        return _PairCircuit(self, then)
+
+    def combined(self, a: Value, b: Value) -> Value:
+        return a + b
 
 
-class _AddCircuit(Ending[Add]):
+@dataclass(frozen=True)
+class Extreme(_Join):
+    """The larger of a and b; the smaller, where `least`."""
+
+    least: bool = False
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        choose, a, b = min if self.least else max, self.a.format, self.b.format
+        return (replace(self.a, format=Int(choose(a.lo, b.lo), choose(a.hi, b.hi))),)
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        a, b = frames
+        choose = np.minimum if self.least else np.maximum
+        return (choose(a.astype(np.int64), b.reshape(a.shape)),)
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (_together(arrive) + 1,)
+
+    def cost(self) -> Cost:
+        (out,), compared = self.outputs, max(self.a.format.bits, self.b.format.bits) + 1
+        return buffer_cost(out.beat_bits) + Cost(lut=out.beat_bits + compare_luts(compared) * out.lanes + 2)
+
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return _PairCircuit(self, then)
+
+    def combined(self, a: Value, b: Value) -> Value:
+        return Mux((a < b) if self.least else (a > b), a, b)
+
+
+class _PairCircuit(Ending["Add | Extreme"]):
     i0: stream.Interface
     i1: stream.Interface
 
@@ -75,9 +109,9 @@ class _AddCircuit(Ending[Add]):
         m = Module()
         (out,) = self.stage.outputs
         buffer = self.ending(m)
-        a, b = elements(self.i0.payload, self.stage.a), elements(self.i1.payload, self.stage.b)
+        pairs = zip(elements(self.i0.payload, self.stage.a), elements(self.i1.payload, self.stage.b), strict=True)
         m.d.comb += [
-            buffer.i.payload.eq(Cat(encode(x + y, out.format) for x, y in zip(a, b, strict=True))),
+            buffer.i.payload.eq(Cat(encode(self.stage.combined(x, y), out.format) for x, y in pairs)),
             buffer.i.valid.eq(self.i0.valid & self.i1.valid),
             self.i0.ready.eq(self.i1.valid & buffer.i.ready),
             self.i1.ready.eq(self.i0.valid & buffer.i.ready),
@@ -90,18 +124,8 @@ LEAST_DSP_BITS = 9  # Yosys puts smaller products into LUTs
 
 
 @dataclass(frozen=True)
-class Mul:
-    """a * b, exact; two streams of the same elements and lanes, their formats as they are."""
-
-    a: StreamType
-    b: StreamType
-
-    def __post_init__(self) -> None:
-        _must_match("Mul", self.a, self.b)
-
-    @property
-    def inputs(self) -> tuple[StreamType, ...]:
-        return self.a, self.b
+class Mul(_Join):
+    """a * b, exact."""
 
     @property
     def outputs(self) -> tuple[StreamType, ...]:
@@ -115,10 +139,6 @@ class Mul:
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         return (elastic_schedule(np.maximum(arrive[0], arrive[1]), _MULTIPLY_CLOCKS),)
-
-    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Both inputs go together."""
-        return (_together(arrive),) * 2
 
     def cost(self) -> Cost:
         a, b, out = self.a.format.bits, self.b.format.bits, self.outputs[0]
