@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +111,14 @@ def report_of(manifest: dict[str, Any]) -> dict[str, Any]:
     """What report.json holds: every number with where it comes from."""
     known = {k: manifest[k] for k in ("model", "quantization", "estimated") if k in manifest}
     return {**known, **manifest["results"]}
+
+
+@contextmanager
+def damage_told(build: Path) -> Iterator[None]:
+    """Verilog that the tools cannot read was changed after it was made: their first complaint, in one line."""
+    try:
+        yield
+    except RuntimeError as e:
+        lines = str(e).splitlines() or [type(e).__name__]
+        said = next((line.strip() for line in lines if "error" in line.lower()), lines[-1])
+        raise UserError(f"the RTL in {build} cannot be built ({said}); run `codesign compile` again") from None

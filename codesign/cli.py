@@ -7,14 +7,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from codesign import __version__, show
+from codesign.arguments import Parser, command, positive, rate
 from codesign.errors import CheckFailed, UserError
-
-Handler = Callable[[argparse.Namespace], dict[str, Any]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,13 +54,6 @@ def _print(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
         arguments.show(result)
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="codesign",
@@ -77,26 +69,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, handler: Handler, display: Callable[[Any], None], text: str, epilog: str = ""):
-    """A command with what all share."""
-    p = commands.add_parser(name, help=text.split(".")[0], description=text, epilog=epilog)
-    p.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    p.set_defaults(handler=handler, show=display)
-    return p
-
-
 def _add_inspect(commands: Any) -> None:
-    p = _command(
+    p = command(
         commands, "inspect", _inspect, show.inspection,
         "Layers, parameters, multiply-accumulates, formats, memory and an energy estimate of a model, before and "
         "after fusion. Nothing is written.",
-        "Example: codesign inspect model.onnx",
+        "Examples: codesign inspect model.onnx;  codesign inspect model.onnx --savings;  codesign inspect model.onnx "
+        "--why conv1",
     )  # fmt: skip
     p.add_argument("model", type=Path, metavar="MODEL", help="an ONNX or QONNX file")
+    p.add_argument("--why", metavar="LAYER", help="what each fusion did or did not do at this layer, and why")
+    _add_fusions(p)
 
 
 def _add_compile(commands: Any) -> None:
-    p = _command(
+    p = command(
         commands, "compile", _compile, show.compiled,
         "Make a build folder: integer model, Verilog, bench, vectors, manifest. Each rewrite of the network is checked "
         "against the network before it.",
@@ -108,9 +95,9 @@ def _add_compile(commands: Any) -> None:
     )
     p.add_argument("-o", "--output", type=Path, required=True, metavar="BUILD", help="the build folder to make")
     p.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2, arty-z7-20, zedboard or zybo-z7-20")
-    p.add_argument("--clock-mhz", type=_positive, default=100.0, metavar="MHZ", help="clock of the logic (100)")
+    p.add_argument("--clock-mhz", type=positive, default=100.0, metavar="MHZ", help="clock of the logic (100)")
     p.add_argument(
-        "--target-fps", type=_rate, metavar="N|max",
+        "--target-fps", type=rate, metavar="N|max",
         help="frames a second to reach within the board's budget, or max; without it, the fastest folding that takes "
         "at most a quarter of the budget",
     )  # fmt: skip
@@ -119,10 +106,7 @@ def _add_compile(commands: Any) -> None:
         help="use no more than this of the board, as in lut=20000,bram36=40; a mixed precision is chosen to fit it (at "
         "--target-fps; without a rate, folded as far as possible)",
     )  # fmt: skip
-    p.add_argument(
-        "--no-fuse", action="append", default=[], metavar="NAME",
-        help="switch a fusion off by name, several by commas, or all that can be; `codesign inspect` lists them",
-    )  # fmt: skip
+    _add_fusions(p)
     p.add_argument(
         "--calibration", type=Path, metavar="X",
         help="quantize a float model by these samples: .npy or .npz with some hundred of what the model takes",
@@ -147,8 +131,19 @@ def _add_compile(commands: Any) -> None:
     p.add_argument("--labels", type=Path, metavar="L", help=".npy of class numbers, one for each sample of E")
 
 
+def _add_fusions(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--no-fuse", action="append", default=[], metavar="NAME",
+        help="switch a fusion off by name, several by commas, or all that can be; `codesign inspect` lists them",
+    )  # fmt: skip
+    p.add_argument(
+        "--savings", action="store_true",
+        help="also lay the network out at the same rate without each fusion, and say what each saves (slower)",
+    )  # fmt: skip
+
+
 def _add_run(commands: Any) -> None:
-    p = _command(
+    p = command(
         commands, "run", _run, show.ran,
         "Run the bit-exact integer emulator: what the hardware computes, at the speed of matrix products. Given a "
         "model file instead of a build folder, run that as it is, in float64.",
@@ -166,7 +161,7 @@ def _add_run(commands: Any) -> None:
 
 
 def _add_simulate(commands: Any) -> None:
-    p = _command(
+    p = command(
         commands, "simulate", _simulate, show.simulated,
         "Simulate the generated Verilog on samples and compare every word with the integer emulator; a difference is "
         "named by stage, index and values (exit status 1).",
@@ -185,7 +180,7 @@ def _add_simulate(commands: Any) -> None:
 
 
 def _add_diff(commands: Any) -> None:
-    p = _command(
+    p = command(
         commands, "diff", _diff, show.difference,
         "Where accuracy is lost, or two stages of the path disagree: every tensor as float against quantized against "
         "integer against simulated Verilog. The first that diverges without reason is named (exit status 1).",
@@ -196,7 +191,7 @@ def _add_diff(commands: Any) -> None:
 
 
 def _add_synth(commands: Any) -> None:
-    p = _command(
+    p = command(
         commands, "synth", _synth, show.synthesized,
         "Synthesize for the xc7z020 with Yosys (no vendor tool) and set the utilisation beside the estimate.",
         "Example: codesign synth build --json",
@@ -205,7 +200,7 @@ def _add_synth(commands: Any) -> None:
 
 
 def _add_report(commands: Any) -> None:
-    p = _command(
+    p = command(
         commands, "report", _report, show.reported,
         "Write one self-contained HTML page with everything known of a build, each number with its origin.",
         "Example: codesign report build",
@@ -221,27 +216,13 @@ def _add_build_and_samples(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e12:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
-def _rate(text: str) -> float | str:
-    return text if text == "max" else _positive(text)
-
-
 # The flow is imported where it is used: `--help` and a mistyped option answer at once.
 
 
 def _inspect(a: argparse.Namespace) -> dict[str, Any]:
-    from codesign.inspect import inspect_model
+    from codesign.flow import inspect
 
-    return inspect_model(a.model).to_dict()
+    return inspect(a.model, a.no_fuse, a.savings, a.why)
 
 
 def _compile(a: argparse.Namespace) -> dict[str, Any]:
@@ -250,14 +231,15 @@ def _compile(a: argparse.Namespace) -> dict[str, Any]:
     from codesign.words import warnings_of
 
     quantization = Calibration(a.calibration, a.precision, a.observer, tuple(a.without), a.evaluation, a.labels)
-    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse), a.budget, quantization)
+    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse), a.budget, quantization, a.savings)
     with show.steps() as progress:
         manifest = compile_model(a.model, a.output, options, progress)
     return {"build": str(a.output), "warnings": warnings_of(manifest.get("quantization", {})), **manifest}
 
 
 def _run(a: argparse.Namespace) -> dict[str, Any]:
-    from codesign.flow import Build, run_build, run_model
+    from codesign.flow import Build, run_build
+    from codesign.reference import run_model
 
     if a.build.is_file():
         return run_model(a.build, a.inputs, a.output, a.labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
@@ -87,3 +88,26 @@ class Comparison(Protocol):
     """Weighs two networks that do the same: what `after` costs at equal rates, as a multiple of what `before` does."""
 
     def __call__(self, before: Graph, after: Graph) -> float: ...
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a design of a network takes, estimated; as a difference: what another one takes more."""
+
+    stages: int
+    latency_cycles: int
+    interval_cycles: int
+    fifo_bits: int
+    lut: float
+    ff: float
+    dsp: float
+    bram36: float
+
+    def __sub__(self, other: Figures) -> Figures:
+        return Figures(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(Figures)))
+
+
+class Designer(Protocol):
+    """Lays an integer network out at a rate that it knows, without the stage fusions in `off`."""
+
+    def __call__(self, core: Graph, off: Collection[str]) -> Figures: ...

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,29 +14,43 @@ from boards import board_named
 from boards.board import Board
 from codesign import __version__, arrays, serialize
 from codesign.accuracy import accuracy_of
-from codesign.build import SCHEMA, check_replaceable, read_manifest, record, report_of, write_json, write_whole
-from codesign.calibration import Calibration, quantize_model
+from codesign.build import (
+    SCHEMA,
+    check_replaceable,
+    damage_told,
+    read_manifest,
+    record,
+    report_of,
+    write_json,
+    write_whole,
+)
+from codesign.calibration import quantize_model
 from codesign.chunks import run_chunked
 from codesign.cost import Target, limited
 from codesign.describe import describe_network
 from codesign.diff import Networks, Stream, compare
 from codesign.diff_result import Sources, describe
-from codesign.errors import CheckFailed, UserError
+from codesign.errors import CheckFailed
 from codesign.fusion import Fusion, Journal, switched_off
 from codesign.graph import Graph
 from codesign.importer import FUSIONS as IMPORT_FUSIONS
 from codesign.importer import import_model
+from codesign.inspect import inspect_model
+from codesign.options import Options
 from codesign.passes import PASSES, run_passes
 from codesign.passes.check import near_ties
 from codesign.passes.inputs import quantize_inputs
 from codesign.passes.split import Model, split
 from codesign.quantize.regions import Price
+from codesign.savings import described, notes_of, savings, worth_measuring
 from codesign.scoring import read_scoring, score
+from codesign.show_fusions import why
 from codesign.unrounded import float_network
 from hw.compare import Compare
 from hw.cost import cost_of
 from hw.describe import describe_rtl, describe_stages
-from hw.estimate import estimates
+from hw.design import Design
+from hw.estimate import estimate_timing, estimates
 from hw.fold import Plan
 from hw.fuse import FUSIONS as STAGE_FUSIONS
 from hw.fuse import fuse
@@ -56,19 +69,23 @@ FUSIONS: tuple[Fusion, ...] = (*IMPORT_FUSIONS, *PASSES, *STAGE_FUSIONS)
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the user may say of a compilation; `target_fps`: a rate, "max", or None for a quarter of the board.
-
-    `budget`: less of some resources than the board has, and all of it to be used, as in `lut=20000,bram36=40`.
-    """
-
-    board: str = "pynq-z2"
-    clock_mhz: float = 100.0
-    target_fps: float | str | None = None
-    no_fuse: tuple[str, ...] = ()
-    budget: str | None = None
-    quantization: Calibration = field(default_factory=Calibration)
+def inspect(model: Path, off: Sequence[str], with_savings: bool, layer: str | None) -> dict[str, Any]:
+    """A model before and after fusion; what each fusion saves on the default board; what they say of a layer."""
+    options, names_off = Options(no_fuse=tuple(off)), switched_off(off, FUSIONS)
+    board = board_named(options.board)
+    compare = Compare(board.budget, None, names_off)
+    found, saved = inspect_model(model, names_off, compare), {}
+    notes = found.fused
+    if found.core is not None and (with_savings or layer is not None):
+        pipeline = choose_folding(found.core, board, options)[1]
+        notes = {**notes, **{f.name: f.notes for f in pipeline.fused}}
+        if with_savings:
+            design = Design(board.budget, estimate_timing(pipeline).interval_cycles)
+            saved = savings(found.source, worth_measuring(FUSIONS, names_off, notes), names_off, compare, design)
+    told = described(FUSIONS, names_off, notes, saved)
+    layers = [x.name for x in (*found.before, *found.after)]
+    asked = {"why": why(layer, told, layers)} if layer is not None else {}
+    return {**found.to_dict(), "fusions": told, **asked}
 
 
 def compile_model(model: Path, build: Path, options: Options, progress: Progress) -> dict[str, Any]:
@@ -79,7 +96,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     progress(f"importing {model.name}")
     imported = import_model(model)
     scoring = read_scoring(options.quantization, imported.graph)
-    compare = Compare(target.budget, target.interval_cycles)
+    compare = Compare(target.budget, target.interval_cycles, off)
     price = Price(partial(cost_of, off=off), target, off, compare)
     source, real, quantization = quantize_model(imported.graph, options.quantization, price, progress)
     progress("fusing to integers, with a check after every pass")
@@ -90,6 +107,11 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         quantization["accuracy"], results["accuracy"] = score(imported.graph, network, scoring)
     progress("choosing the parallelism")
     plan, pipeline = choose_folding(network.core, board, options)
+    notes, saved = {**notes_of(imported.fused, checks), **{f.name: f.notes for f in pipeline.fused}}, {}
+    if options.savings:
+        progress("laying the network out without each fusion")
+        names = worth_measuring(FUSIONS, off, notes)
+        saved = savings(source, names, off, compare, Design(target.budget, estimate_timing(pipeline).interval_cycles))
     progress(f"generating the RTL of {len(pipeline.stages)} stages")
     text = verilog(pipeline)
     manifest = {
@@ -99,9 +121,9 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         "board": {**board.describe(), "budget": asdict(target.budget)},
         **describe_network(source, network),
         **({"quantization": quantization} if quantization else {}),
-        "passes": [asdict(c) for c in checks],
+        "passes": [c.to_dict() for c in checks],
         "no_fuse": sorted(off),
-        "fused_stages": [asdict(f) for f in pipeline.fused],
+        "fusions": described(FUSIONS, off, notes, saved),
         "rtl": describe_rtl(pipeline),
         "stages": describe_stages(pipeline),
         "folding": {k: asdict(f) for k, f in plan.folding.items()},
@@ -206,19 +228,6 @@ def run_build(
     return summary
 
 
-def run_model(model: Path, inputs: Path, outputs: Path, labels: Path | None = None) -> dict[str, Any]:
-    """A model file as it is, float or quantized, in float64: what its quantization is to be compared with."""
-    graph = import_model(model).graph
-    feeds = arrays.read_inputs(inputs, graph.inputs)
-    results = run_chunked(graph.run, feeds, graph.widest)
-    arrays.write_outputs(outputs, results, graph.types)
-    summary: dict[str, Any] = {"samples": len(next(iter(feeds.values()))), "outputs": list(results)}
-    if labels is not None:
-        wanted = arrays.read_labels(labels, summary["samples"])
-        summary["accuracy"] = accuracy_of(next(iter(results.values())), wanted)["accuracy"]
-    return summary
-
-
 def simulate_build(
     build: Build, inputs: Path, outputs: Path | None, engine: str, stall_seed: int | None, waves: Path | None,
     progress: Callable[[int, int], None],
@@ -229,7 +238,7 @@ def simulate_build(
     before = run_chunked(network.to_core, feeds, network.before.widest)
     integers = {i.name: before[i.name] for i in network.core.inputs}
     golden = run_chunked(network.core.run, integers, network.core.widest)
-    with _damage_told(build.path):
+    with damage_told(build.path):
         shown = simulate(build.path, build.pipeline, before, golden, engine, stall_seed, waves, progress)
     if outputs is not None:
         results = build.network.from_core({**before, **shown.outputs})
@@ -269,27 +278,16 @@ def _recorded(
     before = build.network.to_core({k: v[:count] for k, v in feeds.items()})
     outputs = build.network.core.run({i.name: before[i.name] for i in build.network.core.inputs})
     try:
-        with _damage_told(build.path):
+        with damage_told(build.path):
             return record_edges(build.path, pipeline, before, outputs, progress), ""
     except CheckFailed as e:
         return [], str(e)
 
 
-@contextmanager
-def _damage_told(build: Path) -> Iterator[None]:
-    """Verilog that the tools cannot read was changed after it was made: their first complaint, in one line."""
-    try:
-        yield
-    except RuntimeError as e:
-        lines = str(e).splitlines() or [type(e).__name__]
-        said = next((line.strip() for line in lines if "error" in line.lower()), lines[-1])
-        raise UserError(f"the RTL in {build} cannot be built ({said}); run `codesign compile` again") from None
-
-
 def synthesize_build(build: Build) -> dict[str, Any]:
     """Utilisation by Yosys beside the estimate."""
     rtl = build.manifest["rtl"]
-    with _damage_told(build.path):
+    with damage_told(build.path):
         used = synthesize(build.path / rtl["files"][0], rtl["top"])
     result = {"source": f"synthesized ({used.yosys}, {used.command})", **asdict(used)}
     record(build.path, "synthesized", result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from codesign.cost import Comparison
 from codesign.energy import PICOJOULES, RULES, SOURCE
 from codesign.errors import UserError
+from codesign.fusion import Note
 from codesign.graph import Graph
 from codesign.importer import import_model
 from codesign.layers import Layer, View, layer_name, layers_of
 from codesign.passes import run_passes
 from codesign.passes.check import Check
 from codesign.passes.split import split
+from codesign.savings import notes_of
+from codesign.show_fusions import fusion_table, why_table
 
 SHAPES = "channels × rows × columns for images, other tensors as in the model; one sample"
 FILE_WIDTH = 180  # of tables in a file or a pipe, which have no width of their own
@@ -30,7 +34,10 @@ COUNTED = ("weights", "biases", "thresholds", "macs", "memory_bits", "energy_pj"
 
 @dataclass(frozen=True)
 class Inspection:
-    """The layers of a model before fusion and after it, or `after_missing`: why there are none after it."""
+    """The layers of a model before fusion and after it, or `after_missing`: why there are none after it.
+
+    `fused`: what each fusion did; `source`: the network as imported; `core`: what of it the accelerator computes.
+    """
 
     file: str
     sha256: str
@@ -39,6 +46,9 @@ class Inspection:
     after: tuple[Layer, ...]
     after_missing: str
     checks: tuple[Check, ...]
+    fused: Mapping[str, Sequence[Note]]
+    source: Graph
+    core: Graph | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: layers with their share of the parameters, and totals."""
@@ -50,24 +60,25 @@ class Inspection:
             "before": _described(self.before),
             "after": _described(self.after) if self.after else None,
             "after_missing": self.after_missing,
-            "passes": [asdict(c) for c in self.checks],
+            "passes": [c.to_dict() for c in self.checks],
         }
 
 
-def inspect_model(path: Path) -> Inspection:
-    """The layer tables of an ONNX file; UserError where it cannot be read."""
+def inspect_model(path: Path, off: Collection[str] = (), compare: Comparison | None = None) -> Inspection:
+    """The layer tables of an ONNX file without the fusions in `off`; UserError where it cannot be read."""
     imported = import_model(path)
     before = layers_of(imported.graph)
     about = (path.name, imported.model_hash, imported.notes, before)
     try:
-        fused, checks = run_passes(imported.graph)
+        fused, checks = run_passes(imported.graph, off, compare)
         parts = split(fused)
     except UserError as e:
-        return Inspection(*about, (), str(e), ())
+        return Inspection(*about, (), str(e), (), imported.fused, imported.graph, None)
     cut = {"host, before": parts.before, "accelerator": parts.core, "host, after": parts.after}
     where = {n.name: place for place, part in cut.items() for n in part.nodes}
     after = layers_of(fused, where, fused_into(imported.graph, fused))
-    return Inspection(*about, after, "", tuple(checks))
+    notes = notes_of(imported.fused, checks)
+    return Inspection(*about, after, "", tuple(checks), notes, imported.graph, parts.core)
 
 
 def fused_into(before: Graph, after: Graph) -> dict[str, list[str]]:
@@ -99,6 +110,10 @@ def print_tables(result: Mapping[str, Any], console: Console) -> None:
         console.print(f"after fusion: no integer network: {escape(result['after_missing'])}")
     else:
         console.print(_table("after fusion", result["after"]))
+    if "fusions" in result:
+        console.print(fusion_table(result["fusions"]))
+    if "why" in result:
+        console.print(why_table(result["why"]))
     for note in result["model"]["notes"]:
         console.print(f"note: {escape(note)}")
     console.print(f"shapes: {result['shapes']}")

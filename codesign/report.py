@@ -11,6 +11,7 @@ from codesign.build import read_manifest
 from codesign.diff_table import html_diff
 from codesign.errors import UserError
 from codesign.html import Html, bar, folded, join, number, page, section, table, tag
+from codesign.show_fusions import html_fusions
 from codesign.words import accuracy_compared, calibrated_on, warnings_of
 
 Values = Mapping[str, Any]
@@ -261,6 +262,7 @@ def _network(m: Values, network: str) -> Html:
         "Network",
         tag("p", "After each of these passes the network gave the same results as before it.", class_="soft"),
         table(head, checks),
+        html_fusions(m["fusions"]),
         folded("Before fusion: the network as imported", _text("\n".join(m["graph"]["before"]))),
         folded("After fusion: host and accelerator", _text(network)),
         folded("The accelerator alone: integers only", _text("\n".join(m["graph"]["core"]))),

@@ -20,10 +20,14 @@ STEP = 4  # between the intervals at which networks are compared where no rate i
 
 @dataclass(frozen=True)
 class Compare:
-    """See codesign/cost.py. The rate is one frame in `interval_cycles`; where that is None, the mean over all rates."""
+    """See codesign/cost.py. The rate is one frame in `interval_cycles`; where that is None, the mean over all rates.
+
+    `off`: the fusions of stages that are switched off.
+    """
 
     budget: Budget
     interval_cycles: int | None = None
+    off: frozenset[str] = frozenset()
 
     def __call__(self, before: Graph, after: Graph) -> float:
         try:
@@ -46,4 +50,6 @@ class Compare:
     def _weight(self, space: Space, cycles: int) -> float:
         """Share of the budget at a rate, converters and FIFOs included; infinite where the rate is not reached."""
         plan = space.plan(cycles)
-        return space.weight(estimate_cost(pipeline_of(space.core, plan))) if plan.interval_cycles <= cycles else inf
+        if plan.interval_cycles > cycles:
+            return inf
+        return space.weight(estimate_cost(pipeline_of(space.core, plan, self.off)))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.cost import Budget
+from codesign.errors import UserError
+from codesign.flow import inspect
 from codesign.formats import Binary, Format, Int
 from codesign.graph import Graph
 from codesign.ops.conv import Conv
@@ -21,6 +25,7 @@ from codesign.ops.unary import Unary
 from codesign.passes import PASSES, run_passes
 from codesign.passes.split import split
 from hw.compare import Compare
+from tests.models import Model
 from tests.test_passes import Net, kinds
 
 UINT4, INT4 = Int.of(4, signed=False), Int.of(4, signed=True)
@@ -167,3 +172,23 @@ def test_random_networks_are_equal_with_fusions_on_and_off(
     plain, _ = run_passes(graph, off)
     check_equal(plain, fused)
     assert all(split(g).core.nodes for g in (fused, plain))
+
+
+def test_a_fusion_says_what_it_did_at_a_layer_and_what_it_saves(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    m = Model(1, 6, 6, 2)
+    x = m.quant("x", 1.0937)
+    parts = [
+        m.quant(m.add("Relu", m.add("MatMul", x, m.weight(2, 4, seed=k), name=f"branch{k}")), 2.37) for k in (1, 2)
+    ]
+    m.save(path, m.add("MatMul", m.add("Concat", *parts, axis=-1), m.weight(8, 1024), name="last"))
+    found = inspect(path, [], with_savings=True, layer="branch1")
+    told = {f["name"]: f for f in found["why"]["fusions"]}
+    assert told["horizontal"]["applied"] and "(with branch2)" in told["horizontal"]["said"][0]
+    assert not told["sink"]["applied"] and told["sink"]["said"][0].startswith("found nothing to do here")
+    saved = next(f["saved"] for f in found["fusions"] if f["name"] == "horizontal")
+    assert saved["stages"] >= 3 and saved["lut"] > 0
+    with pytest.raises(UserError, match="--why brunch1: no such layer; near are branch1"):
+        inspect(path, [], with_savings=False, layer="brunch1")
+    off = inspect(path, ["horizontal"], with_savings=False, layer="branch1")["why"]["fusions"]
+    assert {"name": "horizontal", "applied": False, "said": ["switched off"]} in off

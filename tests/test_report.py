@@ -68,6 +68,10 @@ def manifest(**results: Any) -> dict[str, Any]:
         "graph": {"before": ["input  x: real[1, 4, 4]"], "core": ["input  x: uint4[4, 4, 1]"]},
         "no_fuse": [],
         "passes": [{"name": "sink", "samples": 16, "ties": 1, "nodes": 9}],
+        "fusions": [
+            {"name": "sink", "text": "pools move", "notes": [{"layers": ["pool"], "applied": True, "text": "moved"}],
+             "saved": {"rate_lost": "no folding"}},
+        ],
         "rtl": {
             "top": "accelerator", "files": ["rtl/accelerator.v"], "clock": "aclk", "reset": "aresetn",
             "inputs": [port], "outputs": [port | {"port": "m_axis"}], "edges": [edge],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,10 @@ class Check:
     ties: int
     nodes: int
     notes: tuple[Note, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Of the check alone; notes are told by fusion."""
+        return {"name": self.name, "samples": self.samples, "ties": self.ties, "nodes": self.nodes}
 
 
 class Checker:
