@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hw.estimate import stage_interval
-from hw.pipeline import Pipeline
+from hw.pipeline import Pipeline, counted
 from hw.rtl import TOP, port_bits, port_prefixes
 from hw.stream import StreamType
 
@@ -50,7 +50,7 @@ def describe_stages(pipeline: Pipeline) -> list[dict[str, Any]]:
             "inputs": [_stream(s) for s in p.stage.inputs],
             "outputs": [_stream(s) for s in p.stage.outputs],
             "interval_cycles": stage_interval(p.stage),
-            "estimated": {k: round(v, 1) for k, v in vars(p.stage.cost()).items()},
+            "estimated": {k: round(v, 1) for k, v in vars(counted(p.stage)).items()},
         }
         for p in pipeline.stages
     ]

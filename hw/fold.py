@@ -15,6 +15,7 @@ from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from hw.layers import Folding, layer_of
 from hw.lower import FREE
+from hw.stages.unrolled import Unrolled
 
 ACTIVATIONS = (Threshold, Table, Requant, Center)  # take over the lanes of what they follow
 
@@ -106,9 +107,13 @@ class Space:
 
     def _cost(self, node: Node, folding: Folding) -> Cost:
         """Of a layer and the activations behind it."""
-        own = (s.cost() for _, s in layer_of(self.core, node).stages(self.core, node, folding))
-        behind = (self._activation_cost(n, folding.lanes_out) for n in self._followers(node))
-        return reduce(Cost.__add__, (*own, *behind), Cost())
+        own = [stage for _, stage in layer_of(self.core, node).stages(self.core, node, folding)]
+        if own and isinstance(own[-1], Unrolled):  # which takes the functions into its netlist
+            formats = [self.core.types[n.name].format for n in self._followers(node)]
+            behind = [own[-1].cost_behind(f) for f in formats if f is not None]
+        else:
+            behind = [self._activation_cost(n, folding.lanes_out) for n in self._followers(node)]
+        return reduce(Cost.__add__, (*(stage.cost() for stage in own), *behind), Cost())
 
     def _activation_cost(self, node: Node, lanes: int) -> Cost:
         """Of one activation; many foldings of the layer before it share it."""

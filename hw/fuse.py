@@ -9,6 +9,7 @@ from codesign.fusion import Fusion
 from hw.absorb import absorb_epilogues
 from hw.pipeline import Fused, Pipeline
 from hw.rewrite import Rewriting
+from hw.unroll import join_unrolled
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,11 @@ class StageFusion(Fusion):
 
 
 FUSIONS = (
+    StageFusion(
+        "unrolled",
+        "layers whose every weight has its own gates, and the functions between them, are one netlist",
+        rewrite=join_unrolled,
+    ),
     StageFusion(
         "epilogue",
         "a function of every element runs inside the last registers of the stage before it",

@@ -24,6 +24,7 @@ from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.ops.weigh import Weigh
 from hw.layer import Chain, Folding, Layer, divisors, stream_of
+from hw.netlist.dense import Dense
 from hw.pooling import global_stages, pool_cycles, pool_stages, reduce_foldings, reduce_stages
 from hw.rearrange import MOVES, concat_cycles, concat_foldings, concat_stages, moving_foldings, moving_stages
 from hw.stages.activation import cheapest
@@ -34,6 +35,7 @@ from hw.stages.join import Extreme
 from hw.stages.join import Mul as MulStage
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad as PadStage
+from hw.stages.unrolled import Unrolled
 from hw.stages.weigh import WeighStage
 from hw.stages.window import Window
 from hw.stream import StreamType
@@ -142,7 +144,14 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     if not fmt.contains(matrix):  # the zeros between the blocks of a grouped binary convolution
         fmt = hull(fmt, of_values(matrix))
     product = MatVec(stream, matrix, fmt, pe=folding.lanes_out, simd=stream.lanes, bias=bias)
+    if stream.lanes == stream.shape[-1] and product.pe == matrix.shape[1]:  # nothing is folded: constants as gates
+        sums = product.outputs[0].format
+        return [*chain, ("unrolled", Unrolled(stream, (Dense(matrix, _or_zeros(bias, matrix), sums),)))]
     return [*chain, ("matvec", product)]
+
+
+def _or_zeros(bias: np.ndarray | None, matrix: np.ndarray) -> np.ndarray:
+    return np.zeros(matrix.shape[1], np.int64) if bias is None else bias
 
 
 def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int) -> Chain:

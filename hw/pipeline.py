@@ -58,6 +58,11 @@ def netlists_of(stage: Stage) -> dict[str, str]:
     return stage.netlists() if hasattr(stage, "netlists") else {}  # type: ignore[attr-defined]
 
 
+def counted(stage: Stage) -> Cost:
+    """Resources of a stage: those of its netlist, where it has one that can be counted, else estimated."""
+    return stage.counted() if hasattr(stage, "counted") else stage.cost()  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True)
 class Edge:
     """A stream from output `source_port` of a stage to input `target_port` of another, through `depth` beats of FIFO.

@@ -10,7 +10,7 @@ import numpy as np
 
 from codesign.cost import Cost
 from codesign.formats import Format
-from codesign.graph import GraphError, Operand, TensorType
+from codesign.graph import GraphError, Op, Operand, TensorType
 from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold, staircase
@@ -59,6 +59,11 @@ def _candidates(input: StreamType, op: Function) -> Iterator[ElementStage]:
             yield ThresholdStage(input, forms.stairs)
     if forms.requant is not None and RequantStage.takes(input.format):
         yield RequantStage(input, forms.requant)
+
+
+def stairs_of(op: Op, x: Format) -> Threshold | None:
+    """The same function of x as a staircase, where it is one."""
+    return _forms(op, x).stairs if isinstance(op, (Threshold, Table, Requant)) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 from amaranth.hdl import Module
@@ -13,8 +14,9 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign import arithmetic
 from codesign.cost import Cost
-from codesign.formats import Int, hull
+from codesign.formats import Format, Int, hull
 from codesign.graph import TensorType
+from hw.arith.dot import signed_digits
 from hw.credit import Credited, credited_cost, credited_schedule
 from hw.netlist.cells import Lut, Netlist, Register
 from hw.netlist.circuit import Circuit, module_of
@@ -47,20 +49,15 @@ class Unrolled:
         width = self.layers[-1].weights.shape[1]
         return (StreamType((*self.input.shape[:-1], width), self.layers[-1].output, width),)
 
-    @cached_property
-    def _pipelined(self) -> tuple[Netlist, int]:
-        """The registered netlist from `x` to `y`, and its latency."""
-        n, fmt = Netlist(), self.input.format
-        bits = n.input("x", self.input.beat_bits)
-        codes: Sequence[Sequence[int]] = [bits[k : k + fmt.bits] for k in range(0, len(bits), fmt.bits)]
-        for layer in self.layers:
-            codes, fmt = dense(n, layer, codes, fmt), layer.output
-        n.output("y", [bit for code in codes for bit in code])
-        return pipelined(n, self.levels)
+    @property
+    def netlist(self) -> Netlist:
+        """The gates with their registers, from `x` to `y`."""
+        return _built(_Content(self))[0]
 
     @property
     def latency(self) -> int:
-        return self._pipelined[1]
+        """Clocks through the netlist."""
+        return _built(_Content(self))[1]
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
         y, fmt = frames[0], self.input.format
@@ -76,8 +73,21 @@ class Unrolled:
         return (credited_schedule(arrive[0], self.outputs[0].beat_bits, self.latency),)
 
     def cost(self) -> Cost:
-        """Counted on the netlist, not estimated."""
-        cells = self._pipelined[0].cells
+        """Estimated, so that foldings can be weighed without building their gates; fitted by benchmarks/unrolled.py."""
+        fmt, lut = self.input.format, 0.0
+        for layer in self.layers:
+            lut += layer_luts(layer, fmt)
+            fmt = layer.output
+        return Cost(lut=lut, ff=FLIP_FLOPS * lut) + credited_cost(self.outputs[0].beat_bits, TYPICAL_LATENCY)
+
+    def cost_behind(self, result: Format) -> Cost:
+        """Estimated, of a staircase with such results that goes into the netlist."""
+        lut = staircase_luts(result) * self.outputs[0].lanes
+        return Cost(lut=lut, ff=FLIP_FLOPS * lut)
+
+    def counted(self) -> Cost:
+        """Of the netlist itself."""
+        cells = self.netlist.cells
         logic = Cost(lut=sum(isinstance(c, Lut) for c in cells), ff=sum(isinstance(c, Register) for c in cells))
         return logic + credited_cost(self.outputs[0].beat_bits, self.latency)
 
@@ -86,7 +96,60 @@ class Unrolled:
 
     def netlists(self) -> dict[str, str]:
         """Verilog modules that the circuit instantiates."""
-        return dict([module_of(self._pipelined[0])])
+        return dict([module_of(self.netlist)])
+
+
+HEAP_BIT, SUM_BIT = 0.49, 0.8  # LUTs a bit that goes into a heap, and a bit that comes out of it
+FLIP_FLOPS = 1.4  # a LUT
+TYPICAL_LATENCY = 8
+
+
+def layer_luts(layer: Dense, x: Format) -> float:
+    """LUTs of a layer, within about 15 %: its weights' signed digits make the heaps, then come sums and staircases."""
+    digits = sum(np.count_nonzero(plane) for plane in signed_digits(layer.weights))
+    outputs = layer.weights.shape[1]
+    sums = HEAP_BIT * digits * x.bits + SUM_BIT * outputs * layer.sums.bits
+    return sums + (0 if layer.activation is None else staircase_luts(layer.activation.format) * outputs)
+
+
+def staircase_luts(result: Format) -> float:
+    """LUTs of a staircase that follows the sum's own bits."""
+    return result.bits + 2.0
+
+
+class _Content:
+    """A stage's netlist depends on nothing else; equal contents are built once."""
+
+    def __init__(self, stage: Unrolled) -> None:
+        self.stage = stage
+        arrays = [a for layer in stage.layers for a in (layer.weights, layer.bias, *_staircase(layer))]
+        parts = [stage.input.format, stage.levels, *(layer.output for layer in stage.layers)]
+        text = repr([*parts, *((a.shape, a.dtype.str, a.tobytes()) for a in arrays)])
+        self.digest = hashlib.sha256(text.encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Content) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def _staircase(layer: Dense) -> tuple[np.ndarray, ...]:
+    op = layer.activation
+    return () if op is None else (op.thresholds, op.base, op.step)
+
+
+@lru_cache(maxsize=32)
+def _built(content: _Content) -> tuple[Netlist, int]:
+    """The registered netlist from `x` to `y`, and its latency."""
+    stage, n = content.stage, Netlist()
+    fmt = stage.input.format
+    bits = n.input("x", stage.input.beat_bits)
+    codes: Sequence[Sequence[int]] = [bits[k : k + fmt.bits] for k in range(0, len(bits), fmt.bits)]
+    for layer in stage.layers:
+        codes, fmt = dense(n, layer, codes, fmt), layer.output
+    n.output("y", [bit for code in codes for bit in code])
+    return pipelined(n, stage.levels)
 
 
 class _UnrolledCircuit(wiring.Component):
@@ -96,8 +159,7 @@ class _UnrolledCircuit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        netlist, latency = self.stage._pipelined
-        m.submodules.stream = body = Credited(Circuit(netlist), latency)
+        m.submodules.stream = body = Credited(Circuit(self.stage.netlist), self.stage.latency)
         connect(m, flipped(self.i), body.i)  # type: ignore[attr-defined]
         connect(m, body.o, flipped(self.o))  # type: ignore[attr-defined]
         return m

@@ -1,0 +1,42 @@
+"""Unrolled layers and the functions between them become one netlist: no handshake inside, no registers for one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hw.netlist.dense import takes
+from hw.pipeline import Placed
+from hw.rewrite import Rewriting
+from hw.stages.activation import stairs_of
+from hw.stages.lanes import ElementStage
+from hw.stages.unrolled import Unrolled
+
+
+def join_unrolled(rewriting: Rewriting) -> None:
+    """Every function or unrolled layer behind an unrolled layer goes into its netlist."""
+    for _, reader in rewriting.neighbours():
+        (*_, edge) = (e for e in rewriting.edges if e.target == reader.name)
+        producer = rewriting.stages[str(edge.source)]
+        if not isinstance(producer.stage, Unrolled):
+            continue
+        if isinstance(reader.stage, ElementStage):
+            _take_function(rewriting, producer, producer.stage, reader, reader.stage)
+        elif isinstance(reader.stage, Unrolled):
+            joined = Unrolled(producer.stage.input, (*producer.stage.layers, *reader.stage.layers))
+            rewriting.merge((producer, reader), joined, "the next layer in the same netlist")
+
+
+def _take_function(
+    rewriting: Rewriting, producer: Placed, layers: Unrolled, reader: Placed, function: ElementStage
+) -> None:  # fmt: skip
+    """A staircase becomes the end of the last layer."""
+    *before, last = layers.layers
+    stairs = None if last.activation is not None else stairs_of(function.op, function.input.format)
+    if stairs is None:
+        rewriting.refuse((producer, reader), "only one function that rises or falls goes into a layer's netlist")
+        return
+    ended = replace(last, activation=stairs)
+    if not takes(ended, before[-1].output if before else layers.input.format):
+        rewriting.refuse((producer, reader), "too many uneven steps for look-up tables: the function keeps its stage")
+        return
+    rewriting.merge((producer, reader), Unrolled(layers.input, (*before, ended)), "staircases in the layer's netlist")
