@@ -13,7 +13,7 @@ from codesign.ops.argmax import ArgMax
 from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add, Div, Mul, Sub
 from codesign.ops.layout import Reshape, Transpose
-from codesign.ops.matmul import MatMul
+from codesign.ops.matmul import BatchMatMul, MatMul
 from codesign.ops.moves import Slice
 from codesign.ops.pad import Pad
 from codesign.ops.pool import AveragePool, MaxPool, SumPool
@@ -285,3 +285,23 @@ def test_an_invalid_graph_cannot_exist():
     with pytest.raises(GraphError, match="multiplies shapes"):
         net = Net(4)
         net.graph(net.add(MatMul(), "x", net.constant(np.zeros((3, 2)))))
+
+
+def test_what_keeps_a_tensor_real_between_layers_is_named():
+    net = Net(4, 4)
+    x = net.add(MatMul(), net.quantize("x"), net.weights(4, 4))
+    soft = net.add(Softmax(), net.add(Unary("tanh"), net.quantize(x)))
+    late = net.quantize(net.add(MatMul(), net.quantize(net.add(Unary("relu"), soft)), net.weights(4, 2)))
+    with pytest.raises(UserError, match=rf"'{soft}' \(Softmax\) stays real .* no form on integers"):
+        split(run_passes(net.graph(late))[0])
+    product = net.add(BatchMatMul(), net.quantize(x), net.quantize(x, scale=(0.5,)))
+    with pytest.raises(UserError, match=rf"'{product}' \(BatchMatMul\).* computed, .* constants only"):
+        split(run_passes(net.graph(net.add(MatMul(), net.quantize(product), net.weights(4, 2))))[0])
+
+
+def test_constants_of_places_are_refused_where_their_functions_take_too_much_memory():
+    net = Net(64, 64, 64)
+    x = net.quantize(net.add(MatMul(), net.quantize("x"), net.weights(64, 64)))
+    added = net.add(Add(), x, net.constant(np.random.default_rng(0).normal(size=(64, 64, 64))))
+    with pytest.raises(UserError, match="differ between places, and 262144 elements"):
+        run_passes(net.graph(net.add(MatMul(), net.quantize(added, Int.of(8, False)), net.weights(64, 2))))

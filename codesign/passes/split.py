@@ -11,9 +11,14 @@ from codesign.chunks import run_chunked
 from codesign.errors import UserError
 from codesign.graph import Constant, Dequantize, Graph, Input, Node
 from codesign.ops.integer import Reinterpret
-from codesign.ops.layout import Reshape, Transpose
+from codesign.ops.layout import Concat, Reshape, Transpose
+from codesign.ops.matmul import BatchMatMul
+from codesign.passes.fuse import ARITHMETIC, data_operands
 
 LAYOUT = (Reshape, Transpose, Reinterpret)
+NO_HARDWARE: dict[type, str] = {
+    BatchMatMul: "both of its operands are computed, and hardware multiplies matrices with constants only; "
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def _parts(graph: Graph) -> dict[str, str]:
     part = {i.name: "before" for i in graph.inputs}
     for node in graph.nodes:
         if not isinstance(node.op, Constant):
-            part[node.name] = _part_of(graph, node, {part[i] for i in node.inputs if i in part})
+            part[node.name] = _part_of(graph, node, part)
     for node in reversed(graph.nodes):  # layout at the end is the host's
         readers = {part[r.name] for r in graph.readers[node.name]}
         if part.get(node.name) == "core" and isinstance(node.op, LAYOUT) and readers <= {"after"}:
@@ -71,31 +76,34 @@ def _parts(graph: Graph) -> dict[str, str]:
     return part
 
 
-def _part_of(graph: Graph, node: Node, operands: set[str]) -> str:
+def _part_of(graph: Graph, node: Node, part: Mapping[str, str]) -> str:
+    operands = {part[i] for i in node.inputs if i in part}
     real = not graph.types[node.name].is_integer or any(not graph.types[i].is_integer for i in node.inputs)
     if "after" in operands:
         if not real and not isinstance(node.op, LAYOUT):
-            _refuse_real(graph, node)
+            _refuse_real(graph, next(i for i in node.inputs if part.get(i) == "after"))
         return "after"
     if real:
         return "after" if "core" in operands else "before"
     return "before" if operands == {"before"} and isinstance(node.op, LAYOUT) else "core"
 
 
-def _refuse_real(graph: Graph, node: Node) -> None:
-    """Name the first operator that kept the operand of an integer layer real."""
-    name = node.inputs[0]
-    while name in graph.by_name and not isinstance(graph.by_name[name].op, Dequantize):
-        blame = graph.by_name[name]
-        operands = [i for i in blame.inputs if i not in graph.constants]
-        if len(operands) != 1 or (graph.types[name].is_integer is False and len(operands) > 1):
-            break
-        name = operands[0]
-    blame = graph.by_name.get(name, node)
+def _refuse_real(graph: Graph, name: str) -> None:
+    """Name the operator between integer layers that keeps a tensor real."""
+    blame = graph.by_name[name]
+    while len(above := data_operands(graph, blame)) == 1 and not _is_dequantized(graph, above[0]):
+        blame = graph.by_name[above[0]]
+    joins = isinstance(blame.op, (*ARITHMETIC, Concat))
+    reason = NO_HARDWARE.get(type(blame.op), "" if joins else "it has no form on integers; ")
+    help = "quantize its operands with one scale (Quant on every input), or move it" if joins else "move it"
     raise UserError(
         f"node '{blame.origin or blame.name}' ({type(blame.op).__name__}) stays real between integer layers; "
-        "quantize its operands with one scale (Quant on every input), or move it to the end of the network"
+        f"{reason}{help} to the end of the network"
     )
+
+
+def _is_dequantized(graph: Graph, name: str) -> bool:
+    return name not in graph.by_name or isinstance(graph.by_name[name].op, Dequantize)
 
 
 def _crossing(graph: Graph, part: Mapping[str, str], source: str, targets: set[str]) -> list[str]:
