@@ -53,6 +53,8 @@ def compiled(m: dict[str, Any]) -> None:
     OUT.print(table)
     if "quantization" in m:
         _quantization(m["quantization"])
+        if "mixed" in m["quantization"]:
+            OUT.print(f"mixed precision: formats chosen within the budget, in {m['build']}/precision.yaml to be edited")
     _notes(m)
     _estimate(m)
     OUT.print(f"build folder: {m['build']}")

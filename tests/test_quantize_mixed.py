@@ -94,7 +94,7 @@ def test_sensitivity_is_that_of_the_whole_network_with_one_knob_turned(given, se
 def test_regions_cost_what_the_whole_costs_but_for_what_joins_them(network):
     given = candidates(prepared(network()), "mse", ("bias",), quiet)
     price = replace(PRICE, off=("horizontal",))  # which joins layers of several regions
-    regions = RegionCosts(given, price)
+    regions = RegionCosts(given, price, quiet)
     for level in (0, 3):
         setting = dict.fromkeys(given.knobs, level)
         whole, parts = price.of(given.graph(setting)), regions.cost(setting)
@@ -111,7 +111,7 @@ def test_a_region_is_costed_once_for_each_of_its_settings(given):
         asked.append(graph)
         return Cost(lut=1.0)
 
-    regions = RegionCosts(given, Price(model, TARGET))
+    regions = RegionCosts(given, Price(model, TARGET), quiet)
     first = regions.cost(given.widest)
     count = len(asked)
     assert regions.cost(given.widest) == first and len(asked) == count == first.lut
@@ -157,7 +157,7 @@ def test_the_search_goes_up_again_where_room_is_left(given, sensitivity):
         def cost(self, setting):
             return Cost(lut=100.0 - 10 * setting[first] - sum(i for k, i in setting.items() if k != first))
 
-    search = Search(Stairs(given, PRICE), sensitivity, Budget(lut=95, ff=1, dsp=1, bram36=1), quiet)
+    search = Search(Stairs(given, PRICE, quiet), sensitivity, Budget(lut=95, ff=1, dsp=1, bram36=1))
     setting = search.best(given.widest)
     assert search._cost(setting).lut <= 95
     for knob, i in setting.items():

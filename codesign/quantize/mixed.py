@@ -56,7 +56,7 @@ def quantize_mixed(
     found = prepare(*canonical(graph), samples, steps, progress)
     given = candidates(found, observer, steps, progress)
     sensitivity = measure(given, progress)
-    search = Search(RegionCosts(given, price), sensitivity, price.target.budget, progress)
+    search = Search(RegionCosts(given, price, progress), sensitivity, price.target.budget)
     setting, cost = given.widest, price.of(given.graph(given.widest))
     for _ in range(ROUNDS):
         search.learn(setting, cost)
@@ -74,10 +74,8 @@ def quantize_mixed(
 class Search:
     """Settings of little predicted error within a budget."""
 
-    def __init__(
-        self, regions: RegionCosts, sensitivity: Sensitivity, budget: Budget, progress: Callable[[str], None]
-    ) -> None:
-        self.regions, self.sensitivity, self.budget, self.progress = regions, sensitivity, budget, progress
+    def __init__(self, regions: RegionCosts, sensitivity: Sensitivity, budget: Budget) -> None:
+        self.regions, self.sensitivity, self.budget = regions, sensitivity, budget
         self.beside: Cost | None = None  # the most that the whole was seen to cost beside its regions
 
     def learn(self, setting: Setting, whole: Cost) -> None:
@@ -90,7 +88,6 @@ class Search:
         """Down from `start` until it fits, then up where room is left; CheckFailed where nothing fits."""
         setting = dict(start)
         while (now := self._excess(setting)) > 0:
-            self.progress(f"choosing formats: {now:.1%} over the budget")
             knob, option = self._step_down(setting, now)
             setting[knob] = option
         while (step := self._step_up(setting)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -47,8 +47,8 @@ class Region:
 class RegionCosts:
     """The sum of the regions' costs at any setting; each region is costed once for each of its own settings."""
 
-    def __init__(self, given: Candidates, price: Price) -> None:
-        self.given, self.price = given, price
+    def __init__(self, given: Candidates, price: Price, progress: Callable[[str], None]) -> None:
+        self.given, self.price, self.progress = given, price, progress
         self.regions = tuple(_regions(given))
         self.known: dict[tuple[Region, tuple[int, ...]], Cost] = {}
 
@@ -59,6 +59,7 @@ class RegionCosts:
             graph = self.given.graph(setting)
             for key in keys:
                 if key not in self.known:
+                    self.progress(f"choosing formats: {len(self.known)} parts of circuits costed")
                     self.known[key] = self.price.of(_cut(graph, key[0]))
         return reduce(Cost.__add__, (self.known[key] for key in keys), Cost())
 
