@@ -40,7 +40,7 @@ from codesign.options import Options
 from codesign.passes import PASSES, run_passes
 from codesign.passes.check import near_ties
 from codesign.passes.inputs import quantize_inputs
-from codesign.passes.split import Model, split
+from codesign.passes.split import Model, host_layers, split
 from codesign.quantize.regions import Price
 from codesign.savings import described, notes_of, savings, worth_measuring
 from codesign.scoring import read_scoring, score
@@ -117,7 +117,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     manifest = {
         "schema": SCHEMA,
         "tool": {"name": "codesign", "version": __version__},
-        "model": {"file": model.name, "sha256": imported.model_hash, "notes": list(imported.notes)},
+        "model": {"file": model.name, "sha256": imported.model_hash, "notes": [*imported.notes, *host_layers(network)]},
         "board": {**board.describe(), "budget": asdict(target.budget)},
         **describe_network(source, network),
         **({"quantization": quantization} if quantization else {}),

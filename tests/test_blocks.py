@@ -63,6 +63,27 @@ def crelu(m: Model) -> list[str]:
     return [image(m, 3, 1, inputs=6, x=m.quant(both, 0.5))]
 
 
+def extremes(m: Model) -> list[str]:
+    """The larger of two tensors of one scale, and the smaller of two of different scales after a falling function."""
+    a = m.quant(m.add("Conv", m.quant("x"), m.weight(3, 2, 1, 1, seed=1)), 0.5, signed=1)
+    b = m.quant(m.add("Conv", m.quant("x"), m.weight(3, 2, 1, 1, seed=2)), 0.5, signed=1)
+    c = m.quant(m.add("Conv", m.quant("x"), m.weight(3, 2, 1, 1, seed=3)), 0.37, signed=1)
+    larger = m.quant(m.add("Max", a, b, name="larger"), 1.0, signed=1)
+    smaller = m.quant(m.add("Neg", m.add("Min", larger, c, name="smaller")), 0.5, signed=1)
+    return [m.quant(m.add("Conv", smaller, m.weight(2, 3, 1, 1, seed=4)), 0.5, signed=1)]
+
+
+def pooled_between(m: Model) -> list[str]:
+    """Offsets, factors and slopes of both signs, and averages, without a quantizer between."""
+    x = m.add("Conv", m.quant("x"), m.weight(3, 2, 1, 1), m.constant([0.21, -0.37, 0.4]), name="conv")
+    x = m.add("Mul", x, m.constant(np.reshape([0.7, -0.4, 1.3], (1, 3, 1, 1))))
+    x = m.quant(m.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2]), 0.11, bits=8, signed=1)
+    x = m.add("Conv", x, m.weight(4, 3, 1, 1, seed=1), name="conv1")
+    x = m.quant(m.add("PRelu", x, m.constant(np.reshape([0.25, -0.5, 0.0, 1.5], (4, 1, 1)))), 0.2, bits=6, signed=1)
+    x = m.add("Relu", m.add("Conv", x, m.weight(2, 4, 1, 1, seed=2), name="conv2"))
+    return [m.quant(m.add("GlobalAveragePool", x), 0.1, bits=8)]
+
+
 def squeeze_and_excite(m: Model) -> list[str]:
     x = image(m, 4, 0, inputs=2, x=m.quant("x"))
     mean = m.quant(m.add("GlobalAveragePool", x), 0.25)
@@ -155,7 +176,7 @@ def matrices(m: Model) -> list[str]:
 
 BLOCKS = [
     depthwise_separable, inverted_residual, fire, shuffle, crelu, squeeze_and_excite, rotated_filters, two_ways_out,
-    upsampled, transposed, padded, reduced, averaged, swish, matrices,
+    upsampled, transposed, padded, reduced, averaged, swish, matrices, extremes, pooled_between,
 ]  # fmt: skip
 
 

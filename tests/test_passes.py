@@ -24,7 +24,7 @@ from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
 from codesign.passes import PASSES, run_passes
 from codesign.passes.check import check_equal
-from codesign.passes.split import split
+from codesign.passes.split import host_layers, split
 
 UINT4, INT4 = Int.of(4, signed=False), Int(-7, 7)
 
@@ -232,8 +232,50 @@ def test_binary_padding_with_zero_is_ternary():
 def test_real_weights_are_refused_by_name():
     net = Net(4)
     product = net.add(MatMul(), net.quantize("x"), net.constant(np.random.default_rng(0).normal(size=(4, 3))))
-    with pytest.raises(UserError, match=rf"'{product}' \(MatMul\): its weights .* not quantized"):
-        run_passes(net.graph(product))
+    with pytest.raises(UserError, match=rf"'{product}' \(MatMul\): its weights .* are not quantized"):
+        split(run_passes(net.graph(product))[0])
+
+
+@pytest.mark.parametrize("where", ["first", "last", "middle"])
+def test_a_layer_of_real_weights_is_the_hosts_at_either_end(where):
+    net, real = Net(4), np.random.default_rng(0).normal(size=(4, 4))
+    x = net.add(MatMul(), "x", net.constant(real)) if where == "first" else "x"
+    x = net.quantize(net.add(MatMul(), net.quantize(x), net.weights(4, 4)))
+    x = net.add(MatMul(), x, net.constant(real)) if where != "first" else x
+    x = net.add(MatMul(), net.quantize(x), net.weights(4, 2)) if where == "middle" else x
+    before = net.graph(x)
+    if where == "middle":
+        with pytest.raises(UserError, match=r"its weights .* are not quantized"):
+            split(run_passes(before)[0])
+        return
+    network, feeds = split(run_passes(before)[0]), {"x": np.random.default_rng(1).normal(size=(20, 4))}
+    assert len(host_layers(network)) == 1
+    np.testing.assert_allclose(network.run(feeds)[x], before.run({"x": feeds["x"].astype(np.float32)})[x])
+
+
+def test_what_stays_real_between_layers_is_named():
+    net = Net(4)
+    softmax = net.add(Softmax(), net.add(MatMul(), net.quantize("x"), net.weights(4, 3)))
+    last = net.add(MatMul(), net.quantize(softmax), net.weights(3, 2))
+    with pytest.raises(UserError, match=rf"'{softmax}' \(Softmax\) stays real .* it has no form on integers"):
+        split(run_passes(net.graph(last))[0])
+
+
+@pytest.mark.parametrize("function", [Unary("relu"), Unary("clip", (-0.25, 0.5)), None])
+def test_averages_run_on_integers_whatever_offsets_and_factors_are_before_them(function):
+    net = Net(4, 4, 2)
+    x = net.add(Conv(), net.quantize("x"), net.weights(3, 3, 2, 3))
+    if function is None:
+        x = net.add(Sub(), net.constant([0.3, -0.11, 0.0]), net.add(Mul(), x, net.constant([0.7, -0.2, 0.0])))
+    else:
+        x = net.add(function, x)
+    x = net.quantize(net.add(AveragePool((2, 2), (1, 1)), x), Int.of(8, signed=True), (0.07,))
+    last = net.add(Conv(), x, net.weights(1, 1, 3, 2))
+    before = net.graph(last)
+    network, feeds = split(run_passes(before)[0]), {"x": np.random.default_rng(1).normal(size=(20, 4, 4, 2))}
+    assert any(isinstance(n.op, SumPool) for n in network.core.nodes)
+    expected = before.run({"x": feeds["x"].astype(np.float32)})[last]
+    np.testing.assert_allclose(network.run(feeds)[last], expected, atol=1e-12)
 
 
 def test_a_layer_whose_input_stays_real_is_refused_by_name():

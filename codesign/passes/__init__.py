@@ -9,6 +9,7 @@ from codesign.cost import Comparison
 from codesign.fusion import Fusion, Journal
 from codesign.graph import Graph
 from codesign.passes.argmax import lift_argmax
+from codesign.passes.averages import hoist_averages
 from codesign.passes.check import Check, Checker
 from codesign.passes.first_layer import fuse_input
 from codesign.passes.fuse import fuse_activations
@@ -59,6 +60,11 @@ PASSES = (
         "functions behind a concatenation move into its parts, each with its own scale",
         "integers of different scales cannot be joined",
         rewrite=into_parts,
+    ),
+    Pass(
+        "averages",
+        "average pools move above factors and offsets, to where numbers are integers",
+        rewrite=hoist_averages,
     ),
     Pass(
         "integerize",

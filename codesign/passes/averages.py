@@ -1,4 +1,7 @@
-"""Averages move above the affine functions before them, up to where numbers are integers: mean(a x + b) = a mean(x) + b."""
+"""Averages move above the affine functions before them, up to where numbers are integers.
+
+mean(a * x + b) = a * mean(x) + b.
+"""
 
 from __future__ import annotations
 

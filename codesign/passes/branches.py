@@ -13,6 +13,7 @@ from codesign.ops.elementwise import Add, Mul, Sub
 from codesign.ops.integer import Reinterpret
 from codesign.ops.moves import Expand
 from codesign.ops.requant import Requant
+from codesign.ops.unary import Unary
 from codesign.ops.weigh import Weigh
 from codesign.passes.align import MOST_WEIGHT, common_step, common_steps
 
@@ -87,7 +88,7 @@ def lift_concat(lifting: Lifting, node: Node) -> str | None:
 
 def _aligned(lifting: Lifting, node: Node, signs: Sequence[int]) -> list[str] | None:
     """The integers behind a node's operands, multiplied so that all have one scale and zero point 0; else None."""
-    integers = [lifting.integers(i) for i in node.inputs]
+    integers = [limited(lifting, i) for i in node.inputs]
     known = [i for i in integers if i is not None]
     if len(known) < len(integers) or any(len(lifting.types[i].zero_point) > 1 for i in known):
         return None
@@ -98,6 +99,27 @@ def _aligned(lifting: Lifting, node: Node, signs: Sequence[int]) -> list[str] | 
         times(lifting, f"{node.name}_{k}", name, multiplier * sign, found[1], node.origin)
         for k, (name, multiplier, sign) in enumerate(zip(known, found[0], signs))
     ]
+
+
+def limited(lifting: Lifting, name: str) -> str | None:
+    """The integers behind a real tensor, also where it is a Relu or Clip, at whole steps, of one that has them."""
+    node = lifting.nodes.get(name)
+    if (found := lifting.integers(name)) or node is None or not isinstance(node.op, Unary):
+        return found
+    bounds = {"relu": (0.0, np.inf), "clip": node.op.parameters}.get(node.op.function)
+    data = lifting.centered(node.inputs[0]) if bounds else None
+    if bounds is None or data is None:
+        return None
+    t = lifting.types[data]
+    assert t.format is not None
+    steps = np.divide.outer(bounds, t.scale)
+    limits = np.clip(steps, t.format.lo, t.format.hi)
+    within = (steps[0] <= t.format.hi).all() and (steps[1] >= t.format.lo).all() and limits[0, 0] <= limits[1, 0]
+    if not within or (limits != np.rint(limits[:, :1])).any():
+        return None
+    one = np.ones(1, dtype=np.int64)
+    fmt = Int(int(limits[0, 0]), int(limits[1, 0]))
+    return lifting.derive(f"{name}_limited", Requant(one, 0 * one, 0, "floor", fmt, t.scale), data, origin=node.origin)
 
 
 def times(

@@ -162,16 +162,18 @@ class Lifting:
 HOST = (Add, Sub, Mul, Div, Unary, Reshape, Transpose)
 
 
-def _product(lifting: Lifting, node: Node) -> str:
-    """MatMul and Conv: both sides must be integers; says which is not."""
+def _product(lifting: Lifting, node: Node) -> str | None:
+    """MatMul and Conv of integers; one of real weights stays real, for the host."""
     x, w = node.inputs
-    data, weights = lifting.centered(x), lifting.weights(w)
+    weights = lifting.weights(w)
+    if weights is None:
+        return None
+    data = lifting.centered(x)
     if data is None and lifting.from_input(x):
         data = lifting.quantized_input(x)
-    for side, found in (("input", data), ("weights", weights)):
-        if found is None:
-            _refuse(node, f"its {side} '{x if side == 'input' else w}' is not quantized")
-    assert data is not None and weights is not None
+    if data is None:
+        _refuse(node, f"its input '{x}' is not quantized")
+    assert data is not None
     try:
         return lifting.add(Node(f"{node.name}_int", node.op, (data, weights), node.origin))
     except GraphError as e:

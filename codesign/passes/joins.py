@@ -32,6 +32,8 @@ MOST_RESULTS = 1 << 24  # pairs times channels
 def fuse_joins(graph: Graph, journal: Journal) -> Graph:
     """Every sum, difference or choice of two dequantized tensors whose readers quantize becomes one of integers."""
     for node in graph.nodes:
+        if node.name not in graph.types:  # taken behind a quantizer with the choice before it
+            continue
         if isinstance(node.op, (Minimum, Maximum)) and len(_varying(graph, node)) == 2:
             graph = below_functions(graph, node, list(_chains(graph, (node,))), journal)
         if not isinstance(node.op, (Add, Sub)) or len(operands := _varying(graph, node)) < 2:

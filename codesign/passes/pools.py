@@ -10,6 +10,7 @@ import numpy as np
 from codesign.graph import GraphError, Node
 from codesign.ops.pool import AveragePool, GlobalAveragePool, GlobalSumPool, SumPool
 from codesign.ops.reduce import Reduce, neighbours
+from codesign.passes.branches import limited
 
 if TYPE_CHECKING:
     from codesign.passes.integerize import Lifting
@@ -35,8 +36,8 @@ def lift_pad(lifting: Lifting, node: Node) -> str | None:
 
 def lift_average(lifting: Lifting, node: Node) -> str | None:
     """A mean is a sum whose divisor goes into the scale."""
-    data = lifting.centered(node.inputs[0])
-    if data is None:
+    data = lifting.centered(node.inputs[0]) or limited(lifting, node.inputs[0])
+    if data is None or any(lifting.types[data].zero_point):
         return None
     shape = lifting.types[data].shape
     if isinstance(node.op, GlobalAveragePool):

@@ -10,9 +10,10 @@ import numpy as np
 from codesign.chunks import run_chunked
 from codesign.errors import UserError
 from codesign.graph import Constant, Dequantize, Graph, Input, Node
+from codesign.ops.conv import Conv
 from codesign.ops.integer import Reinterpret
 from codesign.ops.layout import Concat, Reshape, Transpose
-from codesign.ops.matmul import BatchMatMul
+from codesign.ops.matmul import BatchMatMul, MatMul
 from codesign.passes.fuse import ARITHMETIC, data_operands
 
 LAYOUT = (Reshape, Transpose, Reinterpret)
@@ -51,6 +52,8 @@ def split(graph: Graph) -> Model:
     part = _parts(graph)
     core_outputs = _crossing(graph, part, "core", {"after"})
     if not core_outputs:
+        if products := _real_products(graph):
+            _refuse_product(products[0])
         raise UserError("the model has no layer to accelerate (no quantized product, pool or sum)")
     core_inputs = _crossing(graph, part, "before", {"core"})
     before_outputs = _crossing(graph, part, "before", {"core", "after"})
@@ -88,11 +91,33 @@ def _part_of(graph: Graph, node: Node, part: Mapping[str, str]) -> str:
     return "before" if operands == {"before"} and isinstance(node.op, LAYOUT) else "core"
 
 
+def host_layers(network: Model) -> list[str]:
+    """A line for each product that the host computes in float."""
+    return [
+        f"'{n.origin or n.name}' ({type(n.op).__name__}) is not quantized: the host computes it"
+        for part in (network.before, network.after)
+        for n in _real_products(part)
+    ]
+
+
+def _real_products(graph: Graph) -> list[Node]:
+    return [n for n in graph.nodes if isinstance(n.op, (MatMul, Conv)) and not graph.types[n.name].is_integer]
+
+
+def _refuse_product(node: Node) -> None:
+    raise UserError(
+        f"node '{node.origin or node.name}' ({type(node.op).__name__}): its weights '{node.inputs[1]}' are not "
+        "quantized; put a quantizer (Quant, BipolarQuant) in front of them"
+    )
+
+
 def _refuse_real(graph: Graph, name: str) -> None:
     """Name the operator between integer layers that keeps a tensor real."""
     blame = graph.by_name[name]
     while len(above := data_operands(graph, blame)) == 1 and not _is_dequantized(graph, above[0]):
         blame = graph.by_name[above[0]]
+    if blame in _real_products(graph):
+        _refuse_product(blame)
     joins = isinstance(blame.op, (*ARITHMETIC, Concat))
     reason = NO_HARDWARE.get(type(blame.op), "" if joins else "it has no form on integers; ")
     help = "quantize its operands with one scale (Quant on every input), or move it" if joins else "move it"
