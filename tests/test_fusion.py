@@ -154,9 +154,8 @@ class Growing:
         return self.net.graph(*(self.net.add(MatMul(), f, self.net.weights(n, 3, seed=n)) for f, n in zip(flat, sizes)))
 
 
-BLOCKS = st.tuples(
-    st.sampled_from(["conv", "fire", "residual", "twice", "split", "identity"]), st.integers(0, 9), st.integers(1, 3)
-)
+KINDS = ["conv", "fire", "residual", "twice", "split", "join", "identity"]
+BLOCKS = st.tuples(st.sampled_from(KINDS), st.integers(0, 9), st.integers(1, 3))
 
 
 @settings(max_examples=40, deadline=None)
@@ -192,3 +191,21 @@ def test_a_fusion_says_what_it_did_at_a_layer_and_what_it_saves(tmp_path: Path) 
         inspect(path, [], with_savings=False, layer="brunch1")
     off = inspect(path, ["horizontal"], with_savings=False, layer="branch1")["why"]["fusions"]
     assert {"name": "horizontal", "applied": False, "said": ["switched off"]} in off
+
+
+def test_parts_that_meet_again_and_parts_of_joined_tensors_take_no_stages() -> None:
+    net = Net(4, 6)
+    x, y = net.quantize("x", UINT4), net.quantize(net.add(Mul(), "x", net.constant([[0.3]])), UINT4)
+
+    def part(of: str, start: int, size: int) -> str:
+        return net.add(Slice((0, start), (4, size), (1, 1)), of)
+
+    nested = net.add(Concat(-1), net.add(Concat(-1), part(x, 0, 2), part(x, 2, 4)), y)
+    results = [net.add(MatMul(), t, net.weights(n, 3, seed=n)) for t, n in ((nested, 12), (part(nested, 7, 4), 4))]
+    graph = net.graph(*results)
+    fused, checks = run_passes(graph)
+    plain, _ = run_passes(graph, FREE)
+    assert [kinds(fused).count(k) for k in ("Concat", "Slice")] == [1, 1]
+    assert [kinds(plain).count(k) for k in ("Concat", "Slice")] == [2, 3]
+    check_equal(plain, fused)
+    assert {c.name for c in checks if c.notes} >= {"split", "concat"}

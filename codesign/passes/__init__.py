@@ -17,6 +17,7 @@ from codesign.passes.inputs import quantize_inputs
 from codesign.passes.integerize import integerize
 from codesign.passes.joins import fuse_joins
 from codesign.passes.layout import simplify_layout
+from codesign.passes.pieces import fuse_concats, fuse_splits
 from codesign.passes.places import flatten_places
 from codesign.passes.siblings import fuse_siblings
 from codesign.passes.simplify import drop_identities, share_subexpressions
@@ -105,6 +106,16 @@ PASSES = (
         "horizontal",
         "products that read the same tensor become one wider product, which shares window and input stream",
         rewrite=fuse_siblings,
+    ),
+    Pass(
+        "split",
+        "a part of a part, or of a concatenation, is taken from where it comes from",
+        rewrite=fuse_splits,
+    ),
+    Pass(
+        "concat",
+        "nested concatenations become one, parts of a tensor that meet again become that tensor",
+        rewrite=fuse_concats,
     ),
     Pass(
         "input",
