@@ -10,8 +10,8 @@ from hw.rtl import TOP, port_bits, port_prefixes
 from hw.stream import StreamType
 
 FIFO_RULE = (
-    "behind a fork every branch holds a whole frame: safe against deadlock wherever branches meet again, not computed; "
-    "between layers depths come from the stages' schedules. Drain all outputs at the same time"
+    "every depth is the most beats that wait on the edge when frames come at the pace of the slowest stage, by the "
+    "stages' schedules; branches that meet again then cannot deadlock. Drain all outputs at the same time"
 )
 
 

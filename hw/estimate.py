@@ -62,13 +62,14 @@ def offered_times(pipeline: Pipeline, arrive: list[np.ndarray]) -> Iterator[tupl
     """
     times: dict[tuple[str | None, int], np.ndarray] = {(None, k): a for k, a in enumerate(arrive)}
     for name in (*(p.name for p in pipeline.stages), None):
-        offered = [_through_fifo(pipeline, e, times.pop((e.source, e.source_port))) for e in pipeline.into(name)]
+        offered = [through_fifo(pipeline, e, times.pop((e.source, e.source_port))) for e in pipeline.into(name)]
         yield name, offered
         if name is not None:
             times.update({(name, k): made for k, made in enumerate(pipeline.by_name[name].schedule(*offered))})
 
 
-def _through_fifo(pipeline: Pipeline, edge: Edge, arrive: np.ndarray) -> np.ndarray:
+def through_fifo(pipeline: Pipeline, edge: Edge, arrive: np.ndarray) -> np.ndarray:
+    """Cycles in which beats leave an edge's FIFO, where it has one."""
     if not edge.depth:
         return arrive
     (leave,) = Fifo(pipeline.stream_from(edge), edge.depth).schedule(arrive)

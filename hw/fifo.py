@@ -3,6 +3,10 @@
 Stages give and take in bursts: a pool answers row by row, padding takes nothing while it writes the border. With
 the input paced to the slowest stage, each edge needs room for the most beats that ever wait for their taker; then
 nobody is held up, and the pipeline runs at the pace of its slowest stage.
+
+Nor can it deadlock where branches meet again: the frames' way through the pipeline that was followed here keeps
+within these depths, and what streams can do within given depths, they do in whatever order they are held up
+(Kahn, "The semantics of a simple language for parallel programming", 1974: no stage chooses by time).
 """
 
 from __future__ import annotations
@@ -11,24 +15,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from hw.estimate import frames_of, offered_times, stage_interval
+from hw.estimate import frames_of, stage_interval, through_fifo
 from hw.pipeline import Edge, Pipeline
+from hw.stages.fork import Fork
 from hw.timing import accept_times
 
 BUFFERED = 2  # beats that every stage's output register already holds
+OFFERED = 1  # the one beat that a fork, whose branches share a register, offers to each of them
 
 
 def with_fifos(pipeline: Pipeline) -> Pipeline:
-    """The pipeline with the depth of every edge; depths that are set already never shrink."""
+    """The pipeline with the depth of every edge."""
     pace, frames = max(stage_interval(p.stage) for p in pipeline.stages), frames_of(pipeline)
     paced = [np.arange(s.beats * frames, dtype=np.int64) * pace // s.beats for _, s in pipeline.inputs]
-    waiting: dict[Edge, int] = {}
-    for name, offered in offered_times(pipeline, paced):
-        if name is not None:
-            taken = accept_times(pipeline.by_name[name], offered)
-            for edge, arrive, leave in zip(pipeline.into(name), offered, taken, strict=True):
-                waiting[edge] = _most_waiting(arrive, leave)
-    return replace(pipeline, edges=tuple(_sized(e, waiting) for e in pipeline.edges))
+    times: dict[tuple[str | None, int], np.ndarray] = {(None, k): a for k, a in enumerate(paced)}
+    depths: dict[Edge, int] = {}
+    for placed in pipeline.stages:
+        edges = pipeline.into(placed.name)
+        arrive = [times.pop((e.source, e.source_port)) for e in edges]
+        for edge, came, left in zip(edges, arrive, accept_times(placed.stage, arrive), strict=True):
+            depths[edge] = _depth(pipeline, edge, _most_waiting(came, left))
+        offered = [through_fifo(pipeline, replace(e, depth=depths[e]), a) for e, a in zip(edges, arrive, strict=True)]
+        times.update({(placed.name, k): made for k, made in enumerate(placed.stage.schedule(*offered))})
+    return pipeline.with_depths([depths.get(e, 0) for e in pipeline.edges])
 
 
 def _most_waiting(arrive: np.ndarray, leave: np.ndarray) -> int:
@@ -37,7 +46,9 @@ def _most_waiting(arrive: np.ndarray, leave: np.ndarray) -> int:
     return int((np.arange(len(arrive)) + 1 - gone).max())
 
 
-def _sized(edge: Edge, waiting: dict[Edge, int]) -> Edge:
-    most = waiting.get(edge, 0)
-    inside = edge.source is not None and edge.target is not None
-    return replace(edge, depth=max(edge.depth, most)) if inside and most > BUFFERED else edge
+def _depth(pipeline: Pipeline, edge: Edge, most: int) -> int:
+    """Of the FIFO for so many waiting beats; none where registers hold them."""
+    if edge.source is None:
+        return 0
+    buffered = OFFERED if isinstance(pipeline.by_name[edge.source], Fork) else BUFFERED
+    return most if most > buffered else 0

@@ -54,19 +54,6 @@ def fold(space: Space, interval_cycles: int) -> Plan:
     return plan
 
 
-def fold_fastest(space: Space, budget: Budget) -> Plan:
-    """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
-    plan = space.fastest(budget)
-    if plan is None:
-        slowest = space.plan(space.intervals[-1])
-        over = budget.exceeded_by(slowest.cost)[0]
-        raise CheckFailed(
-            f"the network does not fit: folded as far as possible it needs {getattr(slowest.cost, over):.0f} "
-            f"{over.upper()} of {getattr(budget, over)}"
-        )
-    return plan
-
-
 def _over_budget(over: str, plan: Plan, budget: Budget, wanted: int, fastest: Plan | None) -> str:
     text = (
         f"one frame in {wanted} cycles needs {getattr(plan.cost, over):.0f} {over.upper()} of "
@@ -163,6 +150,11 @@ class Space:
                 name = reader.name
             lanes[i.name] = folding[name].lanes_in
         return lanes
+
+    @property
+    def slowest(self) -> Plan:
+        """Everything folded as far as possible."""
+        return self.plan(self.intervals[-1])
 
     def fastest(self, budget: Budget) -> Plan | None:
         """The fastest plan within a budget, by bisection: a longer interval never costs more."""

@@ -117,8 +117,7 @@ class Building:
 def _with_forks(
     stages: list[Placed], edges: list[Edge], inputs: tuple[tuple[str, StreamType], ...]
 ) -> tuple[list[Placed], list[Edge]]:
-    """A Fork behind every port that several read. Its branches may meet again: each gets a FIFO of a whole frame,
-    which cannot deadlock; computed depths come later."""
+    """A Fork behind every port that several read."""
     by_source: dict[tuple[str | None, int], list[Edge]] = {}
     for edge in edges:
         by_source.setdefault((edge.source, edge.source_port), []).append(edge)
@@ -129,14 +128,10 @@ def _with_forks(
         if len(readers) == 1:
             wired.append(readers[0])
             continue
-        stream = streams[source, port]
         name = f"{source or f'input{port}'}_fork"
-        placed.append(Placed(name, Fork(stream, len(readers))))
+        placed.append(Placed(name, Fork(streams[source, port], len(readers))))
         wired.append(Edge(source, port, name, 0))
-        wired += [
-            replace(e, source=name, source_port=k, depth=stream.beats if e.target is not None else 0)
-            for k, e in enumerate(readers)
-        ]
+        wired += [replace(e, source=name, source_port=k) for k, e in enumerate(readers)]
     ordered = _sorted(placed, wired)
     position: dict[str | None, int] = {None: -1, **{p.name: k for k, p in enumerate(ordered)}}
     return ordered, sorted(wired, key=lambda e: position[e.source])

@@ -9,7 +9,7 @@ from codesign.errors import CheckFailed
 from codesign.graph import Graph
 from hw.estimate import estimate_cost, estimate_timing
 from hw.fifo import with_fifos
-from hw.fold import Plan, Space, fold, fold_fastest
+from hw.fold import Plan, Space, fold
 from hw.fuse import fuse
 from hw.lower import lower
 from hw.pipeline import Pipeline
@@ -49,7 +49,9 @@ def plan_fastest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tupl
     """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
     space, share = Space(core, budget), 1.0
     while True:
-        plan = fold_fastest(space, budget.part(share))
+        plan = space.fastest(budget.part(share))
+        if plan is None:
+            return _slowest(space, budget, off)
         apart = lower(core, plan.folding, plan.input_lanes)
         if not budget.exceeded_by(estimate_cost(fuse(apart, off))):  # FIFOs only add, and take long to compute
             pipeline = pipeline_of(core, plan, off)
@@ -64,3 +66,19 @@ def plan_modest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tuple
         return plan_fastest(core, budget.part(MODEST), off)
     except CheckFailed:
         return plan_fastest(core, budget, off)
+
+
+def _slowest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, Pipeline]:
+    """Everything folded as far as possible; CheckFailed where that does not fit either."""
+    plan = space.slowest
+    pipeline, cost, counted = None, plan.cost, ""
+    if not budget.exceeded_by(cost):
+        pipeline = pipeline_of(space.core, plan, off)
+        cost, counted = estimate_cost(pipeline), ", width converters and FIFOs included"
+    over = budget.exceeded_by(cost)
+    if pipeline is not None and not over:
+        return plan, pipeline
+    raise CheckFailed(
+        f"the network does not fit: folded as far as possible it needs {getattr(cost, over[0]):.0f} "
+        f"{over[0].upper()} of {getattr(budget, over[0])}{counted}"
+    )

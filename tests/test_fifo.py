@@ -1,4 +1,4 @@
-"""FIFO depths from schedules: the pipeline runs at the pace of its slowest stage, as estimated."""
+"""FIFO depths from schedules: the pipeline runs at the pace of its slowest stage, as estimated, and never stands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from hw.plan import plan_for_interval
 from hw.rtl import verilog
 from hw.stream import pack
 from sim.design import Design
-from sim.simulator import SimResult
+from sim.simulator import SimResult, Simulator, Stalled
+from sim.stalls import Stalls
 from sim.vectors import random_frames
 from sim.verilator import build
 from tests import models
@@ -37,18 +38,37 @@ def pipeline_of(path: Path, interval: int) -> Pipeline:
     return lower(core, plan.folding, plan.input_lanes)
 
 
-def simulated(pipeline: Pipeline, folder: Path) -> SimResult:
-    """Frames back to back, no stalls; words checked."""
+def built(pipeline: Pipeline, folder: Path, taps: bool = False) -> Simulator:
     (folder / "rtl").mkdir(parents=True)
     (folder / "rtl/accelerator.v").write_text(verilog(pipeline))
     (folder / "manifest.json").write_text(json.dumps({"rtl": describe_rtl(pipeline)}))
-    rng = np.random.default_rng(0)
-    frames = [random_frames(rng, s, FRAMES) for _, s in pipeline.inputs]
+    return build(Design.from_build(folder), taps=taps)
+
+
+def check_run(pipeline: Pipeline, simulator: Simulator, stalls: Stalls | None = None) -> SimResult:
+    """Frames back to back; words checked."""
+    frames = [random_frames(np.random.default_rng(0), s, FRAMES) for _, s in pipeline.inputs]
     words = [pack(f, s) for f, (_, s) in zip(frames, pipeline.inputs, strict=True)]
-    result = build(Design.from_build(folder)).run(words, FRAMES)
+    result = simulator.run(words, FRAMES, stalls, watchdog_cycles=20_000)
     (value,) = (v for e, v in zip(pipeline.edges, pipeline.golden(*frames), strict=True) if e.target is None)
     np.testing.assert_array_equal(result.outputs[0], pack(value, pipeline.outputs[0][1]))
     return result
+
+
+def simulated(pipeline: Pipeline, folder: Path) -> SimResult:
+    """Without stalls."""
+    return check_run(pipeline, built(pipeline, folder))
+
+
+def residual(path: Path) -> Path:
+    """x + two padded convolutions of x, and that with what a pooled gate lets through."""
+    m = models.Model(1, 4, 9, 10)
+    x = m.quant("x")
+    inner = m.quant(m.add("Relu", m.add("Conv", x, m.weight(4, 4, 3, 3), pads=[1] * 4)), 0.5)
+    outer = m.quant(m.add("Conv", inner, m.weight(4, 4, 3, 3, seed=1), pads=[1] * 4), 0.25, signed=1)
+    total = m.quant(m.add("Add", outer, x), 0.5)
+    gate = m.quant(m.add("Sigmoid", m.add("GlobalAveragePool", total)), 0.125)
+    return m.save(path, m.add("Mul", total, gate))
 
 
 @pytest.mark.parametrize("interval", [150, 700])
@@ -78,3 +98,19 @@ def test_the_whole_pipeline_keeps_up_with_the_rate_asked_for(tmp_path, interval)
     core = split(run_passes(import_model(models.cnn(tmp_path / "m.onnx")).graph)[0]).core
     _, pipeline = plan_for_interval(core, board_named("pynq-z2").budget, interval)
     assert estimate_timing(pipeline).interval_cycles <= interval
+
+
+def test_branches_that_meet_again_keep_the_pace_and_never_stand(tmp_path):
+    pipeline = with_fifos(pipeline_of(residual(tmp_path / "m.onnx"), 1500))
+    simulator = built(pipeline, tmp_path / "b")
+    assert check_run(pipeline, simulator).interval_cycles == estimate_timing(pipeline).interval_cycles
+    for seed in range(20):
+        check_run(pipeline, simulator, Stalls(seed, 0.3, 0.3))
+
+
+def test_a_shallow_fifo_beside_a_residual_block_is_reported_not_waited_for(tmp_path):
+    pipeline = with_fifos(pipeline_of(residual(tmp_path / "m.onnx"), 1500))
+    beside = next(k for k, e in enumerate(pipeline.edges) if e.depth and (e.target or "").endswith("_add"))
+    shallow = pipeline.with_depths([3 if k == beside else e.depth for k, e in enumerate(pipeline.edges)])
+    with pytest.raises(Stalled, match=rf"edge {beside} \(\w+_fork -> \w+_add\) is blocked"):
+        check_run(shallow, built(shallow, tmp_path / "b", taps=True))
