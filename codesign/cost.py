@@ -23,6 +23,10 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
 
+    def most(self, other: Cost) -> Cost:
+        """The larger of each."""
+        return Cost(*(max(getattr(self, f.name), getattr(other, f.name)) for f in fields(Cost)))
+
     def __mul__(self, times: float) -> Cost:
         return Cost(*(getattr(self, f.name) * times for f in fields(Cost)))
 
@@ -39,6 +43,10 @@ class Budget:
     def part(self, share: float) -> Budget:
         """That share of every resource, rounded down."""
         return Budget(*(int(getattr(self, f.name) * share) for f in fields(Budget)))
+
+    def less(self, taken: Cost) -> Budget:
+        """What is left of it, at least one of each."""
+        return Budget(*(max(1, int(getattr(self, f.name) - getattr(taken, f.name))) for f in fields(Budget)))
 
     def exceeded_by(self, cost: Cost) -> list[str]:
         """The names of the resources that `cost` overruns, the worst first."""

@@ -41,9 +41,18 @@ def with_fifos(pipeline: Pipeline) -> Pipeline:
 
 
 def _most_waiting(arrive: np.ndarray, leave: np.ndarray) -> int:
-    """The most beats that have arrived and not left."""
-    gone = np.searchsorted(leave, arrive, side="left")
-    return int((np.arange(len(arrive)) + 1 - gone).max())
+    """The most beats that have arrived and not left: the least n so that beat k + n comes after beat k has left."""
+    low, high = 1, 1
+    while not _suffices(high, arrive, leave):
+        low, high = high + 1, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _suffices(middle, arrive, leave) else (middle + 1, high)
+    return high
+
+
+def _suffices(places: int, arrive: np.ndarray, leave: np.ndarray) -> bool:
+    return bool((leave[:-places] < arrive[places:]).all())
 
 
 def _depth(pipeline: Pipeline, edge: Edge, most: int) -> int:

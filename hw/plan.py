@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from codesign.cost import Budget
+from codesign.cost import Budget, Cost
 from codesign.errors import CheckFailed
 from codesign.graph import Graph
 from hw.estimate import estimate_cost, estimate_timing
@@ -14,7 +14,6 @@ from hw.fuse import fuse
 from hw.lower import lower
 from hw.pipeline import Pipeline
 
-RESERVE = 0.05  # of the budget given up at a time, until the converters and FIFOs fit too
 MODEST = 0.25  # of a budget, where no rate is asked for
 
 
@@ -47,25 +46,34 @@ def plan_for_interval(
 
 def plan_fastest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tuple[Plan, Pipeline]:
     """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
-    space, share = Space(core, budget), 1.0
-    while True:
-        plan = space.fastest(budget.part(share))
-        if plan is None:
-            return _slowest(space, budget, off)
-        apart = lower(core, plan.folding, plan.input_lanes)
-        if not budget.exceeded_by(estimate_cost(fuse(apart, off))):  # FIFOs only add, and take long to compute
-            pipeline = pipeline_of(core, plan, off)
-            if not budget.exceeded_by(estimate_cost(pipeline)):
-                return plan, pipeline
-        share -= RESERVE
+    return _fastest(Space(core, budget), budget, off)
 
 
 def plan_modest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tuple[Plan, Pipeline]:
     """The fastest plan within a share of a budget; where even the slowest needs more, within all of it."""
+    space = Space(core, budget)
     try:
-        return plan_fastest(core, budget.part(MODEST), off)
+        return _fastest(space, budget.part(MODEST), off)
     except CheckFailed:
-        return plan_fastest(core, budget, off)
+        return _fastest(space, budget, off)
+
+
+def _fastest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, Pipeline]:
+    """As plan_fastest, from foldings that have been costed."""
+    added = Cost()  # by converters and FIFOs, the most that was seen: kept free for them
+    while True:
+        plan = space.fastest(budget.less(added))
+        if plan is None:
+            return _slowest(space, budget, off)
+        pipeline = fuse(lower(space.core, plan.folding, plan.input_lanes), off)
+        if not budget.exceeded_by(estimate_cost(pipeline)):  # FIFOs only add, and take long to compute
+            pipeline = with_fifos(pipeline)
+        cost = estimate_cost(pipeline)
+        if not budget.exceeded_by(cost):
+            return plan, pipeline
+        before, added = added, added.most(cost + plan.cost * -1)
+        if added == before:
+            return _slowest(space, budget, off)
 
 
 def _slowest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, Pipeline]:
