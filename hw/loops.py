@@ -9,12 +9,15 @@ from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, Value, ValueL
 from codesign.cost import Cost
 
 
-def counters(m: Module, counts: Sequence[int], step: ValueLike) -> tuple[list[Signal], list[Value]]:
-    """Nested counters, outermost first, advanced by `step`.
+def counters(
+    m: Module, counts: Sequence[int], step: ValueLike, begin: Sequence[int] = ()
+) -> tuple[list[Signal], list[Value]]:
+    """Nested counters, outermost first, advanced by `step`, from `begin` (zeros) on.
 
     Returns their indices, and for each level whether it and all inner ones are at their last index.
     """
-    indices = [Signal(range(count), name=f"index{k}") for k, count in enumerate(counts)]
+    begins = begin or [0] * len(counts)
+    indices = [Signal(range(n), name=f"index{k}", init=i) for k, (n, i) in enumerate(zip(counts, begins, strict=True))]
     last: list[Value] = [Const(1, 1)] * len(counts)
     inner: Value = Const(1, 1)
     for k in reversed(range(len(counts))):

@@ -1,13 +1,17 @@
 """The sliding window: golden against sliding_window_view, RTL against golden and schedule, rate and memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from codesign.formats import Int
 from hw.memory import ram_cost
+from hw.sliding import NO_BORDER, Border
+from hw.stages.pad import Pad
 from hw.stages.window import Window
 from hw.stages.window_serial import SerialForm
 from hw.stream import StreamType
@@ -20,23 +24,31 @@ MANY = settings(max_examples=300, deadline=None, suppress_health_check=UNHURRIED
 
 
 @st.composite
-def geometries(draw: st.DrawFn, largest: int = 7) -> Window:
-    """Serial windows of any kernel, stride, dilation; rows and columns left over or not."""
+def geometries(draw: st.DrawFn, largest: int = 7, bordered: bool = False) -> Window:
+    """Serial windows of any kernel, stride, dilation; rows and columns left over or not; bordered or not."""
     sizes, few = st.integers(1, largest), st.integers(1, 3)
     lanes = draw(st.integers(1, 2))
     shape = (draw(sizes), draw(sizes), lanes * draw(few))
     kernel, stride = ((draw(st.integers(1, 4)), draw(st.integers(1, 4))) for _ in range(2))
     dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
-    assume(all((k - 1) * d < n for k, d, n in zip(kernel, dilation, shape[:2], strict=True)))
-    channelwise = draw(st.booleans())
-    return Window(StreamType(shape, Int(-8, 7), lanes), kernel, stride, dilation, channelwise)
+    channelwise, stream = draw(st.booleans()), StreamType(shape, Int(-8, 7), lanes)
+    wide = [st.integers(0, (k - 1) * d) if bordered else st.just(0) for k, d in zip(kernel, dilation, strict=True)] * 2
+    top, left, bottom, right = (draw(w) for w in wide)
+    border = Border((top, left), (bottom, right), draw(st.sampled_from([0, -8, 9])))
+    try:
+        window = Window(stream, kernel, stride, dilation, channelwise, border=border)
+        _ = in_parallel(window)
+    except ValueError:
+        reject()
+    assume(bool(border) == bordered)
+    return window
 
 
 def in_parallel(window: Window) -> Window:
     """The same windows, whole."""
     stream, channelwise = window.input, window.channelwise
     lanes = stream.lanes if channelwise else stream.shape[2]
-    return Window(stream.with_lanes(lanes), window.kernel, window.stride, window.dilation, channelwise, parallel=True)
+    return replace(window, input=stream.with_lanes(lanes), channelwise=channelwise, parallel=True)
 
 
 @SOME
@@ -54,6 +66,29 @@ def test_parallel(window: Window, seed: int) -> None:
     frames = random_frames(test_one, 4, seed)
     check_stage(test_one, frames, seeds=(None, seed))
     check_schedule(test_one, frames, seeds=(None, seed))
+
+
+@SOME
+@given(geometries(largest=5, bordered=True), st.integers(1, 99))
+def test_serial_with_a_border(window: Window, seed: int) -> None:
+    test_serial.hypothesis.inner_test(window, seed)  # type: ignore[attr-defined]
+
+
+@SOME
+@given(geometries(largest=5, bordered=True), st.integers(1, 99))
+def test_parallel_with_a_border(window: Window, seed: int) -> None:
+    test_parallel.hypothesis.inner_test(window, seed)  # type: ignore[attr-defined]
+
+
+@SOME
+@given(geometries(bordered=True))
+def test_the_golden_of_a_border_is_padding_before(window: Window) -> None:
+    border = window.border
+    pad = Pad(window.input, border.before, border.after, border.value)
+    bare = replace(window, input=pad.outputs[0], border=NO_BORDER)
+    x = random_frames(window, 3)[0]
+    assert window.outputs == bare.outputs
+    np.testing.assert_array_equal(window.golden(x)[0], bare.golden(*pad.golden(x))[0])
 
 
 @SOME

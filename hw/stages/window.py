@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 
 from codesign.arithmetic import windows
 from codesign.cost import Cost
-from hw.sliding import Pair, Sliding
+from hw.sliding import NO_BORDER, Border, Pair, Sliding
 from hw.stages.window_parallel import ParallelForm
 from hw.stages.window_serial import SerialForm
 from hw.stream import StreamType
@@ -22,6 +22,7 @@ class Window:
     Dense: (rows, columns, kernel rows * kernel columns * C), in the order of a convolution's weights.
     Channelwise: (rows, columns, C / L, kernel rows * kernel columns, L).
     Parallel: all positions of a window a beat, of one channel group; dense takes all channels in one group.
+    Border: what windows see around the image, which needs no beats (parallel: as few as one side has).
     """
 
     input: StreamType
@@ -30,16 +31,17 @@ class Window:
     dilation: Pair = (1, 1)
     channelwise: bool = False
     parallel: bool = False
+    border: Border = NO_BORDER
 
     def __post_init__(self) -> None:
-        pixel = self.sliding.pixel  # refuses what does not fit the image
-        if self.parallel and not self.channelwise and pixel > 1:
+        form = self.form  # refuses what does not fit the image
+        if self.parallel and not self.channelwise and form.sliding.pixel > 1:
             raise ValueError(f"a dense parallel Window takes all channels of a pixel in a beat: {self.input}")
 
     @property
     def sliding(self) -> Sliding:
         """The geometry, in beats."""
-        return Sliding(self.input, self.kernel, self.stride, self.dilation)
+        return Sliding(self.input, self.kernel, self.stride, self.dilation, self.border)
 
     @property
     def form(self) -> SerialForm | ParallelForm:
@@ -55,10 +57,12 @@ class Window:
         sliding, lanes, positions = self.sliding, self.input.lanes, self.sliding.positions
         inner = (sliding.pixel, positions, lanes) if self.channelwise else (positions * self.input.shape[2],)
         out_lanes = lanes * positions if self.parallel else lanes
-        return (StreamType((*sliding.counts, *inner), self.input.format, out_lanes),)
+        return (StreamType((*sliding.counts, *inner), sliding.seen, out_lanes),)
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
-        view = windows(frames[0].astype(np.int64), self.kernel, self.stride, self.dilation)
+        around = [(0, 0), *zip(self.border.before, self.border.after, strict=True), (0, 0)]
+        image = np.pad(frames[0].astype(np.int64), around, constant_values=self.border.value)
+        view = windows(image, self.kernel, self.stride, self.dilation)
         if self.channelwise:
             view = view.reshape(*view.shape[:-1], -1, self.input.lanes)  # (n, rows, columns, kh, kw, groups, L)
             view = view.transpose(0, 1, 2, 5, 3, 4, 6)

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
-from hw.loops import counters, counters_cost
+from hw.loops import between, counters, counters_cost
 from hw.memory import ram, ram_cost
+from hw.ports import elements, encode
 from hw.sliding import Sliding
 from hw.timing import serve
 
@@ -24,29 +25,67 @@ class ParallelForm:
 
     sliding: Sliding
 
+    def __post_init__(self) -> None:
+        _ = self.stretched  # refuses an image so small that a window sees the border of both sides
+
+    @property
+    def stretched(self) -> Sliding:
+        """What passes: the image, and behind its rows and behind its last row the border of one side."""
+        return self.sliding.stretched
+
     @property
     def line(self) -> tuple[int, int]:
         """Depth and width of the memory that delays the rows."""
-        s = self.sliding
+        s = self.stretched
         return s.taps[0], (s.kernel[0] - 1) * s.input.beat_bits
 
     @property
     def tail(self) -> int:
         """Registers a row of taps."""
-        s = self.sliding
+        s = self.stretched
         return (s.kernel[1] - 1) * s.taps[1] + 1
 
-    def schedule(self, arrive: np.ndarray) -> np.ndarray:
+    @property
+    def begin(self) -> tuple[int, int]:
+        """Row and column after a reset: where the border behind an image begins, which stands before the first."""
+        rows, columns = self.sliding.size
+        if self.stretched.size[1] > columns:
+            return rows - 1, columns
+        return rows % self.stretched.size[0], 0
+
+    @property
+    def ends(self) -> tuple[slice, slice]:
+        """The rows and columns of the image with which windows end."""
         s = self.sliding
-        times = serve(arrive).reshape(-1, *s.input.shape[:2], s.pixel)
-        (up, left), (down, right) = s.reach, s.stride
-        return times[:, up - 1 :: down, left - 1 :: right].reshape(-1) + 2
+        axes = zip(s.reach, s.border.before, s.stride, s.counts, strict=True)
+        rows, columns = (slice(reach - 1 - a, reach - a + step * (n - 1), step) for reach, a, step, n in axes)
+        return rows, columns
+
+    def _passes(self, arrive: np.ndarray) -> np.ndarray:
+        """Cycle before the one in which each beat shifts in, border and all: (images, rows, columns, beats a pixel).
+
+        Nothing but the image's own beats is waited for.
+        """
+        s, own = self.stretched, self.sliding.size
+        ready = np.full((len(arrive) // self.sliding.input.beats, *s.size, s.pixel), -1, np.int64)
+        ready[:, : own[0], : own[1]] = arrive.reshape(-1, *own, s.pixel)
+        row, column = self.begin
+        before = (s.input.beats - row * s.row - column * s.pixel) % s.input.beats
+        return serve(np.concatenate([np.full(before, -1), ready.reshape(-1)]))[before:].reshape(ready.shape)
+
+    def schedule(self, arrive: np.ndarray) -> np.ndarray:
+        rows, columns = self.ends
+        return self._passes(arrive)[:, rows, columns].reshape(-1) + 2
 
     def accepts(self, arrive: np.ndarray) -> np.ndarray:
-        return serve(arrive)
+        """Two beats wait at most."""
+        rows, columns = self.sliding.size
+        shifted = self._passes(arrive)[:, :rows, :columns].reshape(-1) + 1
+        room = np.concatenate([[0, 0], shifted + 1])[: len(arrive)]
+        return serve(np.maximum(arrive, room))
 
     def cost(self) -> Cost:
-        s = self.sliding
+        own, s = self.sliding, self.stretched
         bits = s.input.beat_bits
         newest, chains = s.kernel[0] * bits, s.kernel[0] * (s.kernel[1] - 1) * bits
         tap = s.taps[1]
@@ -55,7 +94,8 @@ class ParallelForm:
         depth, width = self.line
         rows = ram_cost(depth, width) if depth > 1 and width else Cost()  # else the taps are the delay
         control = counters_cost([depth, *s.input.shape[:2], s.pixel, max(s.reach[0], 1), s.reach[1]])
-        return taps + rows + buffer_cost(bits) + control + Cost(ff=1)
+        border = Cost(lut=6, ff=1) if own.border else Cost()
+        return taps + rows + buffer_cost(own.input.beat_bits) + control + Cost(ff=1) + border
 
     def rtl(self) -> wiring.Component:
         return _Circuit(self)
@@ -69,32 +109,51 @@ class _Circuit(wiring.Component):
 
     def __init__(self, form: ParallelForm) -> None:
         self.form = form
-        bits = form.sliding.input.beat_bits
-        window = stream.Signature(unsigned(bits * form.sliding.positions))
-        super().__init__({"i": In(stream.Signature(unsigned(bits))), "o": Out(window)})
+        window = stream.Signature(unsigned(form.stretched.input.beat_bits * form.sliding.positions))
+        super().__init__({"i": In(stream.Signature(unsigned(form.sliding.input.beat_bits))), "o": Out(window)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        s = self.form.sliding
-        m.submodules.buffer = buffer = Buffer(s.input.beat_bits)
+        own, s = self.form.sliding, self.form.stretched
+        m.submodules.buffer = buffer = Buffer(own.input.beat_bits)
         connect(m, flipped(self.i), buffer.i)
-        shift = Signal()
+        shift, inside, runs = Signal(), Signal(), Signal()
+        indices, last = counters(m, [*s.size, s.pixel], shift, [*self.form.begin, 0])
         m.d.comb += [
-            shift.eq(buffer.o.valid & (self.o.ready | ~self.o.valid)),
-            buffer.o.ready.eq(self.o.ready | ~self.o.valid),
+            inside.eq(between(indices[0], 0, own.size[0]) & between(indices[1], 0, own.size[1])),
+            runs.eq(self.o.ready | ~self.o.valid),
+            shift.eq((buffer.o.valid | ~inside) & runs),
+            buffer.o.ready.eq(inside & runs),
         ]
-        _, last = counters(m, [*s.input.shape[:2], s.pixel], shift)
+        ends = [
+            _window_ends(m, ends, size, shift & inner, index, outer)
+            for ends, size, inner, index, outer in zip(self.form.ends, s.size, last[1:], indices, last, strict=False)
+        ]
         with m.If(shift):
-            m.d.sync += self.o.valid.eq(
-                _window_ends(m, s.reach[0], s.stride[0], shift & last[1], last[0])
-                & _window_ends(m, s.reach[1], s.stride[1], shift & last[2], last[1])
-            )
+            m.d.sync += self.o.valid.eq(ends[0] & ends[1] & self._begun(m, shift & last[0]))
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        rows = self._row_taps(m, buffer.o.payload, shift)
+        rows = self._row_taps(m, self._newest(buffer.o.payload, inside), shift)
         columns = [self._column_taps(m, tap, shift) for tap in reversed(rows)]
         m.d.comb += self.o.payload.eq(Cat(*columns))
         return m
+
+    def _begun(self, m: Module, image: Value) -> Value:
+        """Whether the border before the first image has passed."""
+        if not self.form.sliding.border:
+            return Const(1, 1)
+        begun = Signal()
+        with m.If(image):
+            m.d.sync += begun.eq(1)
+        return begun
+
+    def _newest(self, beat: Value, inside: Value) -> Value:
+        """What shifts in: the image's beat, or the border's."""
+        s, seen = self.form.sliding, self.form.sliding.seen
+        if not s.border:
+            return beat
+        around = Cat(Const(int(seen.encode(np.array(s.border.value))), seen.bits) for _ in range(s.input.lanes))
+        return Mux(inside, Cat(encode(value, seen) for value in elements(beat, s.input)), around)
 
     def _row_taps(self, m: Module, newest: Value, shift: Value) -> list[Value]:
         """The newest beat, and those that stand below one another above it."""
@@ -114,7 +173,7 @@ class _Circuit(wiring.Component):
             chain.append(Signal(len(newest), reset_less=True))
         with m.If(shift):
             m.d.sync += [Cat(held).eq(before) for before, held in pairwise(chain)]
-        return Cat(*reversed(chain[1 :: self.form.sliding.taps[1]]))
+        return Cat(*reversed(chain[1 :: self.form.stretched.taps[1]]))
 
 
 def _delayed(m: Module, value: Value, depth: int, shift: Value) -> Value:
@@ -137,9 +196,10 @@ def _delayed(m: Module, value: Value, depth: int, shift: Value) -> Value:
     return read.data
 
 
-def _window_ends(m: Module, reach: int, stride: int, step: Value, restart: Value) -> Value:
-    """Whether a window's last row (or column) is here: the first is `reach`, then every `stride`."""
-    wait = Signal(range(max(reach, stride)), init=reach - 1)
+def _window_ends(m: Module, ends: slice, size: int, step: Value, index: Signal, restart: Value) -> Value:
+    """Whether the row (or column) `index` of so many is one of `ends`."""
+    wait = Signal(range(max(ends.start + 1, ends.step)), init=ends.start)
     with m.If(step):
-        m.d.sync += wait.eq(Mux(restart, reach - 1, Mux(wait == 0, stride - 1, wait - 1)))
-    return wait == 0
+        m.d.sync += wait.eq(Mux(restart, ends.start, Mux(wait == 0, ends.step - 1, wait - 1)))
+    another = ends.stop - 1 + ends.step < size  # would follow, where the border of the other side is wider
+    return (wait == 0) & (between(index, 0, ends.stop) if another else Const(1, 1))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
-from hw.loops import choose_step, counters, counters_cost, ring_address, strides_to_steps
+from hw.loops import between, choose_step, counters, counters_cost, ring_address, strides_to_steps
 from hw.memory import ram, ram_cost
+from hw.ports import elements, encode
 from hw.sliding import Sliding
 from hw.timing import serve
 
@@ -27,6 +29,10 @@ class SerialForm:
 
     sliding: Sliding
     channelwise: bool
+
+    def __post_init__(self) -> None:
+        if min(strides_to_steps(self.image_loops)) < 0:
+            raise ValueError("the border is so wide that the windows of the next row begin before this one's end")
 
     @property
     def window_loops(self) -> list[tuple[int, int]]:
@@ -57,7 +63,7 @@ class SerialForm:
         down, right = s.steps
         depth = s.span + max(beats, min(row - (s.counts[1] - 1) * right, down))
         depth += max(0, min(beats, right) - s.after_row) + max(0, min(row, down) - s.after_image)
-        wait = s.span + s.leftover  # of the reader, where the next image enters only when this one is through
+        wait = s.span - s.origin + s.leftover  # of the reader, where the next image enters when this one is through
         if row > min(down, s.after_image) and _TOLERATED * wait > s.counts[0] * row:
             depth = max(depth, s.span + wait)
         return _rounded(depth, s.input.beat_bits)
@@ -82,7 +88,7 @@ class SerialForm:
         the solution so far, until that changes nothing.
         """
         first, beats = self._first_beats(len(arrive)), self.window_beats
-        last = first + self.sliding.span - 1
+        last = self._last_beats(first)
         ready = last + 1 + np.maximum.accumulate(arrive - np.arange(len(arrive), dtype=np.int64))[last]
         freeing = np.searchsorted(first + self.depth, last, side="right")  # windows that must have ended before
         starts = np.zeros(len(first), np.int64)
@@ -104,14 +110,35 @@ class SerialForm:
         """The first beat of every window of the images in `total` beats."""
         (_, image), *loops = self.image_loops
         down, right = (np.arange(count) * distance for count, distance in loops)
-        return (np.arange(0, total, image)[:, None, None] + down[:, None] + right).reshape(-1)
+        images = np.arange(0, total, image)[:, None, None] - self.sliding.origin
+        return (images + down[:, None] + right).reshape(-1)
+
+    def _last_beats(self, first: np.ndarray) -> np.ndarray:
+        """The last beat that every window waits for, by its first: none of the next image."""
+        image, rows = self.sliding.input.beats, first.reshape(-1, prod(self.sliding.counts))
+        ends = np.arange(1, len(rows) + 1)[:, None] * image
+        return (np.minimum(rows + self.sliding.span, ends) - 1).reshape(-1)
+
+    @property
+    def reaches_over(self) -> bool:
+        """Whether windows end behind the image, in the border."""
+        return self.sliding.last_first + self.sliding.span > self.sliding.input.beats
 
     def cost(self) -> Cost:
         s, bits, pointer = self.sliding, self.sliding.input.beat_bits, (self.depth - 1).bit_length()
         loops = [count for count, _ in self.image_loops[1:] + self.window_loops]
         wrap = 1 if self.depth & (self.depth - 1) else 0
         control = Cost(lut=pointer * (2.7 + 3.3 * wrap) + 8, ff=3 * pointer + 2)
-        return ram_cost(self.depth, s.input.beat_bits) + skid_cost(bits) + counters_cost(loops) + control
+        memory = ram_cost(self.depth, s.input.beat_bits)
+        return memory + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
+
+    def _border_cost(self) -> Cost:
+        s = self.sliding
+        if not s.border:
+            return Cost()
+        clipped = sum(a > 0 or b < n for n, tap in zip(s.counts, s.inside, strict=True) for a, b in tap)
+        images = counters_cost([s.input.beats, 4]) if self.reaches_over else Cost()
+        return Cost(lut=1.5 * clipped + 3, ff=1) + images
 
     def rtl(self) -> wiring.Component:
         return _Circuit(self)
@@ -132,34 +159,71 @@ class _Circuit(wiring.Component):
 
     def __init__(self, form: SerialForm) -> None:
         self.form = form
-        port = stream.Signature(unsigned(form.sliding.input.beat_bits))
-        super().__init__({"i": In(port), "o": Out(port)})
+        bits = form.sliding.input.lanes * form.sliding.seen.bits
+        taken = stream.Signature(unsigned(form.sliding.input.beat_bits))
+        super().__init__({"i": In(taken), "o": Out(stream.Signature(unsigned(bits)))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         form, depth = self.form, self.form.depth
         m.submodules.memory = memory = ram(depth, len(self.i.payload))
-        m.submodules.skid = skid = Skid(len(self.i.payload))
+        m.submodules.skid = skid = Skid(len(self.o.payload))
         connect(m, skid.o, flipped(self.o))
         steps = strides_to_steps(form.image_loops)
-        stored = Signal(signed(max(depth, *(abs(step) for step in steps)).bit_length() + 1))
+        sliding = form.sliding
+        stored = Signal(signed(max(depth, *(abs(step) for step in steps)).bit_length() + 1), init=sliding.origin)
         write, read = memory.write_port(), memory.read_port()
         move = Signal()
         loops = form.image_loops + form.window_loops
-        _, last = counters(m, [count for count, _ in loops[1:]], move)
+        indices, last = counters(m, [count for count, _ in loops[1:]], move)
+        taps = indices[3:] if form.channelwise else indices[2:4]
+        start = -sliding.origin % depth
         m.d.comb += [
             self.i.ready.eq(stored < depth),
             write.en.eq(self.i.valid & self.i.ready),
             write.addr.eq(ring_address(m, depth, [1], [], write.en)),
             write.data.eq(self.i.payload),
-            skid.issue.eq(stored >= form.sliding.span),
+            skid.issue.eq((stored >= sliding.span) | self._whole(m, write.en, move & last[0])),
             move.eq(skid.issue & skid.run),
             read.en.eq(skid.run),
-            read.addr.eq(ring_address(m, depth, strides_to_steps(loops), last, move)),
-            skid.data.eq(read.data),
+            read.addr.eq(ring_address(m, depth, strides_to_steps(loops), last, move, start)),
+            skid.data.eq(self._seen(m, read.data, indices[:2], taps, skid.run)),
         ]
         with m.If(move & last[2]):
             m.d.sync += stored.eq(stored + write.en - choose_step(steps, last[:2]))
         with m.Else():
             m.d.sync += stored.eq(stored + write.en)
         return m
+
+    def _whole(self, m: Module, put: Value, done: Value) -> Value:
+        """Whether the image being read is stored as a whole, where its windows reach over it."""
+        form = self.form
+        if not form.reaches_over:
+            return Const(0, 1)
+        images = Signal(range(form.depth // form.sliding.input.beats + 3))
+        _, (stored, *_) = counters(m, [form.sliding.input.beats], put)
+        m.d.sync += images.eq(images + (put & stored) - done)
+        return images != 0
+
+    def _seen(self, m: Module, data: Value, windows: list[Signal], taps: list[Signal], run: Value) -> Value:
+        """The beat that was read, or the border."""
+        s = self.form.sliding
+        if not s.border:
+            return data
+        outside = Signal()
+        with m.If(run):
+            m.d.sync += outside.eq(~_inside(s, windows, taps))
+        code = int(s.seen.encode(np.array(s.border.value)))
+        around = Cat(Const(code, s.seen.bits) for _ in range(s.input.lanes))
+        return Mux(outside, around, Cat(encode(value, s.seen) for value in elements(data, s.input)))
+
+
+def _inside(s: Sliding, windows: list[Signal], taps: list[Signal]) -> Value:
+    """Whether a position of a window lies in the image, by the indices of both along rows and columns."""
+    inside: Value = Const(1, 1)
+    for window, tap, ranges, count in zip(windows, taps, s.inside, s.counts, strict=True):
+        for k, (first, end) in enumerate(ranges):
+            if first > 0 or end < count:
+                held = between(window, first, end) if first < end else Const(0, 1)
+                inside &= (tap != k) | held
+    return inside
