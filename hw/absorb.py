@@ -1,11 +1,14 @@
-"""Stages of one element at a time move into the end of the stage before them."""
+"""The rules by which stages fuse: padding into windows, converters with each other, functions into what precedes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeGuard
 
 from hw.pipeline import Placed, Stage
 from hw.rewrite import Rewriting
+from hw.sliding import Border
+from hw.stages.activation import weight
 from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
@@ -14,10 +17,66 @@ from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add, Extreme, Mul
 from hw.stages.lanes import ElementStage
 from hw.stages.matvec import MatVec
+from hw.stages.pad import Pad
 from hw.stages.pool import Pool
 from hw.stages.width import Width
+from hw.stages.window import Window
 
 PRODUCERS = (MatVec, ChannelwiseMac, Pool, GlobalPool, Add, Extreme, Mul, Concat, Crop, ElementStage, Fused)
+
+
+def absorb_padding(rewriting: Rewriting) -> None:
+    """A window behind padding makes the border itself; a converter between them goes before the padding."""
+    for pad, reader in rewriting.neighbours():
+        if not isinstance(pad.stage, Pad):
+            continue
+        if isinstance(reader.stage, Width) and _windowed(rewriting.reader(reader.name)):
+            before = Width(pad.stage.input, reader.stage.lanes)
+            pad = rewriting.exchange(pad, reader, before, replace(pad.stage, input=before.outputs[0]))
+        window = rewriting.reader(pad.name)
+        if _windowed(window):
+            _with_border(rewriting, pad, window)
+
+
+def _windowed(placed: Placed | None) -> TypeGuard[Placed]:
+    return placed is not None and isinstance(placed.stage, Window)
+
+
+def _with_border(rewriting: Rewriting, pad: Placed, window: Placed) -> None:
+    assert isinstance(pad.stage, Pad) and isinstance(window.stage, Window)
+    if any(pad.stage.gaps):
+        rewriting.refuse((pad, window), "the padding also stands between the image's own pixels")
+        return
+    border = Border(pad.stage.before, pad.stage.after, pad.stage.value)
+    try:
+        bordered = replace(window.stage, input=pad.stage.input, border=border)
+    except ValueError as e:
+        rewriting.refuse((pad, window), f"padding stays a stage of its own: {e}")
+        return
+    saved = weight(pad.stage.cost()) + weight(window.stage.cost()) - weight(bordered.cost())
+    if saved < 0:
+        rewriting.refuse((pad, window), f"a window that makes its border would take {-saved:.0f} LUT more")
+        return
+    rewriting.merge((pad, window), bordered, f"the window makes its border: {_told(saved)}")
+
+
+def join_converters(rewriting: Rewriting) -> None:
+    """Two width converters in a row are one, and one that changes nothing is none."""
+    for first, second in rewriting.neighbours():
+        first = rewriting.stages.get(first.name, second)  # as it is by now
+        if first is second or not (isinstance(first.stage, Width) and isinstance(second.stage, Width)):
+            continue
+        if first.stage.input.lanes == second.stage.lanes:
+            rewriting.remove(first, second, "the lanes before and after two width converters are the same")
+        else:
+            rewriting.merge((first, second), Width(first.stage.input, second.stage.lanes), "two width converters")
+
+
+def absorb_epilogues(rewriting: Rewriting) -> None:
+    """Every function of single elements goes into the stage before it."""
+    for _, then in rewriting.neighbours():
+        if isinstance(then.stage, ElementStage):
+            _absorb(rewriting, rewriting.producer(then), then)
 
 
 def takes_epilogue(stage: Stage) -> TypeGuard[Producer]:
@@ -25,22 +84,18 @@ def takes_epilogue(stage: Stage) -> TypeGuard[Producer]:
     return isinstance(stage, PRODUCERS) or (isinstance(stage, Width) and stage.narrows)
 
 
-def absorb_epilogues(rewriting: Rewriting) -> None:
-    """Every function of single elements goes into the stage before it."""
-    for _, reader in rewriting.neighbours():
-        if isinstance(reader.stage, ElementStage):
-            _absorb(rewriting, reader)
-
-
-def _absorb(rewriting: Rewriting, then: Placed) -> None:
-    (edge,) = (e for e in rewriting.edges if e.target == then.name)
-    producer = rewriting.stages[str(edge.source)]
+def _absorb(rewriting: Rewriting, producer: Placed, then: Placed) -> None:
     assert isinstance(then.stage, ElementStage)
     if not takes_epilogue(producer.stage):
         rewriting.refuse((producer, then), f"{_kind(producer)} does not end in registers that another stage can share")
         return
     fused = Fused(producer.stage, then.stage)
-    rewriting.merge((producer, then), fused, f"{_kind(then)} inside {_kind(producer)}")
+    saved = weight(producer.stage.cost()) + weight(then.stage.cost()) - weight(fused.cost())
+    rewriting.merge((producer, then), fused, f"{_kind(then)} inside {_kind(producer)}: {_told(saved)}")
+
+
+def _told(luts: float) -> str:
+    return f"about {luts:.0f} LUT less"
 
 
 def _kind(placed: Placed) -> str:

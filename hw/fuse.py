@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from codesign.fusion import Fusion
-from hw.absorb import absorb_epilogues
+from hw.absorb import absorb_epilogues, absorb_padding, join_converters
 from hw.pipeline import Fused, Pipeline
 from hw.rewrite import Rewriting
 from hw.unroll import join_unrolled
@@ -24,6 +24,16 @@ FUSIONS = (
         "unrolled",
         "layers whose every weight has its own gates, and the functions between them, are one netlist",
         rewrite=join_unrolled,
+    ),
+    StageFusion(
+        "padding",
+        "a window makes the border of its image itself, instead of a stage that sends it",
+        rewrite=absorb_padding,
+    ),
+    StageFusion(
+        "converters",
+        "width converters in a row become one, or none",
+        rewrite=join_converters,
     ),
     StageFusion(
         "epilogue",

@@ -37,14 +37,53 @@ class Rewriting:
         return sorted(alone, key=lambda pair: order.index(pair[1].name))
 
     def reader(self, name: str) -> Placed | None:
-        """The stage behind one of one output, if there is one."""
+        """The stage behind one of one output, if there is one and no FIFO between."""
         (edge,) = (e for e in self.edges if e.source == name)
-        return None if edge.target is None else self.stages[edge.target]
+        return None if edge.target is None or edge.depth else self.stages[edge.target]
+
+    def producer(self, reader: Placed) -> Placed:
+        """The stage before one of one input."""
+        (edge,) = (e for e in self.edges if e.target == reader.name)
+        return self.stages[str(edge.source)]
+
+    def exchange(self, first: Placed, second: Placed, before: Stage, behind: Stage) -> Placed:
+        """`second` comes before `first` now, and they are `before` and `behind`; the latter at its place."""
+        a, b = replace(first, stage=behind), replace(second, stage=before)
+        turned = {(first.name, second.name): (b.name, a.name)}
+        self.edges = [
+            replace(e, source=turned[link][0], target=turned[link][1])
+            if (link := (str(e.source), str(e.target))) in turned
+            else replace(
+                e,
+                source=a.name if e.source == second.name else e.source,
+                target=b.name if e.target == first.name else e.target,
+            )
+            for e in self.edges
+        ]
+        kept = {k: p for k, p in self.stages.items() if k != second.name}
+        self.stages = {}
+        for name, placed in kept.items():
+            self.stages.update({b.name: b, a.name: a} if name == first.name else {name: placed})
+        return a
+
+    def remove(self, first: Placed, second: Placed, text: str) -> None:
+        """Two neighbours vanish that together change nothing."""
+        (into,) = (e for e in self.edges if e.target == first.name)
+        (out,) = (e for e in self.edges if e.source == second.name)
+        gone = {first.name, second.name}
+        self.edges = [e for e in self.edges if e.source not in gone and e.target not in gone]
+        bypass = replace(out, source=into.source, source_port=into.source_port, depth=max(into.depth, out.depth))
+        self.edges.append(bypass)
+        self.stages = {k: p for k, p in self.stages.items() if k not in gone}
+        self.notes.append(Note(self._layers((first, second)), True, text))
+
+    @staticmethod
+    def _layers(chain: tuple[Placed, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(layer for p in chain for layer in p.layers))
 
     def merge(self, chain: tuple[Placed, ...], stage: Stage, text: str) -> Placed:
         """One stage in the place of a chain of them; it takes the last one's name, because that is what it gives."""
-        first, last = chain[0], chain[-1]
-        layers = tuple(dict.fromkeys(layer for p in chain for layer in p.layers))
+        first, last, layers = chain[0], chain[-1], self._layers(chain)
         parts = tuple(part for p in chain for part in p.parts or (p.name,))
         tensor = next((p.tensor for p in reversed(chain) if p.tensor), "")
         new = Placed(last.name, stage, layers, tensor, parts)
@@ -58,5 +97,4 @@ class Rewriting:
 
     def refuse(self, chain: tuple[Placed, ...], text: str) -> None:
         """Say why a chain stays as it is."""
-        layers = tuple(dict.fromkeys(layer for p in chain for layer in p.layers))
-        self.notes.append(Note(layers, False, text))
+        self.notes.append(Note(self._layers(chain), False, text))

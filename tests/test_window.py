@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,6 +16,9 @@ from hw.stages.pad import Pad
 from hw.stages.window import Window
 from hw.stages.window_serial import SerialForm
 from hw.stream import StreamType
+from hw.synth import synthesize
+from hw.yosys import verilog_from_rtlil
+from sim.formal import prove_stream_rules
 from tests.stage_harness import check_schedule, check_stage, random_frames
 from tests.test_movement_stages import interval
 
@@ -137,3 +141,36 @@ def test_what_does_not_fit_is_refused() -> None:
     ):
         with pytest.raises(ValueError):
             make()
+
+
+IMAGE = StreamType((16, 16, 4), Int(-8, 7), 2)
+BORDERED = {
+    "serial": Window(IMAGE, (3, 3), border=Border((1, 1), (1, 1), -8)),
+    "channelwise": Window(IMAGE, (3, 3), (2, 2), channelwise=True, border=Border((0, 0), (1, 1), 3)),
+    "whole": Window(IMAGE.with_lanes(4), (5, 5), parallel=True, border=Border((2, 2), (2, 2))),
+}
+
+
+@pytest.mark.parametrize("name", BORDERED)
+def test_a_border_takes_no_more_than_its_beats(name: str) -> None:
+    window = BORDERED[name]
+    pad = Pad(window.input, window.border.before, window.border.after, window.border.value)
+    apart = replace(window, input=pad.outputs[0], border=NO_BORDER)
+    assert window.cost().lut < pad.cost().lut + apart.cost().lut
+    assert interval(window) <= max(interval(apart), interval(pad))
+
+
+@pytest.mark.parametrize("name", ["channelwise", "whole"])
+def test_stream_rules_with_a_border(name: str) -> None:
+    image = StreamType((2, 3, 1), Int(0, 3), 1)
+    window = replace(BORDERED[name], input=image, kernel=(2, 2), border=Border((1, 0), (0, 1), 1))
+    prove_stream_rules(rtlil.convert(window.rtl(), name="top", emit_src=False), depth=12, patience_s=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BORDERED)
+def test_estimate_of_a_border_against_synthesis(name: str) -> None:
+    cost, text = BORDERED[name].cost(), rtlil.convert(BORDERED[name].rtl(), name="stage")
+    found = synthesize(verilog_from_rtlil(text), "stage")
+    assert cost.lut == pytest.approx(found.lut, rel=0.25, abs=12)
+    assert cost.ff == pytest.approx(found.ff, rel=0.15, abs=12)

@@ -137,8 +137,8 @@ class SerialForm:
         if not s.border:
             return Cost()
         clipped = sum(a > 0 or b < n for n, tap in zip(s.counts, s.inside, strict=True) for a, b in tap)
-        images = counters_cost([s.input.beats, 4]) if self.reaches_over else Cost()
-        return Cost(lut=1.5 * clipped + 3, ff=1) + images
+        bits = (s.input.beats - 1).bit_length() * self.reaches_over
+        return Cost(lut=0.3 * clipped + bits + 2, ff=bits + 3)
 
     def rtl(self) -> wiring.Component:
         return _Circuit(self)
