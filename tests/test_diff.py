@@ -39,8 +39,7 @@ def built(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("diff")
     np.save(folder / "x.npy", np.random.default_rng(0).uniform(0, 4, (20, 2, 8, 8)).astype(np.float32))
     model = models.cnn(folder / "m.onnx")
-    apart = ("--no-fuse", "epilogue")  # every tensor on an edge of its own
-    assert main(["compile", str(model), "-o", str(folder / "build"), "--target-fps", "1000", *apart]) == 0
+    assert main(["compile", str(model), "-o", str(folder / "build"), "--target-fps", "1000"]) == 0
     return folder / "build"
 
 
