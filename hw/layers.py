@@ -9,7 +9,7 @@ import numpy as np
 
 from codesign.errors import UserError
 from codesign.formats import hull, of_values
-from codesign.graph import Graph, Node, TensorType
+from codesign.graph import Graph, GraphError, Node, TensorType
 from codesign.ops.argmax import ArgMax
 from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add, Maximum, Minimum, Mul
@@ -217,7 +217,10 @@ def _argmax_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
 def _activation_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, (Threshold, Table, Requant))
-    return [("activation", cheapest(_input(graph, node, folding), op))]
+    try:
+        return [("activation", cheapest(_input(graph, node, folding), op))]
+    except GraphError as e:
+        raise UserError(f"node '{node.origin or node.name}': {e}; put a quantizer of fewer bits before it") from None
 
 
 def _weigh_stages(graph: Graph, node: Node, folding: Folding) -> Chain:

@@ -20,6 +20,8 @@ from codesign.passes.align import MOST_WEIGHT, common_step, common_steps
 if TYPE_CHECKING:
     from codesign.passes.integerize import Lifting
 
+MOST_BITS = 25  # of integers that a multiplier limits: the wider port of a DSP48E1
+
 
 def lift_sum(lifting: Lifting, node: Node) -> str | None:
     """a + b and a - b where one step divides both scales; constants stay in the chain of real functions."""
@@ -112,6 +114,8 @@ def limited(lifting: Lifting, name: str) -> str | None:
         return None
     t = lifting.types[data]
     assert t.format is not None
+    if t.format.bits > MOST_BITS:
+        return None
     steps = np.divide.outer(bounds, t.scale)
     limits = np.clip(steps, t.format.lo, t.format.hi)
     within = (steps[0] <= t.format.hi).all() and (steps[1] >= t.format.lo).all() and limits[0, 0] <= limits[1, 0]

@@ -45,7 +45,7 @@ def candidates(input: StreamType, op: Function) -> list[ElementStage]:
     """Every stage that equals `op` on the whole input; at least one."""
     stages = list(_candidates(input, op))
     if not stages:
-        raise GraphError(f"no circuit for this function of {input.format}: neither monotone nor small enough a table")
+        raise GraphError(f"no circuit for this function of {input.format}: too wide for a multiplier and for a table")
     return stages
 
 
