@@ -46,25 +46,24 @@ def plan_for_interval(
 
 def plan_fastest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tuple[Plan, Pipeline]:
     """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
-    return _fastest(Space(core, budget), budget, off)
+    space = Space(core, budget)
+    return _fastest(space, budget, off) or _slowest(space, budget, off)
 
 
 def plan_modest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tuple[Plan, Pipeline]:
-    """The fastest plan within a share of a budget; where even the slowest needs more, within all of it."""
+    """The fastest plan within a share of a budget; where that is too little, within all of it."""
     space = Space(core, budget)
-    try:
-        return _fastest(space, budget.part(MODEST), off)
-    except CheckFailed:
-        return _fastest(space, budget, off)
+    modest = _fastest(space, budget.part(MODEST), off)
+    return modest or _fastest(space, budget, off) or _slowest(space, budget, off)
 
 
-def _fastest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, Pipeline]:
-    """As plan_fastest, from foldings that have been costed."""
-    added = Cost()  # by converters and FIFOs, the most that was seen: kept free for them
+def _fastest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, Pipeline] | None:
+    """The fastest plan that leaves of the budget what converters and FIFOs were seen to take."""
+    added = Cost()
     while True:
         plan = space.fastest(budget.less(added))
         if plan is None:
-            return _slowest(space, budget, off)
+            return None
         pipeline = fuse(lower(space.core, plan.folding, plan.input_lanes), off)
         if not budget.exceeded_by(estimate_cost(pipeline)):  # FIFOs only add, and take long to compute
             pipeline = with_fifos(pipeline)
@@ -73,7 +72,7 @@ def _fastest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, 
             return plan, pipeline
         before, added = added, added.most(cost + plan.cost * -1)
         if added == before:
-            return _slowest(space, budget, off)
+            return None
 
 
 def _slowest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, Pipeline]:
