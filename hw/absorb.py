@@ -12,6 +12,7 @@ from hw.stages.activation import weight
 from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
+from hw.stages.fork import Fork, Forked
 from hw.stages.fused import Fused, Producer
 from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add, Extreme, Mul
@@ -77,6 +78,15 @@ def absorb_epilogues(rewriting: Rewriting) -> None:
     for _, then in rewriting.neighbours():
         if isinstance(then.stage, ElementStage):
             _absorb(rewriting, rewriting.producer(then), then)
+
+
+def absorb_forks(rewriting: Rewriting) -> None:
+    """A fork needs no registers of its own behind a stage, which ends in some."""
+    for source, fork in rewriting.neighbours():
+        if isinstance(fork.stage, Fork):
+            forked = Forked(source.stage, fork.stage.ways)
+            saved = weight(source.stage.cost()) + weight(fork.stage.cost()) - weight(forked.cost())
+            rewriting.merge((source, fork), forked, f"Fork behind the registers of {_kind(source)}: {_told(saved)}")
 
 
 def takes_epilogue(stage: Stage) -> TypeGuard[Producer]:

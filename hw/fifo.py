@@ -17,7 +17,7 @@ import numpy as np
 
 from hw.estimate import frames_of, stage_interval, through_fifo
 from hw.pipeline import Edge, Pipeline
-from hw.stages.fork import Fork
+from hw.stages.fork import Fork, Forked
 from hw.timing import accept_times
 
 BUFFERED = 2  # beats that every stage's output register already holds
@@ -59,5 +59,5 @@ def _depth(pipeline: Pipeline, edge: Edge, most: int) -> int:
     """Of the FIFO for so many waiting beats; none where registers hold them."""
     if edge.source is None:
         return 0
-    buffered = OFFERED if isinstance(pipeline.by_name[edge.source], Fork) else BUFFERED
+    buffered = OFFERED if isinstance(pipeline.by_name[edge.source], (Fork, Forked)) else BUFFERED
     return most if most > buffered else 0

@@ -11,6 +11,7 @@ from codesign.ops.requant import Requant
 from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
+from hw.stages.fork import Fork, Forked
 from hw.stages.fused import Fused, Producer
 from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add, Mul
@@ -22,6 +23,7 @@ from hw.stages.search import SearchStage
 from hw.stages.table import TableStage
 from hw.stages.threshold import ThresholdStage
 from hw.stages.width import Width
+from hw.stages.window import Window
 from hw.stream import StreamType
 from hw.synth import synthesize
 from hw.yosys import verilog_from_rtlil
@@ -100,6 +102,26 @@ def test_it_is_the_two_stages_in_turn() -> None:
         np.testing.assert_array_equal(stage.golden(*frames)[0], stage.then.golden(made)[0])
         apart = stage.producer.cost() + stage.then.cost()
         assert stage.cost().lut < apart.lut and stage.cost().ff < apart.ff
+
+
+FORKED = {name: Forked(FUSED.get(name) or PRODUCERS[name], 2) for name in ("product, scale", "sum", "whole pool")}
+FORKED["window"] = Forked(Window(image(4, 4, 2, lanes=2), (2, 2), parallel=True), 3)
+FORKED["wider"] = Forked(Width(image(2, 4, lanes=1), 4), 2)
+
+
+@pytest.mark.parametrize("name", FORKED)
+def test_forks_behind_registers(name: str) -> None:
+    stage = FORKED[name]
+    frames = random_frames(stage, 4)
+    check_stage(stage, frames, seeds=(None, 1, 2))
+    check_schedule(stage, frames)
+    (out,), source = stage.source.outputs, stage.source
+    apart = source.cost() + Fork(out, stage.ways).cost()
+    assert stage.cost().lut < apart.lut and stage.cost().ff < apart.ff
+
+
+def test_stream_rules_of_a_fork_behind_registers() -> None:
+    prove_stream_rules(rtlil.convert(FORKED["sum"].rtl(), name="top", emit_src=False), depth=12, patience_s=5)
 
 
 @pytest.mark.parametrize("name", ["sum, compare", "one pass, compare folded", "scale, table"])

@@ -11,9 +11,10 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
+from hw.pipeline import Stage
 from hw.ports import stage_ports
 from hw.stream import StreamType
-from hw.timing import serve
+from hw.timing import accept_times, serve
 
 
 @dataclass(frozen=True)
@@ -42,31 +43,72 @@ class Fork:
         return (serve(arrive[0]) + 1,) * self.ways
 
     def cost(self) -> Cost:
-        return buffer_cost(self.input.beat_bits) + Cost(lut=2.5 * self.ways, ff=self.ways)
+        return buffer_cost(self.input.beat_bits) + _ways_cost(self.ways)
 
     def rtl(self) -> wiring.Component:
-        return _ForkCircuit(self)
+        return _ForkCircuit(self, Buffer(self.input.beat_bits))
+
+
+@dataclass(frozen=True, eq=False)
+class Forked:
+    """What a stage of one output gives, to each of `ways` outputs; the stage's own registers end the ready path."""
+
+    source: Stage
+    ways: int
+
+    @property
+    def kind(self) -> str:
+        """What a table of stages calls it."""
+        return f"{getattr(self.source, 'kind', type(self.source).__name__)} + Fork"
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return self.source.inputs
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        return self.source.outputs * self.ways
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        return self.source.golden(*frames) * self.ways
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return self.source.schedule(*arrive) * self.ways
+
+    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return accept_times(self.source, list(arrive))
+
+    def cost(self) -> Cost:
+        return self.source.cost() + _ways_cost(self.ways)
+
+    def rtl(self) -> wiring.Component:
+        return _ForkCircuit(self, self.source.rtl())
+
+
+def _ways_cost(ways: int) -> Cost:
+    return Cost(lut=2.5 * ways, ff=ways)
 
 
 class _ForkCircuit(wiring.Component):
-    """The buffer stands before the fork, once, so the outputs' ready lines end in it."""
+    """A circuit stands before the fork, once, so the outputs' ready lines end in it."""
 
-    i: stream.Interface
-
-    def __init__(self, stage: Fork) -> None:
-        self.stage = stage
+    def __init__(self, stage: Fork | Forked, source: wiring.Component) -> None:
+        self.stage, self.source = stage, source
         super().__init__(stage_ports(stage))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = Buffer(self.stage.input.beat_bits)
-        connect(m, flipped(self.i), buffer.i)
+        m.submodules.source = source = self.source
+        for name in self.signature.members:
+            if name.startswith("i"):
+                connect(m, flipped(getattr(self, name)), getattr(source, name))
+        beat: stream.Interface = getattr(source, "o")  # noqa: B009  (the ports are made from the stage)
         ways: list[stream.Interface] = [getattr(self, f"o{k}") for k in range(self.stage.ways)]
         done = Signal(len(ways))  # which ways have taken the beat before the others
         served = Signal(len(ways))
-        m.d.comb += [served.eq(done | Cat(way.ready for way in ways)), buffer.o.ready.eq(served.all())]
+        m.d.comb += [served.eq(done | Cat(way.ready for way in ways)), beat.ready.eq(served.all())]
         for k, way in enumerate(ways):
-            m.d.comb += [way.valid.eq(buffer.o.valid & ~done[k]), way.payload.eq(buffer.o.payload)]
-        with m.If(buffer.o.valid):
+            m.d.comb += [way.valid.eq(beat.valid & ~done[k]), way.payload.eq(beat.payload)]
+        with m.If(beat.valid):
             m.d.sync += done.eq(served & ~served.all().replicate(len(ways)))
         return m
