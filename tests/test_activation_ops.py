@@ -1,5 +1,7 @@
 """Threshold, Table and Requant against plain loops."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from codesign.formats import Binary, Format, Int, carrier
 from codesign.graph import GraphError, Op, Operand, TensorType
+from codesign.ops.quantize import Quantize
 from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold, staircase
@@ -141,3 +144,14 @@ def test_requant(multiplier: int, offset: int, shift: int, rounding: str, top: i
 def round_half_even(total: int, unit: int) -> int:
     quotient, rest = divmod(total, unit)
     return quotient + (2 * rest > unit or (2 * rest == unit and quotient % 2 == 1))
+
+
+@given(
+    terms=st.sampled_from([3, 6, 7, 9, 12, 36, 49, 120]), scale=st.floats(2**-10, 1, width=32), zero=st.integers(-9, 9)
+)
+def test_exact_ties_go_to_even_though_float64_hides_them(terms: int, scale: float, zero: int) -> None:
+    """The mean of so many codes, whose own scale comes out of a division, as rational numbers have it."""
+    sums, out = np.arange(-1500, 1500), TensorType((), Int(-128, 127), (scale,), (zero,))
+    got = Quantize(Int(-128, 127), (scale,), (zero,), offset_last=True).run(out, sums * (scale / terms))
+    wanted = [min(max(round(Fraction(int(value), terms)) + zero, -128), 127) for value in sums]
+    assert (got == wanted).all()

@@ -57,9 +57,21 @@ class Quantize:
         levels = self.levels(arrays[0])
         if isinstance(self.format, Binary):
             return np.where(levels >= 0, np.float32(1), np.float32(-1))
-        clipped = np.clip(levels, self.format.lo, self.format.hi)
+        clipped = _settled(np.clip(levels, self.format.lo, self.format.hi))
         shift = np.asarray(self.zero_point) % 2 if self.offset_last else np.zeros(1)
         if not shift.any():
             return ROUNDINGS[self.rounding](clipped).astype(carrier(self.format))
         # An even part of the zero point leaves rounding as it is; the odd rest is added after it.
         return (ROUNDINGS[self.rounding](clipped - shift) + shift).astype(carrier(self.format))
+
+
+NOISE = 1e-11  # relative, and at least of one step: what a few float64 operations leave of an exact tie
+
+
+def _settled(levels: np.ndarray) -> np.ndarray:
+    """A value within float64's own noise of half a step is half a step: so an exact tie is seen as one.
+
+    For example the mean of 36 codes: sum * (scale / 36) / scale is exact in no float64.
+    """
+    halves = np.rint(levels * 2) / 2
+    return np.where(np.abs(levels - halves) <= NOISE * np.maximum(np.abs(levels), 1), halves, levels)
