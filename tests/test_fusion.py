@@ -209,3 +209,15 @@ def test_parts_that_meet_again_and_parts_of_joined_tensors_take_no_stages() -> N
     assert [kinds(plain).count(k) for k in ("Concat", "Slice")] == [2, 3]
     check_equal(plain, fused)
     assert {c.name for c in checks if c.notes} >= {"split", "concat"}
+
+
+def test_without_vertical_fusion_bias_and_relu_are_operators_of_their_own() -> None:
+    net = Net(5)
+    product = net.add(MatMul(), net.quantize("x", UINT4), net.weights(5, 4))
+    biased = net.add(Add(), product, net.constant([0.125, -0.5, 1.0, 0.0]))  # whole steps of 0.125
+    scaled = net.add(Mul(), net.add(Unary("relu"), biased), net.constant([0.9137]))
+    graph = net.graph(net.add(MatMul(), net.quantize(scaled, UINT4, (0.871,)), net.weights(4, 2, seed=1)))
+    plain, _ = run_passes(graph, ["activations"])
+    fused, _ = run_passes(graph)
+    assert [kinds(g).count("Requant") for g in (plain, fused)] == [2, 0]
+    check_equal(plain, fused)
