@@ -48,7 +48,7 @@ def fuse_activations(graph: Graph, journal: Journal) -> Graph:
     for node in graph.nodes:
         chain = find_chain(graph, node)
         if chain is not None:
-            fused = fused_node(graph, chain)
+            fused = fused_nodes(graph, chain)
             nodes |= {n.name: n for n in fused}
             functions = ", ".join(type(n.op).__name__ for n in chain.nodes if not isinstance(n.op, Dequantize))
             journal.did(f"{functions} evaluated as {' and '.join(_described(n.op) for n in fused)}", *chain.nodes)
@@ -139,7 +139,7 @@ def _arithmetic_slopes(graph: Graph, node: Node) -> np.ndarray | None:
     return np.where(constant < 0, -1, 1)
 
 
-def fused_node(graph: Graph, chain: Chain) -> list[Node]:
+def fused_nodes(graph: Graph, chain: Chain) -> list[Node]:
     """The nodes that stand for a chain, the last under the name of the chain's last."""
     root, source, result = chain.nodes[-1], graph.types[chain.source], graph.types[chain.nodes[-1].name]
     steps = _tabulated(graph, chain)

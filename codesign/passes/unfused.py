@@ -18,7 +18,7 @@ from codesign.ops.integer import Reinterpret
 from codesign.ops.requant import Requant
 from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
-from codesign.passes.fuse import Chain, data_operand, find_chain, fuse_activations, fused_node
+from codesign.passes.fuse import Chain, data_operand, find_chain, fuse_activations, fused_nodes
 
 WHOLE = 1e-6  # relative: offsets this near to whole steps are tried as whole ones
 
@@ -35,14 +35,14 @@ def keep_functions(graph: Graph, journal: Journal) -> Graph:
 
 def _kept(graph: Graph, chain: Chain) -> Graph:
     """The graph with the chain's first functions on the integers; itself where there are none."""
-    source, t, last, added = chain.source, graph.types[chain.source], None, []
+    source, t, last, added = chain.source, graph.types[chain.source], chain.nodes[0], []
     for function in chain.nodes[1:-1]:
-        op = _alone(graph, function, t)
+        op = _alone(graph, function, t) if data_operand(graph, function) == last.name else None
         if op is None or len(graph.readers[function.name]) != 1 or function.name in graph.outputs:
             break
         added.append(Node(graph.fresh(f"{function.name}_alone"), op, (source,), function.origin))
         source, t, last = added[-1].name, op.infer(Operand(t)), function
-    if last is None:
+    if not added:
         return graph
     added.append(replace(last, op=Dequantize(), inputs=(source,)))
     return graph.replace([*(n for n in graph.nodes if n.name != last.name), *added])
@@ -51,13 +51,15 @@ def _kept(graph: Graph, chain: Chain) -> Graph:
 def _same(before: Graph, after: Graph, chain: Chain) -> bool:
     """Whether the chain gives the same for every integer: compared on both sides of each step of its staircase."""
     root = chain.nodes[-1].name
-    fused = fused_node(before, chain).op
+    fused = fused_nodes(before, chain)[-1]
     t = before.types[chain.source]
-    if not isinstance(fused, Threshold) or t.format is None:
+    op = fused.op
+    if not isinstance(op, Threshold) or fused.inputs != (chain.source,) or t.format is None:
         return False
     channels = t.shape[-1]
-    marks = np.broadcast_to(fused.thresholds, (channels, fused.thresholds.shape[1])).T
-    x = np.clip(np.concatenate([marks - 1, marks]), t.format.lo, t.format.hi).astype(carrier(t.format))
+    marks = np.broadcast_to(op.thresholds, (channels, op.thresholds.shape[1])).T
+    ends = np.repeat([[t.format.lo], [t.format.hi]], channels, axis=1)
+    x = np.clip(np.concatenate([ends, marks - 1, marks]), t.format.lo, t.format.hi).astype(carrier(t.format))
     single = Input(chain.source, replace(t, shape=(channels,)))
     results = []
     for graph in (before, after):
