@@ -131,7 +131,7 @@ def section(name: str, case: Case) -> Iterator[str]:
 
 
 def lines(case: Case) -> Iterator[str]:
-    """The rows, and the fusions that found nothing to do: without them the design is that of the first row."""
+    """The rows, and the fusions that were applied nowhere: without them the design is that of the first row."""
     whole = laid_out(case, frozenset())
     free, active = [f.name for f in FUSIONS if not f.needed], whole.active
     yield line(case, "all", whole, simulated=True)
@@ -141,7 +141,7 @@ def lines(case: Case) -> Iterator[str]:
     dearer = laid_out(case, frozenset(), always=True)
     if figures(dearer.pipeline) != figures(whole.pipeline):
         yield line(case, "all, also where dearer", dearer, not case.large)
-    yield f"\nNothing to do here: {', '.join(n for n in free if n not in active)}.\n"
+    yield f"\nApplied nowhere here: {', '.join(n for n in free if n not in active)}.\n"
 
 
 @dataclass(frozen=True)
