@@ -53,11 +53,6 @@ class Stage(Protocol):
         ...
 
 
-def netlists_of(stage: Stage) -> dict[str, str]:
-    """Verilog modules, name -> text, that a stage's circuit instantiates: its `netlists`, where it has any."""
-    return stage.netlists() if hasattr(stage, "netlists") else {}  # type: ignore[attr-defined]
-
-
 def counted(stage: Stage) -> Cost:
     """Resources of a stage: those of its netlist, where it has one that can be counted, else estimated."""
     return stage.counted() if hasattr(stage, "counted") else stage.cost()  # type: ignore[attr-defined]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal, Value
 from amaranth.lib import stream, wiring
 
-from hw.netlist.circuit import VERILOG
-from hw.pipeline import Edge, Pipeline, netlists_of
+from hw.netlist.circuit import Modules
+from hw.pipeline import Edge, Pipeline
 from hw.rtlil import to_rtlil
 from hw.stages.fifo import Fifo
 from hw.stream import StreamType
@@ -22,9 +22,9 @@ TOP = "accelerator"
 def verilog(pipeline: Pipeline) -> str:
     """The whole accelerator as Verilog text, module `accelerator`; the same pipeline gives the same bytes."""
     top = Accelerator(pipeline)
-    text = verilog_from_rtlil(to_rtlil(top, TOP, top.ports, VERILOG))
-    netlists = {name: module for p in pipeline.stages for name, module in netlists_of(p.stage).items()}
-    return "\n".join([text, *netlists.values()])
+    netlists = Modules()
+    text = verilog_from_rtlil(to_rtlil(top, TOP, top.ports, netlists))
+    return "\n".join([text, *(netlists.texts[name] for name in sorted(netlists.texts))])
 
 
 def port_prefixes(letter: str, count: int) -> list[str]:

@@ -11,10 +11,15 @@ from amaranth.lib.wiring import In, Out
 from hw.netlist.cells import Carry, Cell, Literal, Lut, Netlist, Register
 from hw.netlist.verilog import module
 
-VERILOG = "verilog"  # the platform that asks for instances; the texts of their modules go with the design
+
+class Modules:
+    """The platform that asks for instances, and the texts of their modules by name, which go with the design."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
 
 
-def module_of(netlist: Netlist) -> tuple[str, str]:
+def _named(netlist: Netlist) -> tuple[str, str]:
     """Name and text of a netlist's Verilog module; equal netlists have one name."""
     name = f"netlist_{hashlib.sha256(module(netlist, 'netlist').encode()).hexdigest()[:12]}"
     return name, module(netlist, name)
@@ -30,16 +35,17 @@ class Circuit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        if platform == VERILOG:
-            m.submodules.netlist = self._instance(m)
+        if isinstance(platform, Modules):
+            name, platform.texts[name] = _named(self.netlist)
+            m.submodules.netlist = self._instance(name)
         else:
             self._statements(m)
         return m
 
-    def _instance(self, m: Module) -> Instance:
+    def _instance(self, name: str) -> Instance:
         ports = {f"i_{name}": getattr(self, name) for name in self.netlist.inputs}
         ports |= {f"o_{name}": getattr(self, name) for name in self.netlist.outputs}
-        return Instance(module_of(self.netlist)[0], i_aclk=ClockSignal("sync"), **ports)
+        return Instance(name, i_aclk=ClockSignal("sync"), **ports)
 
     def _statements(self, m: Module) -> None:
         nets: dict[int, Value] = {0: Const(0, 1)}

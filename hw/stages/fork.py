@@ -11,7 +11,7 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
-from hw.pipeline import Stage
+from hw.pipeline import Stage, counted
 from hw.ports import stage_ports
 from hw.stream import StreamType
 from hw.timing import accept_times, serve
@@ -80,6 +80,9 @@ class Forked:
 
     def cost(self) -> Cost:
         return self.source.cost() + _ways_cost(self.ways)
+
+    def counted(self) -> Cost:
+        return counted(self.source) + _ways_cost(self.ways)
 
     def rtl(self) -> wiring.Component:
         return _ForkCircuit(self, self.source.rtl())

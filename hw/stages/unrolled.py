@@ -19,7 +19,7 @@ from codesign.graph import TensorType
 from hw.arith.dot import signed_digits
 from hw.credit import Credited, credited_cost, credited_schedule
 from hw.netlist.cells import Lut, Netlist, Register
-from hw.netlist.circuit import Circuit, module_of
+from hw.netlist.circuit import Circuit
 from hw.netlist.dense import Dense, dense
 from hw.netlist.pipeline import pipelined
 from hw.ports import stage_ports
@@ -93,10 +93,6 @@ class Unrolled:
 
     def rtl(self) -> wiring.Component:
         return _UnrolledCircuit(self)
-
-    def netlists(self) -> dict[str, str]:
-        """Verilog modules that the circuit instantiates."""
-        return dict([module_of(self.netlist)])
 
 
 HEAP_BIT, SUM_BIT = 0.49, 0.8  # LUTs a bit that goes into a heap, and a bit that comes out of it
