@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hw.netlist import tables
 from hw.netlist.cells import FALSE, TRUE, Carry, Literal, Lut, Netlist, Register
 
 
@@ -78,13 +79,20 @@ def _repeated(table: int, size: int, wanted: int) -> int:
 
 
 def _lut_plain(cell: Lut) -> Iterator[str]:
+    names = [f"n{net}" for net in cell.inputs]
     for table, net in zip(cell.tables, cell.outputs, strict=True):
-        if not cell.inputs:
-            yield f"assign n{net} = 1'b{table & 1};"
-            continue
-        bits = 1 << len(cell.inputs)
-        yield f"wire [{bits - 1}:0] t{net} = {bits}'h{table:x};"
-        yield f"assign n{net} = t{net}[{_vector([f'n{k}' for k in cell.inputs])}];"
+        yield f"assign n{net} = {_expression(table, names)};"
+
+
+def _expression(table: int, names: Sequence[str]) -> str:
+    """A table as operators where it is a parity, else as a shifted constant: simulators compile either quickly."""
+    size = len(names)
+    if not names:
+        return f"1'b{table & 1}"
+    parity = tables.ones_bit(size, 0)
+    if table in (parity, parity ^ tables.mask(size)):
+        return ("" if table == parity else "~") + f"({' ^ '.join(names)})"
+    return f"{1 << size}'h{table:x} >> {_vector(names)}"
 
 
 def _carry_cells(cell: Carry) -> Iterator[str]:
