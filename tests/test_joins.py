@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from codesign.formats import Int
 from codesign.graph import Graph, Input, TensorType
-from codesign.ops.elementwise import Add, Mul, Sub
-from codesign.ops.layout import Concat
+from codesign.ops.elementwise import Add, Maximum, Minimum, Mul, Sub
+from codesign.ops.layout import Concat, Reshape
+from codesign.ops.matmul import MatMul
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
 from codesign.passes import run_passes
 from codesign.passes.align import approximations, common_step
-from codesign.passes.check import near_ties
+from codesign.passes.check import near_ties, sample_input
 from codesign.passes.split import split
-from tests.test_passes import Net, kinds
+from tests.test_passes import INT4, Net, kinds
 
 INT8, UINT4 = Int.of(8, signed=True), Int.of(4, signed=False)
 
@@ -140,3 +141,49 @@ def test_common_steps():
 def test_approximations_come_nearer(ratio):
     errors = [abs(p / q - ratio) for p, q in approximations(ratio)]
     assert errors and (np.diff(errors) < 0).all()
+
+
+def swish(net: Net, x: str) -> str:
+    return net.add(Mul(), x, net.add(Unary("sigmoid"), x))
+
+
+@pytest.mark.parametrize("op", [Add(), Sub(), Maximum(), Minimum()])
+def test_a_function_whose_parts_meet_again_follows_tensors_that_share_no_step(op):
+    net = two_inputs((2, 2, 3))
+    total = net.add(op, net.quantize("x", UINT4, (0.3719,), (5,)), net.quantize("z", INT4, (0.4123,), (1,)))
+    check_on_integers(graph_of(net, net.quantize(swish(net, total), INT8, (0.0521,), (3,))))
+
+
+@pytest.mark.parametrize("op", [Maximum(), Minimum()])
+def test_the_larger_of_a_map_and_a_vector_is_stretched(op):
+    net = two_inputs((2, 2, 3), (1, 1, 3))
+    larger = net.add(op, net.quantize("x", UINT4, (0.3719,), (5,)), net.quantize("z", INT4, (0.4123,), (1,)))
+    check_on_integers(graph_of(net, net.quantize(net.add(Unary("tanh"), larger), INT8, (0.0521,), (3,))))
+
+
+def test_layout_does_not_stop_where_a_function_parts():
+    """A reshape that went only as far as the bias would stand between real functions."""
+    net = Net(4, 6)
+    product = net.add(MatMul(), net.quantize("x", UINT4, (0.3719,), (5,)), net.weights(6, 4))
+    biased = net.add(Add(), net.add(Reshape((2, 2, 4)), product), net.constant([0.31]))
+    result = net.quantize(swish(net, biased), INT8, (0.0521,), (3,))
+    check_on_integers(net.graph(net.add(MatMul(), result, net.weights(4, 2))))
+
+
+def test_without_fusion_an_offset_before_parts_that_meet_stays_with_them():
+    net = Net(6)
+    product = net.add(MatMul(), net.quantize("x", UINT4), net.weights(6, 4))
+    gate = net.add(Unary("relu"), net.add(Add(), product, net.constant([0.5])))  # whole steps
+    check_on_integers(
+        net.graph(net.quantize(net.add(Mul(), product, gate), UINT4, (2.52,)))
+    )  # never falls: a staircase
+
+
+def check_on_integers(graph: Graph) -> None:
+    """All of it becomes integers, fused or not, that equal it on samples."""
+    feeds = {i.name: sample_input(i, 40, 1) for i in graph.inputs}
+    for off in ((), ("activations",)):
+        network = split(run_passes(graph, off)[0])
+        for name, wanted in graph.run(feeds).items():
+            same = np.isclose(network.run(feeds)[name], wanted).reshape(40, -1).all(axis=1)
+            assert (same | near_ties(graph, feeds)).all()

@@ -5,27 +5,23 @@ Q(f(max(a, b))) = max(Q(f(a)), Q(f(b))) for any f that never falls; the smaller 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from codesign.fusion import Journal
 from codesign.graph import Graph, Node
 from codesign.ops.elementwise import Maximum, Minimum
 from codesign.passes.fuse import slopes
 
 
-def below_functions(graph: Graph, node: Node, chains: list[tuple[Node, ...] | None], journal: Journal) -> Graph:
-    """The graph with a real Minimum or Maximum behind each of the `chains` of functions that quantize it."""
-    known = [c for c in chains if c]
-    falls = [_falls(graph, c) for c in known]
-    if len(known) < len(chains) or not known:
-        journal.refused("not everything that reads it is a function of elements with a quantizer behind it", node)
-        return graph
-    if any(f is None for f in falls) or any(graph.types[i].shape != graph.types[node.name].shape for i in node.inputs):
-        journal.refused("a function between it and its quantizer rises and falls, or its operands are stretched", node)
-        return graph
-    journal.did(f"{type(node.op).__name__} taken behind the quantizer", node)
+def below_functions(graph: Graph, node: Node, chains: Sequence[tuple[Node, ...]]) -> Graph | None:
+    """The graph with a Minimum or Maximum behind each of the `chains` of functions that quantize it; None where a
+    chain rises and falls, or an operand is stretched."""
+    falls = [_falls(graph, c) for c in chains]
+    stretched = any(graph.types[i].shape != graph.types[node.name].shape for i in node.inputs)
+    if not chains or stretched or any(f is None for f in falls):
+        return None
     added: dict[str, Node] = {}
-    for chain, down in zip(known, falls):
+    for chain, down in zip(chains, falls):
         added |= {n.name: n for n in _behind(graph, node, chain, bool(down))}
     return graph.replace([*(n for n in graph.nodes if n.name not in added), *added.values()])
 

@@ -1,19 +1,20 @@
 """Sums of two quantized tensors whose scales share no step, where everything that follows is quantized again.
 
 DQ(a) + DQ(b) -> functions -> Q is a function of two bounded integers. All pairs of them are evaluated, and the sum
-is replaced by p * a + q * b with small whole p and q that give the same result for every pair.
+is replaced by p * a + q * b with small whole p and q that give the same result for every pair. So is the larger or
+smaller of two, by that of p * a and q * b, where it cannot be taken behind the quantizer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from codesign.formats import Format
 from codesign.fusion import Journal
-from codesign.graph import Constant, Dequantize, Graph, Input, Node, TensorType
+from codesign.graph import Constant, Dequantize, Graph, Input, Node, Op, TensorType
 from codesign.ops.elementwise import Add, Maximum, Minimum, Sub
 from codesign.ops.moves import Expand
 from codesign.ops.quantize import Quantize
@@ -23,10 +24,11 @@ from codesign.passes.align import approximations
 from codesign.passes.branches import scaling
 from codesign.passes.check import TIE, tie_distance
 from codesign.passes.extremes import below_functions
-from codesign.passes.fuse import QUANTIZERS, data_operand, is_quantizing
+from codesign.passes.fuse import QUANTIZERS, data_operands, is_quantizing
 
 MOST_PAIRS = 1 << 20  # of two integers, that are evaluated one by one
 MOST_RESULTS = 1 << 24  # pairs times channels
+EXTREMES = (Minimum, Maximum)
 
 
 def fuse_joins(graph: Graph, journal: Journal) -> Graph:
@@ -34,18 +36,22 @@ def fuse_joins(graph: Graph, journal: Journal) -> Graph:
     for node in graph.nodes:
         if node.name not in graph.types:  # taken behind a quantizer with the choice before it
             continue
-        if isinstance(node.op, (Minimum, Maximum)) and len(_varying(graph, node)) == 2:
-            graph = below_functions(graph, node, list(_chains(graph, (node,))), journal)
-        if not isinstance(node.op, (Add, Sub)) or len(operands := _varying(graph, node)) < 2:
+        if not isinstance(node.op, (Add, Sub, *EXTREMES)) or len(operands := _varying(graph, node)) < 2:
             continue
-        join = _join(graph, node, operands)
+        chains = _chains(graph, node)
+        if isinstance(node.op, EXTREMES) and (moved := below_functions(graph, node, chains)) is not None:
+            journal.did(f"{type(node.op).__name__} taken behind the quantizer", node)
+            graph = moved
+            continue
+        join = _join(graph, node, operands, chains)
         if isinstance(join, str):
             journal.refused(join, node)
         elif (weights := _weights(join)) is None:
             journal.refused("no small whole factors of the two inputs round as the real sum does", node)
         else:
             p, q, step = weights
-            journal.did(f"{p} · a + {q} · b in steps of {step:.6g}: equal for every pair of integers", node)
+            sign = "+" if isinstance(join.op, Add) else f"{type(join.op).__name__.lower()} with"
+            journal.did(f"{p} · a {sign} {q} · b in steps of {step:.6g}: equal for every pair of integers", node)
             graph = _rewritten(graph, join, *weights)
     return graph
 
@@ -59,7 +65,7 @@ def _varying(graph: Graph, node: Node) -> list[Node]:
 
 @dataclass(frozen=True)
 class Join:
-    """A sum of two integer tensors (below Dequantize), and the chains from it to the nodes that quantize again."""
+    """A sum (or choice) of two integer tensors (below Dequantize), and the chains from it to what quantizes again."""
 
     graph: Graph
     node: Node
@@ -75,15 +81,24 @@ class Join:
     def signs(self) -> tuple[int, int]:
         return (1, -1) if isinstance(self.node.op, Sub) else (1, 1)
 
+    @property
+    def op(self) -> Op:
+        """What joins the two, whose signs are their factors'."""
+        return self.node.op if isinstance(self.node.op, EXTREMES) else Add()
 
-def _join(graph: Graph, node: Node, below: list[Node]) -> Join | str:
+    def joined(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        if isinstance(self.op, EXTREMES):
+            return np.maximum(a, b) if isinstance(self.op, Maximum) else np.minimum(a, b)
+        return a + b
+
+
+def _join(graph: Graph, node: Node, below: list[Node], chains: Sequence[tuple[Node, ...]]) -> Join | str:
     """The join that a sum of two tensors is, where all pairs can be evaluated; else why not."""
     if not all(isinstance(n.op, Dequantize) and n.inputs[0] not in graph.constants for n in below):
         return "its inputs are not both quantized"
-    chains = list(_chains(graph, (node,)))
-    if not chains or any(chain is None for chain in chains):
+    if not chains:
         return "what reads the sum is not always quantized, so the real sum itself is needed"
-    join = Join(graph, node, (below[0].inputs[0], below[1].inputs[0]), tuple(c for c in chains if c))
+    join = Join(graph, node, (below[0].inputs[0], below[1].inputs[0]), tuple(chains))
     whole = all(len(t.scale) == len(t.zero_point) == 1 for t in join.types)
     formats = [t.format for t in join.types if t.format is not None]
     few = np.prod([f.hi - f.lo + 1.0 for f in formats]) <= min(MOST_PAIRS, MOST_RESULTS / _channels(join))
@@ -92,18 +107,30 @@ def _join(graph: Graph, node: Node, below: list[Node]) -> Join | str:
     return join if few else "its inputs have too many pairs of integers to show the sums equal"
 
 
-def _chains(graph: Graph, path: tuple[Node, ...]) -> Iterator[tuple[Node, ...] | None]:
-    """The elementwise nodes from the path's end to every quantizing reader; None where there is another reader."""
-    name = path[-1].name
-    if name in graph.outputs:
-        yield None
-    for reader in graph.readers[name]:
-        if data_operand(graph, reader) != name:
-            yield None
-        elif is_quantizing(graph, reader):
-            yield (*path[1:], reader)
-        else:
-            yield from _chains(graph, (*path, reader))
+def _chains(graph: Graph, node: Node) -> list[tuple[Node, ...]]:
+    """The elementwise nodes behind one up to every node that quantizes it, which is last; they may part and meet.
+
+    None at all where anything else reads it.
+    """
+    between, roots = {node.name}, []
+    for reader in graph.nodes:
+        if between.isdisjoint(reader.inputs):
+            continue
+        data = data_operands(graph, reader)
+        if not data or not between.issuperset(data):
+            return []
+        roots += [reader] if is_quantizing(graph, reader) else []
+        between |= set() if is_quantizing(graph, reader) else {reader.name}
+    return [_up_to(graph, root, between, node) for root in roots] if between.isdisjoint(graph.outputs) else []
+
+
+def _up_to(graph: Graph, root: Node, between: Collection[str], start: Node) -> tuple[Node, ...]:
+    """The nodes from behind `start` to `root`, in order."""
+    needed = {root.name}
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(i for i in node.inputs if i in between)
+    return tuple(n for n in graph.nodes if n.name in needed and n.name != start.name)
 
 
 def _channels(join: Join) -> int:
@@ -141,7 +168,7 @@ class _Pairs:
         self.join, self.channels = join, _channels(join)
         a, b = (_centered(t) for t in join.types)
         self.a, self.b = np.repeat(a, len(b)), np.tile(b, len(a)) * join.signs[1]
-        self.sums = self.a * join.types[0].scale[0] + self.b * join.types[1].scale[0]
+        self.sums = join.joined(self.a * join.types[0].scale[0], self.b * join.types[1].scale[0])
         self.graphs = [_alone(join, chain, self.channels) for chain in join.chains]
         self.wanted = self._results(self.sums)
         self.nothing = np.zeros((len(self.sums), self.channels), dtype=bool)
@@ -153,7 +180,7 @@ class _Pairs:
         return float((s * a + t * b) / (p * a + q * b))
 
     def equal(self, p: int, q: int, step: float, exempt: np.ndarray) -> bool:
-        got = self._results((p * self.a + q * self.b) * step)
+        got = self._results(self.join.joined(p * self.a, q * self.b) * step)
         return all(((w == g) | exempt).all() for w, g in zip(self.wanted, got))
 
     def _results(self, sums: np.ndarray) -> list[np.ndarray]:
@@ -199,6 +226,6 @@ def _rewritten(graph: Graph, join: Join, p: int, q: int, step: float) -> Graph:
         if t.shape != shape:
             added.append(Node(graph.fresh(f"{name}_{k}_expanded"), Expand(shape), (added[-1].name,), origin))
         parts.append(added[-1].name)
-    total = Node(graph.fresh(f"{name}_weighted"), Add(), tuple(parts), origin)
+    total = Node(graph.fresh(f"{name}_weighted"), join.op, tuple(parts), origin)
     real = replace(join.node, op=Dequantize(), inputs=(total.name,))
     return graph.replace([*(n for n in graph.nodes if n.name != name), *added, total, real])

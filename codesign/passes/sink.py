@@ -70,7 +70,7 @@ def _swap(graph: Graph, function: Node, journal: Journal) -> Graph | None:
         passed.append(following)
         move = replace(move, op=moved)
         following = _only_function_of(graph, following)
-    if not passed:
+    if not passed or not isinstance(passed[-1].op, QUANTIZERS):  # halfway down it would stand between real functions
         return None
     functions = ", ".join(type(n.op).__name__ for n in passed)
     journal.did(f"{type(move.op).__name__} moved below {functions}", move, *passed)

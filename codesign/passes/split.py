@@ -114,7 +114,7 @@ def _refuse_product(node: Node) -> None:
 def _refuse_real(graph: Graph, name: str) -> None:
     """Name the operator between integer layers that keeps a tensor real."""
     blame = graph.by_name[name]
-    while len(above := data_operands(graph, blame)) == 1 and not _is_dequantized(graph, above[0]):
+    while len(above := _above(graph, blame)) == 1 and not _is_dequantized(graph, above[0]):
         blame = graph.by_name[above[0]]
     if blame in _real_products(graph):
         _refuse_product(blame)
@@ -125,6 +125,11 @@ def _refuse_real(graph: Graph, name: str) -> None:
         f"node '{blame.origin or blame.name}' ({type(blame.op).__name__}) stays real between integer layers; "
         f"{reason}{help} to the end of the network"
     )
+
+
+def _above(graph: Graph, node: Node) -> tuple[str, ...]:
+    """The tensors that a function or layout is of."""
+    return node.inputs if isinstance(node.op, (*LAYOUT, Dequantize)) else data_operands(graph, node)
 
 
 def _is_dequantized(graph: Graph, name: str) -> bool:

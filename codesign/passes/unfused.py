@@ -37,7 +37,8 @@ def _kept(graph: Graph, chain: Chain) -> Graph:
     """The graph with the chain's first functions on the integers; itself where there are none."""
     source, t, last, added = chain.source, graph.types[chain.source], chain.nodes[0], []
     for function in chain.nodes[1:-1]:
-        op = _alone(graph, function, t) if data_operand(graph, function) == last.name else None
+        parts = sum(last.name in n.inputs for n in chain.nodes) > 1
+        op = _alone(graph, function, t) if data_operand(graph, function) == last.name and not parts else None
         if op is None or len(graph.readers[function.name]) != 1 or function.name in graph.outputs:
             break
         added.append(Node(graph.fresh(f"{function.name}_alone"), op, (source,), function.origin))
