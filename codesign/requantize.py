@@ -2,12 +2,11 @@
 
 A multiply-shift reaches the value v at x exactly when x * multiplier + offset >= bound(v). So every step of the
 staircase is two linear inequalities in (multiplier, offset); for one multiplier the room that they leave for the
-offset is a concave function of it, whose maximum a bisection finds.
+offset is a concave function of it, whose first root Newton's steps find.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,32 +96,19 @@ def _fit_channels(channels: list[_Steps], shift: int, rounding: str, limit: int)
 
 def _fit(steps: _Steps, shift: int, rounding: str, limit: int) -> tuple[int, int] | None:
     """One channel's legal pair of least multiplier magnitude, and of these of least offset magnitude, or None."""
-
-    def offsets(multiplier: int) -> tuple[int, int]:
-        """The least and the largest legal offset; crossed when there is none."""
-        least = _bounds(steps.reach_value, shift, rounding) - multiplier * steps.reach_at
-        most = _bounds(steps.below_value, shift, rounding) - 1 - multiplier * steps.below_at
-        return int(least.max(initial=-_LARGEST)), int(most.min(initial=_LARGEST))
-
-    def room(multiplier: int) -> int:
-        least, most = offsets(multiplier)
-        return most - least
-
-    # True from the first legal multiplier on, or where there is none from the one of most room on.
-    multiplier = _first(lambda m: room(m) >= 0 or room(m) >= room(m + 1), limit)
-    if room(multiplier) < 0:
-        return None
-    least, most = offsets(multiplier)
-    return (-multiplier if steps.falls else multiplier), sorted((least, 0, most))[1]
-
-
-def _first(holds: Callable[[int], bool], limit: int) -> int:
-    """The first of 0..limit at which a predicate holds that stays true once it is (limit if none does)."""
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low
+    reach, below = _bounds(steps.reach_value, shift, rounding), _bounds(steps.below_value, shift, rounding) - 1
+    multiplier = 0
+    while multiplier <= limit:
+        at_least, at_most = reach - multiplier * steps.reach_at, below - multiplier * steps.below_at
+        least, most = int(at_least.max(initial=-_LARGEST)), int(at_most.min(initial=_LARGEST))
+        if least <= most:
+            return (-multiplier if steps.falls else multiplier), sorted((least, 0, most))[1]
+        # Newton's step from the left never passes a root of a concave function: the tangent lies above it.
+        slope = int(steps.reach_at[at_least.argmax()] - steps.below_at[at_most.argmin()])
+        if slope <= 0:
+            return None
+        multiplier += -((most - least) // slope)
+    return None
 
 
 def _bounds(values: np.ndarray, shift: int, rounding: str) -> np.ndarray:

@@ -12,14 +12,19 @@ from hw.fifo import with_fifos
 from hw.fold import Plan, Space, fold
 from hw.fuse import fuse
 from hw.lower import lower
-from hw.pipeline import Pipeline
+from hw.pipeline import Pipeline, counted
+from hw.stages.fifo import Fifo
 
 MODEST = 0.25  # of a budget, where no rate is asked for
 
 
 def pipeline_of(core: Graph, plan: Plan, off: Collection[str] = ()) -> Pipeline:
     """The pipeline of a plan, FIFOs included; `off`: the fusions that are switched off."""
-    return with_fifos(fuse(lower(core, plan.folding, plan.input_lanes), off))
+    return with_fifos(_without_fifos(core, plan, off))
+
+
+def _without_fifos(core: Graph, plan: Plan, off: Collection[str]) -> Pipeline:
+    return fuse(lower(core, plan.folding, plan.input_lanes), off)
 
 
 def plan_for_interval(
@@ -64,7 +69,7 @@ def _fastest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, 
         plan = space.fastest(budget.less(added))
         if plan is None:
             return None
-        pipeline = fuse(lower(space.core, plan.folding, plan.input_lanes), off)
+        pipeline = _without_fifos(space.core, plan, off)
         if not budget.exceeded_by(estimate_cost(pipeline)):  # FIFOs only add, and take long to compute
             pipeline = with_fifos(pipeline)
         cost = estimate_cost(pipeline)
@@ -78,14 +83,27 @@ def _fastest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, 
 def _slowest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, Pipeline]:
     """Everything folded as far as possible; CheckFailed where that does not fit either."""
     plan = space.slowest
-    pipeline, cost, counted = None, plan.cost, ""
-    if not budget.exceeded_by(cost):
-        pipeline = pipeline_of(space.core, plan, off)
-        cost, counted = estimate_cost(pipeline), ", width converters and FIFOs included"
+    pipeline, counted_in = _without_fifos(space.core, plan, off), ""
+    if not budget.exceeded_by(estimate_cost(pipeline)):
+        pipeline, counted_in = with_fifos(pipeline), ", FIFOs included"
+    cost = estimate_cost(pipeline)
     over = budget.exceeded_by(cost)
-    if pipeline is not None and not over:
+    if not over:
         return plan, pipeline
     raise CheckFailed(
-        f"the network does not fit: folded as far as possible it needs {getattr(cost, over[0]):.0f} "
-        f"{over[0].upper()} of {getattr(budget, over[0])}{counted}"
+        f"the network does not fit: folded as far as possible it needs {getattr(cost, over[0]):.0f} {over[0].upper()} "
+        f"of {getattr(budget, over[0])}{counted_in}; the most take {_largest(pipeline, over[0])}"
     )
+
+
+def _largest(pipeline: Pipeline, resource: str, count: int = 3) -> str:
+    """The stages and FIFOs that take the most of a resource, by the layers that people know."""
+    layer = {p.name: p.layers[-1] if p.layers else p.name for p in pipeline.stages}
+    users = [(counted(p.stage), f"'{layer[p.name]}'") for p in pipeline.stages]
+    users += [
+        (Fifo(pipeline.stream_from(e), e.depth).cost(), f"the {e.depth} beats that wait for '{layer[e.target]}'")
+        for e in pipeline.edges
+        if e.depth and e.target is not None
+    ]
+    users.sort(key=lambda user: -getattr(user[0], resource))
+    return ", ".join(f"{who} ({getattr(cost, resource):.0f})" for cost, who in users[:count])

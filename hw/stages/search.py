@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from amaranth.hdl import Cat, Module, Signal, Value
 
 from codesign.cost import Cost
@@ -16,12 +18,19 @@ class SearchStage(StairStage):
 
     @property
     def latency(self) -> int:
-        levels = range(self.stairs.count_bits)
-        return sum(1 + has_memory(level_fields(self.stairs, k)) for k in levels) + 1
+        return sum(1 + has_memory(fields) for fields in self.levels) + 1
+
+    @cached_property
+    def levels(self) -> list[list[Fields]]:
+        """The thresholds of each level lane by lane, at the address count so far + fold * 2**level."""
+        stairs = self.stairs
+        halves = [1 << (stairs.count_bits - level - 1) for level in range(stairs.count_bits)]
+        nodes = [stairs.thresholds[:, :, half - 1 :: 2 * half] for half in halves]
+        return [[Fields([n[:, lane].reshape(-1)]) for lane in range(n.shape[1])] for n in nodes]
 
     @property
     def holds_x(self) -> bool:
-        return has_memory(level_fields(self.stairs, 0))
+        return has_memory(self.levels[0])
 
     def datapath(self, ahead: bool = False) -> LaneDatapath:
         return _Search(self, ahead)
@@ -30,8 +39,7 @@ class SearchStage(StairStage):
         stairs, lanes, x_bits = self.stairs, self.input.lanes, self.input.format.bits
         fold_bits = (stairs.folds - 1).bit_length()
         cost = end_fields(stairs).cost() + counter_cost(stairs.folds)
-        for level in range(stairs.count_bits):
-            fields = level_fields(stairs, level)
+        for level, fields in enumerate(self.levels):
             clocks = 1 + has_memory(fields)
             for f in fields:
                 cost += f.cost() + Cost(lut=compare_luts(x_bits) if f.width else at_least_luts(x_bits))
@@ -40,13 +48,6 @@ class SearchStage(StairStage):
         constant = not end_fields(stairs).width
         code = stair_code_luts(stairs.count_bits, self.format.bits, constant)
         return cost + Cost(lut=lanes * code, ff=lanes * self.format.bits)
-
-
-def level_fields(stairs: Stairs, level: int) -> list[Fields]:
-    """The thresholds of a level lane by lane, at the address count so far + fold * 2**level."""
-    half = 1 << (stairs.count_bits - level - 1)
-    nodes = stairs.thresholds[:, :, half - 1 :: 2 * half]
-    return [Fields([nodes[:, lane].reshape(-1)]) for lane in range(nodes.shape[1])]
 
 
 def has_memory(fields: list[Fields]) -> bool:
@@ -68,8 +69,7 @@ class _Search(LaneDatapath):
         x, fold = self.x, fold_counter(m, self.valid, stairs.folds)
         counts: list[Value] = [Signal(0)] * lanes
         ends = []
-        for level in range(stairs.count_bits):
-            fields = level_fields(stairs, level)
+        for level, fields in enumerate(self.stage.levels):
             rows = [f.read(m, Cat(count, fold))[0] for f, count in zip(fields, counts)]
             if has_memory(fields):
                 x = register(m, x) if level else self.beside_memory(m)
