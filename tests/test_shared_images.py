@@ -28,28 +28,30 @@ def tiled(path: Path, size: int, folder: Path) -> Path:
         for dim in (value.type.tensor_type.shape.dim[axis] for axis in axes if value.name in images):
             if dim.dim_value:  # else unknown
                 dim.dim_value = dim.dim_value * size // max(shape)
+    # The qonnx package takes operators of a domain without a version as those of opset 1.
+    proto.opset_import.append(onnx.helper.make_opsetid("qonnx.custom_op.channels_last", proto.opset_import[0].version))
     onnx.save(proto, folder / path.name)
     return folder / path.name
 
 
 def image_of(path: Path, frames: int) -> np.ndarray:
-    """Random images (frames, ...) for a model of one input."""
+    """Random images (frames, ...) of 8-bit pixels for a model of one input."""
     proto = onnx.load(path)
     constants = {i.name for i in proto.graph.initializer}
     (image,) = (i for i in proto.graph.input if i.name not in constants)
     shape = [d.dim_value for d in image.type.tensor_type.shape.dim]
-    return np.random.default_rng(8).uniform(0, 1, (frames, *shape[1:])).astype(np.float32)
+    return np.random.default_rng(8).integers(0, 256, (frames, *shape[1:])).astype(np.float32) / 256
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "fps"),
     [
-        ("hls4ml/tiny_unet_ch_last", SMALL, 100),
-        ("hls4ml/branched_model_ch_last", SMALL, 100),
-        ("hls4ml/separable_conv_model_ch_last", SMALL, 1000),
-        (f"{ESPCN}/subpixel/quant_model", TINY, 1000),
-        (f"{ESPCN}/nn_resize/quant_model", TINY, 1000),
+        ("hls4ml/tiny_unet_ch_last", SMALL, "100"),
+        ("hls4ml/branched_model_ch_last", SMALL, "100"),
+        ("hls4ml/separable_conv_model_ch_last", SMALL, "1000"),
+        (f"{ESPCN}/subpixel/quant_model", TINY, "1000"),
+        (f"{ESPCN}/nn_resize/quant_model", TINY, "1000"),
     ],
 )
 def test_a_tile_of_an_image(shared_data, tmp_path, capsys, name, size, fps):

@@ -49,12 +49,14 @@ def _qonnx_model(path: Path, batch: int) -> ModelWrapper:
     return cleanup_model(ModelWrapper(proto))
 
 
-def check(path: Path, x: np.ndarray, expected: np.ndarray, simulated: int, folder: Path, capsys) -> Path:
+def check(
+    path: Path, x: np.ndarray, expected: np.ndarray, simulated: int, folder: Path, capsys, fps: str = FPS
+) -> Path:
     """compile, run on all of x, simulate some with stalls; the build folder."""
     build, xs, few, y, z = (folder / n for n in ("build", "x.npy", "few.npy", "y.npy", "z.npy"))
     np.save(xs, x)
     np.save(few, x[:simulated])
-    call("compile", path, "-o", build, "--target-fps", FPS)
+    call("compile", path, "-o", build, "--target-fps", fps)
     capsys.readouterr()
     call("run", build, "--inputs", xs, "-o", y, "--ties", "--json")
     ties = set(json.loads(capsys.readouterr().out)["ties"])
