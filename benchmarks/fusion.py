@@ -15,6 +15,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -125,9 +126,9 @@ can be.
 def section(name: str, case: Case) -> Iterator[str]:
     """A network's table, printed as it grows."""
     head = f"## {name}\n\n{case.about}; at most {case.interval_cycles:,} cycles a frame.\n\n{COLUMNS}"
-    for line in (head, *lines(case), "\n"):
-        print(line, end="", flush=True)
-        yield line
+    for text in chain((head,), lines(case), ("\n",)):
+        print(text, end="", flush=True)
+        yield text
 
 
 def lines(case: Case) -> Iterator[str]:
