@@ -173,7 +173,7 @@ def test_layout_does_not_stop_where_a_function_parts():
 def test_without_fusion_an_offset_before_parts_that_meet_stays_with_them():
     net = Net(6)
     product = net.add(MatMul(), net.quantize("x", UINT4), net.weights(6, 4))
-    gate = net.add(Unary("relu"), net.add(Add(), product, net.constant([0.5])))  # whole steps
+    gate = net.add(Unary("clip", (0.0, 3.03)), net.add(Add(), product, net.constant([0.5])))  # whole steps
     check_on_integers(
         net.graph(net.quantize(net.add(Mul(), product, gate), UINT4, (2.52,)))
     )  # never falls: a staircase
