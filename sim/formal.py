@@ -59,6 +59,18 @@ def prove_stream_rules(design: str, top: str = "top", depth: int = 20, patience_
     return Proof(f"{top} keeps the stream rules", answer.kind, answer.depth, time.monotonic() - start)
 
 
+def prove_bench(design: str, top: str, bench: str, claim: str, depth: int = 20, patience_s: int = 20) -> Proof:
+    """Prove the assertions of a Verilog module `bench`, which holds module `top` of a design as `dut`.
+
+    The registers of `dut` start from any state. CheckFailed names the claim and shows a trace.
+    """
+    start = time.monotonic()
+    answer = _decide(_rules_script(design, top), {"design.txt": design, "bench.v": bench}, depth, patience_s)
+    if answer.kind == "refuted":
+        raise CheckFailed(f"{claim}: not so in the last of these cycles:\n{answer.trace}")
+    return Proof(claim, answer.kind, answer.depth, time.monotonic() - start)
+
+
 def prove_equivalent(gate: str, gold: str, top: str = "top", patience_s: int = 60) -> Proof:
     """Prove that module `top` of two texts (RTLIL or Verilog) has equal outputs for equal inputs, for all time.
 

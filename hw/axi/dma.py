@@ -1,8 +1,8 @@
 """Read and write engines of a 64-bit HP port: frames that lie packed in memory, from and to any byte address.
 
-Both: `go` starts a transfer of `frames` frames at `address`, which stay until the transfer has ended; `done` is up when
-it has, and before the first. `stop` (held) ends it: nothing new is asked for, what was asked for is drained, a write
-with no byte enabled; then `idle` rises. `error`: memory answered with an error in this clock.
+Both: `go` starts a transfer of `frames` (>= 1) frames at `address`, where `done` is up and `stop` is not; `done` falls
+and rises when the transfer has ended. `stop` (held) ends it: nothing new is asked for, what was asked for is drained,
+a write with no byte enabled; then `idle` rises. `error`: memory answered with an error in this clock.
 """
 
 from __future__ import annotations
@@ -58,6 +58,13 @@ class _Engine(wiring.Component):
         m.d.sync += outstanding.eq(outstanding + (channel.valid & channel.ready) - answered)
         return bursts, outstanding
 
+    def offset(self, m: Module) -> Signal:
+        """Where in a word the transfer begins."""
+        offset = Signal(3)
+        with m.If(self.go):
+            m.d.sync += offset.eq(self.address)
+        return offset
+
     def count(self, m: Module, moved: Value) -> tuple[Signal, Signal]:
         """Whether beats of the transfer are still to move, and whether the next is the last of its frame."""
         left, beat = Signal(FRAMES_BITS), Signal(range(max(self.beats, 2)))
@@ -91,12 +98,12 @@ class ReadEngine(_Engine):
             taken.eq(r.valid & r.ready), self.error.eq(taken & r.payload.resp[1]),
             words.i.valid.eq(r.valid), words.i.payload.eq(r.payload.data), r.ready.eq(words.i.ready),
             exhausted.eq(bursts.finished & (outstanding == 0) & ~words.o.valid),
-            unpacker.offset.eq(self.address[:3]),
+            unpacker.offset.eq(self.offset(m)),
             unpacker.i.valid.eq(words.o.valid | exhausted), unpacker.i.payload.eq(words.o.payload),
             words.o.ready.eq(unpacker.i.ready | self.stop),
             self.o.payload.eq(unpacker.o.payload), self.last.eq(at_last),
             self.o.valid.eq(unpacker.o.valid & some), unpacker.o.ready.eq(self.o.ready & some),
-            self.idle.eq(exhausted), self.done.eq(~some),
+            self.idle.eq(exhausted), self.done.eq(exhausted & ~some),
         ]  # fmt: skip
         return m
 
@@ -120,7 +127,7 @@ class WriteEngine(_Engine):
         some, at_last = self.count(m, taken)
         m.d.comb += [
             b.ready.eq(1), self.error.eq(b.valid & b.payload.resp[1]),
-            packer.offset.eq(self.address[:3]), packer.flush.eq(~some),
+            packer.offset.eq(self.offset(m)), packer.flush.eq(~some),
             packer.i.valid.eq(self.i.valid & some), packer.i.payload.eq(self.i.payload),
             self.i.ready.eq(packer.i.ready & some), taken.eq(self.i.valid & self.i.ready),
             self.truncated.eq(taken & (self.last != at_last)),
@@ -145,7 +152,8 @@ class WriteEngine(_Engine):
             packer.o.ready.eq(open_ & words.i.ready),
             sent.eq(words.i.valid & words.i.ready),
             word.last.eq((place == 15) | (final & (place == end[3:]))),
-            word.data.eq(packer.o.payload), word.strb.eq(self._enabled(word.last & final, end[:3], first)),
+            word.data.eq(packer.o.payload),
+            word.strb.eq(Mux(self.stop, 0, _enabled(first, packer.offset, word.last & final, end[:3]))),
             w.valid.eq(words.o.valid), w.payload.eq(words.o.payload), words.o.ready.eq(w.ready),
         ]  # fmt: skip
         m.d.sync += owed.eq(owed + accepted - (sent & word.last))
@@ -154,8 +162,9 @@ class WriteEngine(_Engine):
         with m.Elif(sent):
             m.d.sync += [place.eq(place + 1), first.eq(0)]
 
-    def _enabled(self, at_end: Value, end: Value, first: Signal) -> Value:
-        """The bytes of a word that belong to the transfer."""
-        begun = [~first | (self.address[:3] <= k) for k in range(WORD_BYTES)]
-        not_past = [~at_end | (end >= k) for k in range(WORD_BYTES)]
-        return Cat(a & b & ~self.stop for a, b in zip(begun, not_past, strict=True))
+
+def _enabled(first: Value, begin: Value, at_end: Value, end: Value) -> Value:
+    """The bytes of a word that belong to the transfer: from `begin` in the first word, to `end` in the last."""
+    begun = [~first | (begin <= k) for k in range(WORD_BYTES)]
+    not_past = [~at_end | (end >= k) for k in range(WORD_BYTES)]
+    return Cat(a & b for a, b in zip(begun, not_past, strict=True))
