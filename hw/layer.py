@@ -13,11 +13,15 @@ from hw.stream import StreamType
 
 @dataclass(frozen=True)
 class Folding:
-    """Elements in and out of a layer in a cycle; `whole`: a sliding window hands over all its positions at once."""
+    """Elements in and out of a layer in a cycle; `whole`: a sliding window hands over all its positions at once.
+
+    `skip`: blocks of weights that are all zero take no cycle.
+    """
 
     lanes_in: int
     lanes_out: int
     whole: bool = False
+    skip: bool = False
 
 
 Chain = list[tuple[str, Stage]]  # (suffix of the stage's name, stage)

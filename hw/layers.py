@@ -5,6 +5,8 @@ One row an operator in LAYERS. A folding is how many elements enter and leave a 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from codesign.errors import UserError
@@ -23,6 +25,7 @@ from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.ops.weigh import Weigh
+from hw.arith.order import Order
 from hw.layer import Chain, Folding, Layer, divisors, stream_of
 from hw.netlist.dense import Dense
 from hw.pooling import global_stages, pool_cycles, pool_stages, reduce_foldings, reduce_stages
@@ -106,8 +109,11 @@ def _product_foldings(graph: Graph, node: Node) -> list[Folding]:
     channels = source_type(graph, node)[0].shape[-1]
     if _is_depthwise(graph, node):
         return [Folding(d, d) for d in divisors(channels)]
-    rows, columns = _matrix(graph, node).shape
+    matrix = _matrix(graph, node)
+    rows, columns = matrix.shape
     serial = [Folding(i, o) for i in divisors(channels) for o in divisors(columns)]
+    if not matrix.all():
+        serial += [replace(f, skip=True) for f in serial if _order(matrix, f).saves]
     if not _needs_window(graph, node) or rows == channels:
         return serial
     return serial + [Folding(channels, o, whole=True) for o in divisors(columns)]
@@ -120,9 +126,16 @@ def _product_cycles(graph: Graph, node: Node, folding: Folding) -> int:
     if _is_depthwise(graph, node):
         taps = int(np.prod(graph.types[node.inputs[1]].shape[:2]))
         return max(arriving, positions * source.shape[-1] // folding.lanes_in * taps)
-    rows, columns = _matrix(graph, node).shape
+    matrix = _matrix(graph, node)
+    rows, columns = matrix.shape
+    if folding.skip:
+        return max(arriving, positions * _order(matrix, folding).interval)
     beats = 1 if folding.whole else rows // folding.lanes_in
     return max(arriving, positions * beats * (columns // folding.lanes_out))
+
+
+def _order(matrix: np.ndarray, folding: Folding) -> Order:
+    return Order.skipping(matrix, folding.lanes_in, folding.lanes_out)
 
 
 def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
@@ -143,7 +156,7 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     assert fmt is not None
     if not fmt.contains(matrix):  # the zeros between the blocks of a grouped binary convolution
         fmt = hull(fmt, of_values(matrix))
-    product = MatVec(stream, matrix, fmt, pe=folding.lanes_out, simd=stream.lanes, bias=bias)
+    product = MatVec(stream, matrix, fmt, folding.lanes_out, stream.lanes, bias, folding.skip)
     if stream.lanes == stream.shape[-1] and product.pe == matrix.shape[1]:  # nothing is folded: constants as gates
         sums = product.outputs[0].format
         return [*chain, ("unrolled", Unrolled(stream, (Dense(matrix, _or_zeros(bias, matrix), sums),)))]

@@ -141,7 +141,11 @@ def _fused(graph: Graph, family: Family, journal: Journal) -> Graph:
 
 def _zeros(family: Family, graph: Graph) -> str:
     kernels = {_size(graph, n) for n in family.nodes}
-    return ": kernels of several sizes, and zeros around the smaller ones take cycles" if len(kernels) > 1 else ""
+    return (
+        ": kernels of several sizes, and skipping the zeros around the smaller ones takes logic"
+        if len(kernels) > 1
+        else ""
+    )
 
 
 def _unfit(graph: Graph, family: Family) -> str:

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.formats import Format
 from hw.arith import dot
+from hw.arith.order import Order
 from hw.arith.replay import Replay
 from hw.arith.tree import register
 from hw.buffer import Skid
@@ -23,9 +24,9 @@ from hw.stream import StreamType, pack
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """Every `beats` beats of x make one result of each neuron.
+    """`runs` (results,) beats of x, one run after the other, make one result of each neuron.
 
-    weights (folds, neurons, synapses), in the order of use; bias (folds / beats, neurons). The neurons are split
+    weights (folds, neurons, synapses), in the order of use; bias (results, neurons). The neurons are split
     evenly into `banks`, and so are the lanes of x: a bank's neurons read its `synapses` lanes. With one fold the
     weights are constants in the logic. `late`: x comes a clock later than it has to.
     """
@@ -34,7 +35,7 @@ class Folded:
     w: Format
     weights: np.ndarray
     bias: np.ndarray
-    beats: int
+    runs: np.ndarray
     y: Format
     banks: int = 1
     late: bool = False
@@ -42,6 +43,15 @@ class Folded:
     @property
     def folds(self) -> int:
         return self.weights.shape[0]
+
+    @property
+    def results(self) -> int:
+        return len(self.runs)
+
+    @cached_property
+    def beats(self) -> int:
+        """Of every run where they are equally long; else 0."""
+        return int(self.runs[0]) if len(np.unique(self.runs)) == 1 else 0
 
     @property
     def neurons(self) -> int:
@@ -74,12 +84,13 @@ class Folded:
 
     @cached_property
     def initial(self) -> np.ndarray:
-        """What each sum starts from (folds / beats, neurons): bias, and what the circuits leave out."""
-        columns = self.weights.reshape(-1, self.beats, self.neurons, self.synapses)
-        columns = columns.transpose(0, 1, 3, 2).reshape(len(columns), -1, self.neurons)
+        """What each sum starts from (results, neurons): bias, and what the circuits leave out."""
+        columns = self.weights.transpose(0, 2, 1)
         if self.constants:
-            return self.bias + dot.constant_correction(self.x, columns)
-        return self.bias + dot.variable_correction(self.x, self.w, columns)
+            left = dot.constant_correction(self.x, columns)
+        else:
+            left = dot.variable_correction(self.x, self.w, columns)
+        return self.bias + np.add.reduceat(left, self.runs.cumsum() - self.runs)
 
     @property
     def low_bits(self) -> int:
@@ -120,7 +131,7 @@ class Folded:
 
 
 class FoldedStream(wiring.Component):
-    """Folded products on streams: reads beats from the input, or from the vector that it keeps for `passes`.
+    """Folded products on streams: reads beats from the input, or from the vector that it keeps, in an `order`.
 
     `then`: a datapath behind the accumulators, without a handshake between.
     """
@@ -128,8 +139,8 @@ class FoldedStream(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, folded: Folded, passes: int = 1, then: Datapath | None = None) -> None:
-        self.folded, self.passes, self.then = folded, passes, then
+    def __init__(self, folded: Folded, order: Order | None = None, then: Datapath | None = None) -> None:
+        self.folded, self.order, self.then = folded, order, then
         y_bits = folded.neurons * folded.y.bits if then is None else len(then.y)
         super().__init__({
             "i": In(stream.Signature(folded.lanes * folded.x.bits)), "o": Out(stream.Signature(y_bits))
@@ -146,22 +157,26 @@ class FoldedStream(wiring.Component):
         else:
             m.submodules.then = EnableInserter(skid.run)(then := Chain(self.then, ahead=True))
             m.d.comb += [then.x.eq(core.y), then.valid.eq(core.issue), skid.data.eq(then.y), skid.issue.eq(then.issue)]
-        if self.passes == 1:
+        if self.order is None:
             x = Signal(len(self.i.payload), reset_less=True)
             with m.If(skid.run):
                 m.d.sync += x.eq(self.i.payload)
             m.d.comb += [core.x.eq(x), core.valid.eq(self.i.valid), self.i.ready.eq(skid.run)]
         else:
-            m.submodules.replay = kept = Replay(len(self.i.payload), self.folded.beats, self.passes)
+            m.submodules.replay = kept = Replay(len(self.i.payload), self.order)
             connect(m, flipped(self.i), kept.i)
-            m.d.comb += [core.x.eq(kept.x), core.valid.eq(kept.valid), kept.run.eq(skid.run)]
+            m.d.comb += [core.x.eq(kept.x), core.valid.eq(kept.valid), core.last.eq(kept.last), kept.run.eq(skid.run)]
         return m
 
 
 class FoldedCircuit(wiring.Component):
-    """`valid` counts a beat, which is in `x` a clock later; `issue` says that `y` loads results at this clock."""
+    """`valid` counts a beat, which is in `x` a clock later; `issue` says that `y` loads results at this clock.
+
+    `last`: the beat ends a run; needed where runs differ in length.
+    """
 
     valid: Signal
+    last: Signal
     x: Signal
     issue: Signal
     y: Signal
@@ -169,29 +184,42 @@ class FoldedCircuit(wiring.Component):
     def __init__(self, folded: Folded) -> None:
         self.folded = folded
         x_bits, y_bits = folded.lanes * folded.x.bits, folded.neurons * folded.y.bits
-        super().__init__({"valid": In(1), "x": In(x_bits), "issue": Out(1), "y": Out(y_bits)})
+        super().__init__({"valid": In(1), "last": In(1), "x": In(x_bits), "issue": Out(1), "y": Out(y_bits)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         f = self.folded
-        (fold, beat), (_, last) = counters(m, [f.folds // f.beats, f.beats], self.valid)
+        result, address, first, last = self._places(m)
         x = dot.raw(register(m, self.x, f.fetch_clocks - 1), f.x, f.lanes)
-        sums = self._sums(m, x, self._weights(m, fold, beat))
+        sums = self._sums(m, x, self._weights(m, address))
         clocks = f.latency - 1
         counted = Signal(clocks)
         m.d.sync += counted.eq(Cat(self.valid, counted))
-        start = f.starts.read(m, register(m, fold, clocks - 1))
-        self._accumulate(m, sums, start, register(m, beat == 0, clocks), counted[-1])
+        start = f.starts.read(m, register(m, result, clocks - 1))
+        self._accumulate(m, sums, start, register(m, first, clocks), counted[-1])
         m.d.comb += self.issue.eq(counted[-1] & register(m, last, clocks))
         return m
 
-    def _weights(self, m: Module, fold: Signal, beat: Signal) -> list[Value]:
+    def _places(self, m: Module) -> tuple[Value, Value, Value, Value]:
+        """The result that the beat belongs to, the place of its weights, and whether it begins and ends a run."""
+        f = self.folded
+        if f.beats:
+            (result, beat), (_, last) = counters(m, [f.results, f.beats], self.valid)
+            power_of_two = f.beats & (f.beats - 1) == 0
+            address = Cat(beat, result) if power_of_two else _counted(m, f.folds, self.valid)
+            return result, address, beat == 0, last
+        first = Signal(init=1)
+        with m.If(self.valid):
+            m.d.sync += first.eq(self.last)
+        return _counted(m, f.results, self.valid & self.last), _counted(m, f.folds, self.valid), first, self.last
+
+    def _weights(self, m: Module, address: Value) -> list[Value]:
         """This clock's words of the weight memory, by neuron and synapse; none where they are constants."""
         f = self.folded
         if f.constants:
             return []
         m.submodules.weights = rom = Rom(f.words(), f.word_bits)
-        m.d.comb += rom.address.eq(_address(m, f, fold, beat, self.valid))
+        m.d.comb += rom.address.eq(address)
         return dot.raw(register(m, rom.data, f.fetch_clocks - 1), f.w, f.neurons * f.synapses)
 
     def _sums(self, m: Module, x: list[Value], weights: list[Value]) -> list[Value]:
@@ -220,9 +248,7 @@ class FoldedCircuit(wiring.Component):
         m.d.comb += self.y.eq(Cat(*results))
 
 
-def _address(m: Module, folded: Folded, fold: Signal, beat: Signal, step: Value) -> Value:
-    """Counts the folds."""
-    if folded.beats & (folded.beats - 1) == 0:
-        return Cat(beat, fold)
-    (address,), _ = counters(m, [folded.folds], step)
-    return address
+def _counted(m: Module, count: int, step: Value) -> Value:
+    """How many steps there were, round and round."""
+    (index,), _ = counters(m, [count], step)
+    return index

@@ -9,6 +9,7 @@ from codesign.cost import Cost
 from codesign.formats import Binary, Format
 from hw.arith import dot
 from hw.arith.folded import Folded
+from hw.arith.order import Order
 from hw.arith.replay import replay_cost
 from hw.arith.tree import LEVELS_A_CLOCK, tree_levels
 from hw.buffer import skid_cost
@@ -21,10 +22,10 @@ _PLAIN, _MASKED = 1.0, 2.0
 _SHALLOW, _DEEP_TABLE = 48, 4.5
 
 
-def folded_stream_cost(folded: Folded, passes: int = 1) -> Cost:
+def folded_stream_cost(folded: Folded, order: Order | None = None) -> Cost:
     """Of a FoldedStream."""
     x_bits = folded.lanes * folded.x.bits
-    fetch = replay_cost(x_bits, folded.beats, passes) if passes > 1 else Cost(ff=x_bits)
+    fetch = Cost(ff=x_bits) if order is None else replay_cost(x_bits, order)
     return fetch + _memory_cost(folded) + _sums_cost(folded) + _accumulators_cost(folded) + _control_cost(folded)
 
 
@@ -40,12 +41,13 @@ def _memory_cost(folded: Folded) -> Cost:
 
 def _accumulators_cost(folded: Folded) -> Cost:
     bits = folded.neurons * (folded.y.bits - folded.low_bits)
-    adders = Cost(lut=bits * (folded.beats > 1 or folded.starts.width > 0), ff=bits)
+    adders = Cost(lut=bits * (folded.folds > folded.results or folded.starts.width > 0), ff=bits)
     return adders + folded.starts.cost() + skid_cost(folded.neurons * folded.y.bits)
 
 
 def _control_cost(folded: Folded) -> Cost:
-    return counters_cost([folded.folds // folded.beats, folded.beats]) + Cost(lut=4, ff=folded.latency + 2)
+    counts = [folded.results, folded.beats or folded.folds]
+    return counters_cost(counts) + Cost(lut=4, ff=folded.latency + 2)
 
 
 def _sums_cost(folded: Folded) -> Cost:

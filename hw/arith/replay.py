@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from codesign.cost import Cost
+from hw.arith.order import Order, Walk, walk_cost
 from hw.loops import counters, counters_cost
 from hw.memory import ram, ram_cost
-from hw.timing import serve
 
 
 class Replay(wiring.Component):
-    """Reads each vector of `beats` beats `passes` times: while `valid` and `run`, `x` is the beat a clock later.
+    """Reads each vector in an order: while `valid` and `run`, `x` is the beat a clock later.
 
-    Two vectors fit, so that the second is written while the first is read; a beat can be read in the clock
-    after it was taken. `i.ready` comes from registers only.
+    `last`: it is the last one of its pass. Two vectors fit, so that the second is written while the first is read; a
+    beat can be read in the clock after it was taken. `i.ready` comes from registers only.
     """
 
     i: stream.Interface
     valid: Signal
+    last: Signal
     run: Signal
     x: Signal
 
-    def __init__(self, bits: int, beats: int, passes: int) -> None:
-        self.bits, self.beats, self.passes = bits, beats, passes
-        super().__init__({"i": In(stream.Signature(bits)), "valid": Out(1), "run": In(1), "x": Out(bits)})
+    def __init__(self, bits: int, order: Order) -> None:
+        self.bits, self.order = bits, order
+        control = {"valid": Out(1), "last": Out(1), "run": In(1)}
+        super().__init__({"i": In(stream.Signature(bits)), "x": Out(bits), **control})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ram = memory = ram(replay_depth(self.beats), self.bits)
+        m.submodules.ram = memory = ram(replay_depth(self.order.beats), self.bits)
         write, read = memory.write_port(), memory.read_port()
         full = Signal(2)
         taken, step = self.i.valid & self.i.ready, self.valid & self.run
-        (written,), (wrote,) = counters(m, [self.beats], taken)
-        (_, reading), (released, _) = counters(m, [self.passes, self.beats], step)
+        (written,), (wrote,) = counters(m, [self.order.beats], taken)
+        reading, released, early = self._reading(m, step)
         into, out_of = _toggle(m, taken & wrote), _toggle(m, step & released)
         m.d.comb += [
             self.i.ready.eq(~full.bit_select(into, 1)),
-            self.valid.eq(full.bit_select(out_of, 1) | ((into == out_of) & (reading < written))),
+            self.valid.eq(full.bit_select(out_of, 1) | ((into == out_of) & early & (reading < written))),
             write.addr.eq(Cat(written, into)), write.data.eq(self.i.payload), write.en.eq(taken),
             read.addr.eq(Cat(reading, out_of)), read.en.eq(self.run), self.x.eq(read.data),
         ]  # fmt: skip
@@ -48,6 +49,17 @@ class Replay(wiring.Component):
         emptied = Mux(step & released, Cat(~out_of, out_of), 0)
         m.d.sync += full.eq((full | filled) & ~emptied)
         return m
+
+    def _reading(self, m: Module, step: Value) -> tuple[Value, Value, Value]:
+        """The beat to be read, whether it is the vector's last one to be, and whether it may be before all are there:
+        not where its half is given back, which must be full by then."""
+        if self.order.complete:
+            (_, reading), (released, last) = counters(m, [self.order.passes, self.order.beats], step)
+            m.d.comb += self.last.eq(last)
+            return reading, released, Const(1, 1)
+        m.submodules.walk = walk = Walk(self.order)
+        m.d.comb += [walk.step.eq(step), self.last.eq(walk.last)]
+        return walk.beat, walk.end, ~walk.end
 
 
 def _toggle(m: Module, when: Value) -> Signal:
@@ -62,39 +74,9 @@ def replay_depth(beats: int) -> int:
     return 2 << (beats - 1).bit_length()
 
 
-def replay_reads(arrive: np.ndarray, beats: int, passes: int) -> np.ndarray:
-    """Arrival times (vectors * beats) -> when each pass over each vector reads its last beat (vectors, passes)."""
-    starts = _read_starts(_ready_starts(arrive, beats)[:, -1], beats, passes)
-    return starts[:, None] + np.arange(1, passes + 1) * beats - 1
-
-
-def replay_writes(arrive: np.ndarray, beats: int, passes: int) -> np.ndarray:
-    """Arrival times (vectors * beats) -> times of the writes; a vector waits until its half has been read."""
-    ready = _ready_starts(arrive, beats)
-    freed = np.zeros(len(ready), np.int64)
-    freed[2:] = _read_starts(ready[:, -1], beats, passes)[:-2] + passes * beats
-    starts = serve(np.maximum(ready[:, -1], freed), beats)
-    freed[1:] = np.maximum(freed[1:], starts[:-1] + beats)
-    return (np.maximum(ready, freed[:, None]) + np.arange(beats)).reshape(-1)
-
-
-def _ready_starts(arrive: np.ndarray, beats: int) -> np.ndarray:
-    """When a vector would have to start so that its beats up to this one, one a clock, are all there."""
-    vectors = np.maximum(arrive, 0).reshape(-1, beats)
-    return np.maximum.accumulate(vectors - np.arange(beats), axis=1)
-
-
-def _read_starts(ready: np.ndarray, beats: int, passes: int) -> np.ndarray:
-    """When the reading of each vector starts, as if its first pass had no gap: a clock behind its writing.
-
-    Only arrivals and reading itself ever hold it up: with two passes or more, a vector whose writing waits for its
-    half, or for the one before it, is there before the reader is.
-    """
-    return serve(ready + 1, passes * beats)
-
-
-def replay_cost(bits: int, beats: int, passes: int) -> Cost:
+def replay_cost(bits: int, order: Order) -> Cost:
     """Of a Replay, its output register included."""
-    half = (beats - 1).bit_length()
-    control = counters_cost([beats]) + counters_cost([passes, beats]) + Cost(lut=9 + half / 2, ff=4)
-    return control + ram_cost(replay_depth(beats), bits)
+    half = (order.beats - 1).bit_length()
+    reading = counters_cost([order.passes, order.beats]) if order.complete else walk_cost(order)
+    control = counters_cost([order.beats]) + reading + Cost(lut=9 + half / 2, ff=4)
+    return control + ram_cost(replay_depth(order.beats), bits)

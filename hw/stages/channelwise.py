@@ -72,8 +72,8 @@ class ChannelwiseMac:
         groups, taps, lanes = self.input.shape[-3:]
         by_group = self._filters.reshape(taps, groups, -1).transpose(1, 0, 2)
         weights = by_group.reshape(groups * taps, -1, 1)
-        bias = self._bias.reshape(groups, -1)
-        return Folded(self.input.format, self.weight_format, weights, bias, taps, self._format, banks=lanes)
+        bias, runs = self._bias.reshape(groups, -1), np.full(groups, taps)
+        return Folded(self.input.format, self.weight_format, weights, bias, runs, self._format, banks=lanes)
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
         x = np.swapaxes(frames[0], -3, -2)  # (..., T, C/L, L)

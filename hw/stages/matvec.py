@@ -13,7 +13,8 @@ from codesign.cost import Cost
 from codesign.formats import Format, Int, hull
 from hw.arith.folded import Folded, FoldedStream
 from hw.arith.folded_cost import folded_stream_cost
-from hw.arith.replay import replay_depth, replay_reads, replay_writes
+from hw.arith.order import Order
+from hw.arith.replay import replay_depth
 from hw.elastic import Datapath
 from hw.memory import in_blocks
 from hw.stream import StreamType
@@ -26,7 +27,8 @@ class MatVec:
 
     Groups: input (..., G * K) group after group, weights (G, K, N), bias (G * N,), output (..., G * N).
     The output's format is the exact range of the sums. Weights that are all used every clock are constants in
-    the logic, others are the words of a ROM.
+    the logic, others are the words of a ROM. `skip`: blocks of simd x pe weights that are all zero (in every group)
+    take no clock.
     """
 
     input: StreamType
@@ -35,6 +37,7 @@ class MatVec:
     pe: int
     simd: int
     bias: np.ndarray | None = None
+    skip: bool = False
 
     def __post_init__(self) -> None:
         groups, k, n = self._grouped.shape
@@ -70,24 +73,26 @@ class MatVec:
     def outputs(self) -> tuple[StreamType, ...]:
         return (StreamType((*self.input.shape[:-1], self._bias.size), self._format, self.pe),)
 
-    @property
-    def beats(self) -> int:
-        """Input beats a vector (synapse folds)."""
-        return self._grouped.shape[1] // self.simd
-
-    @property
-    def passes(self) -> int:
-        """Readings of a vector (neuron folds)."""
-        return self._grouped.shape[2] // self.pe
+    @cached_property
+    def order(self) -> Order | None:
+        """How a vector's beats are read; None where one reading does."""
+        _, k, n = self._grouped.shape
+        if n == self.pe:
+            return None
+        if self.skip:
+            return Order.skipping(self._grouped, self.simd, self.pe)
+        return Order.every(n // self.pe, k // self.simd)
 
     @cached_property
     def folded(self) -> Folded:
         """The products of one clock and how they are summed."""
-        split = self._grouped.reshape(-1, self.beats, self.simd, self.passes, self.pe).transpose(0, 3, 1, 4, 2)
-        weights = split.reshape(-1, self.pe, self.simd)
-        late = self.passes > 1 and in_blocks(replay_depth(self.beats), self.input.beat_bits)
-        bias = self._bias.reshape(-1, self.pe)
-        return Folded(self.input.format, self.weight_format, weights, bias, self.beats, self._format, late=late)
+        groups, k, _ = self._grouped.shape
+        order = self.order or Order.every(1, k // self.simd)
+        split = self._grouped.reshape(groups, order.beats, self.simd, order.passes, self.pe).transpose(0, 3, 1, 4, 2)
+        weights = split[:, order.used].reshape(-1, self.pe, self.simd)
+        late = self.order is not None and in_blocks(replay_depth(order.beats), self.input.beat_bits)
+        bias, runs = self._bias.reshape(-1, self.pe), np.tile(order.runs, groups)
+        return Folded(self.input.format, self.weight_format, weights, bias, runs, self._format, late=late)
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
         groups, k, _ = self._grouped.shape
@@ -98,18 +103,19 @@ class MatVec:
         return (y.reshape(len(frames[0]), *self.outputs[0].shape),)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        if self.passes == 1:
-            ends = serve(arrive[0])[self.beats - 1 :: self.beats]
+        if self.order is None:
+            beats = self._grouped.shape[1] // self.simd
+            ends = serve(arrive[0])[beats - 1 :: beats]
         else:
-            ends = replay_reads(arrive[0], self.beats, self.passes).reshape(-1)
+            ends = self.order.reads(arrive[0]).reshape(-1)
         return (ends + self.folded.latency,)
 
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         """Two vectors fit; the third waits until the first has been read as often as it must be."""
-        return (serve(arrive[0]) if self.passes == 1 else replay_writes(arrive[0], self.beats, self.passes),)
+        return (serve(arrive[0]) if self.order is None else self.order.writes(arrive[0]),)
 
     def cost(self) -> Cost:
-        return folded_stream_cost(self.folded, self.passes)
+        return folded_stream_cost(self.folded, self.order)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
-        return FoldedStream(self.folded, self.passes, then=then)
+        return FoldedStream(self.folded, self.order, then=then)

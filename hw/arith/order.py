@@ -1,0 +1,179 @@
+"""Which beats of a kept vector are read: pass after pass all of them, or those whose weights are not all zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from amaranth.hdl import EnableInserter, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from codesign.cost import Cost
+from hw.loops import counters, counters_cost
+from hw.rom import Fields, Rom
+from hw.timing import serve
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """used (passes, beats): the beats that each pass reads, upwards; every pass reads one at least."""
+
+    used: np.ndarray
+
+    @classmethod
+    def every(cls, passes: int, beats: int) -> Order:
+        """All beats in every pass."""
+        return cls(np.ones((passes, beats), bool))
+
+    @classmethod
+    def skipping(cls, weights: np.ndarray, simd: int, pe: int) -> Order:
+        """The beats with a weight (..., K, N) that is not zero; the first one in a pass that has none."""
+        k, n = weights.shape[-2:]
+        used = (weights != 0).reshape(-1, k // simd, simd, n // pe, pe).any(axis=(0, 2, 4)).T
+        used[~used.any(axis=1), 0] = True
+        return cls(used)
+
+    @property
+    def passes(self) -> int:
+        return self.used.shape[0]
+
+    @property
+    def beats(self) -> int:
+        """Of a vector."""
+        return self.used.shape[1]
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every pass reads all beats."""
+        return bool(self.used.all())
+
+    @cached_property
+    def runs(self) -> np.ndarray:
+        """Beats read by each pass."""
+        return self.used.sum(axis=1)
+
+    @cached_property
+    def steps(self) -> int:
+        """Beats read of a vector in all passes."""
+        return int(self.runs.sum())
+
+    @property
+    def interval(self) -> int:
+        """Clocks from vector to vector: one is written while another is read."""
+        return max(self.steps, self.beats)
+
+    @property
+    def saves(self) -> bool:
+        """Whether that is less than reading every beat in every pass takes."""
+        return self.interval < self.used.size
+
+    @cached_property
+    def chosen(self) -> tuple[np.ndarray, np.ndarray]:
+        """The pass of every step, and the beat that it reads."""
+        numbers, beats = np.nonzero(self.used)
+        return numbers, beats
+
+    @cached_property
+    def patterns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What passes read, equal ones once: beat and whether it is the pass's last, place by place; first places."""
+        places: dict[bytes, int] = {}
+        rows, first = [], []
+        for row in self.used:
+            if row.tobytes() not in places:
+                places[row.tobytes()] = sum(len(r) for r in rows)
+                rows.append(np.flatnonzero(row))
+            first.append(places[row.tobytes()])
+        last = np.concatenate([np.arange(len(r)) == len(r) - 1 for r in rows])
+        return np.concatenate(rows), last, np.array(first)
+
+    # --- times ---
+
+    def reads(self, arrive: np.ndarray) -> np.ndarray:
+        """Arrival times (vectors * beats) -> when each pass over each vector reads its last beat (vectors, passes).
+
+        Only arrivals and reading itself ever hold it up. A vector's writing may wait for its half: but where reading
+        takes longer than writing the vector is there before the reader is, and else the half is free in time.
+        """
+        waits, lags = self._lags(arrive)
+        starts = serve(lags[:, -1], self.steps)
+        free = np.concatenate([[0], starts[:-1] + self.steps])
+        ends = self.runs.cumsum() - 1
+        until = np.searchsorted(waits, ends, side="right") - 1
+        return np.maximum(free[:, None], lags[:, until]) + ends
+
+    def _lags(self, arrive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Steps (waits,) that wait for a beat later than all before them; the last one for the whole vector.
+
+        When a vector's reading would have to start so that it runs up to each without a gap: (vectors, waits).
+        """
+        _, beats = self.chosen
+        highest = np.maximum.accumulate(beats)
+        waits = np.flatnonzero(np.diff(highest, prepend=-1))
+        waits, needed = np.append(waits, self.steps - 1), np.append(highest[waits], self.beats - 1)
+        written = serve(np.maximum(arrive, 0)).reshape(-1, self.beats)
+        return waits, np.maximum.accumulate(written[:, needed] + 1 - waits, axis=1)
+
+    def writes(self, arrive: np.ndarray) -> np.ndarray:
+        """Arrival times (vectors * beats) -> times of the writes; a vector waits until its half has been read."""
+        ready = np.maximum(arrive, 0).reshape(-1, self.beats)
+        released = self.reads(arrive)[:, -1]
+        ready[2:, 0] = np.maximum(ready[2:, 0], released[:-2] + 1)
+        return serve(ready.reshape(-1))
+
+
+class Walk(wiring.Component):
+    """The steps of an incomplete order, round and round: `beat`, whether it is the `last` of its pass, or the `end`.
+
+    There must be no `step` in the first clock after a reset.
+    """
+
+    step: Signal
+    beat: Signal
+    last: Signal
+    end: Signal
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        super().__init__({"step": In(1), "beat": Out(range(order.beats)), "last": Out(1), "end": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        places, passes = _tables(self.order)
+        bits = (len(places) - 1).bit_length()
+        fetched, place = Signal(), Signal(bits, init=(1 << bits) - 1)
+        following = Signal.like(place)  # 0 in the first clock
+        fetch, turn = self.step | ~fetched, (self.step & self.last) | ~fetched
+        (number,), _ = counters(m, [len(passes)], turn)
+        now, then = _read(m, places, following, fetch), _read(m, passes, number, turn)
+        with m.If(fetch):
+            m.d.sync += place.eq(following)
+        m.d.sync += fetched.eq(1)
+        m.d.comb += [
+            following.eq(Mux(self.last & fetched, then[1:], place + 1)),
+            self.last.eq(now[0]), self.beat.eq(now[1:]), self.end.eq(self.last & then[0]),
+        ]  # fmt: skip
+        return m
+
+
+def _tables(order: Order) -> tuple[np.ndarray, np.ndarray]:
+    """Words by place: 2 * beat + last of its pass; by pass: 2 * place where the next begins + last of all."""
+    beats, last, first = order.patterns
+    return 2 * beats + last, 2 * np.roll(first, -1) + (np.arange(len(first)) == len(first) - 1)
+
+
+def _read(m: Module, words: np.ndarray, address: Value, enable: Value) -> Value:
+    """words[address], as of the last clock with `enable`."""
+    rom = Rom([int(w) for w in words], int(words.max()).bit_length())
+    m.submodules += EnableInserter(enable)(rom)
+    m.d.comb += rom.address.eq(address)
+    return rom.data
+
+
+def walk_cost(order: Order) -> Cost:
+    """Of a Walk."""
+    places, passes = _tables(order)
+    bits = (len(places) - 1).bit_length()
+    tables = Fields([places]).cost() + Fields([passes]).cost()
+    return tables + counters_cost([len(passes)]) + Cost(lut=2 * bits + 3, ff=bits + 1)
