@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.ptq [kws] [residual] [mnist] [squeezenet]
 
-Ours (ranges by mse, the default) with weights rounded to nearest and with learned rounding (the default), scored on
+Ours (ranges measured, the default) with weights rounded to nearest and with learned rounding (the default), scored on
 the graph with quantizers, in float64. ONNX Runtime's (ranges by min-max, its default) with a scale for each output
 channel and with one a tensor (its default), scored on its QDQ model with graph optimizations off (its optimized int8
 kernels saturate on processors without VNNI). Samples: see benchmarks/cases.py. `only ours / only theirs`: samples that

@@ -11,6 +11,7 @@ from codesign import arrays
 from codesign.errors import UserError
 from codesign.graph import Graph
 from codesign.quantize import STEPS, check_weights, quantize, read_precision
+from codesign.quantize.choose_ranges import MEASURED
 from codesign.quantize.mixed import quantize_mixed
 from codesign.quantize.precision import MIXED
 from codesign.quantize.regions import Price
@@ -18,7 +19,7 @@ from codesign.quantize.regions import Price
 
 @dataclass(frozen=True)
 class Calibration:
-    """`samples` by which a real network is quantized, to `precision` (int8), ranges chosen by `observer` (mse), some
+    """`samples` by which a real network is quantized, to `precision` (int8), ranges by `observer` (measured), some
     steps left out by name; `evaluation` and `labels`: samples to score before and after, and their classes."""
 
     samples: Path | None = None
@@ -45,7 +46,7 @@ def quantize_model(
         return graph, None, {}
     precision = read_precision(c.precision or "int8") if c.precision != MIXED else None
     samples = arrays.read_inputs(c.samples, graph.inputs)
-    observer, steps = c.observer or "mse", [s for s in STEPS if s not in c.without]
+    observer, steps = c.observer or MEASURED, [s for s in STEPS if s not in c.without]
     if precision is None:
         found, mixed = quantize_mixed(graph, samples, price, observer, steps, progress)
         chosen = {"mixed": mixed.to_dict()}

@@ -117,8 +117,8 @@ def _add_compile(commands: Any) -> None:
         "of layer patterns, or mixed: chosen for each layer by measured sensitivity, within the budget",
     )  # fmt: skip
     p.add_argument(
-        "--observer", choices=("min-max", "percentile", "mse", "entropy"),
-        help="with --calibration: how ranges are chosen (mse)",
+        "--observer", choices=("measured", "min-max", "percentile", "mse", "entropy"),
+        help="with --calibration: how ranges are chosen (measured)",
     )  # fmt: skip
     p.add_argument(
         "--without", action="append", default=[], choices=("equalize", "rounding", "bias"),

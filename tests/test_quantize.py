@@ -216,6 +216,40 @@ def test_equalization_moves_factors_into_dense_weights():
     assert all(not np.allclose(even.constants[w], graph.constants[w]) for w in names)
 
 
+def test_equalization_passes_concatenations_and_branches():
+    n = Net(6, 6, 3)
+    squeeze = n.relu(n.norm(n.conv("x", 1, 1, 3, 4, name="squeeze"), 4))
+    left = n.relu(n.norm(n.conv(squeeze, 1, 1, 4, 2, name="left"), 2))
+    right = n.relu(n.norm(n.conv(n.add(Pad((1, 1), (1, 1)), squeeze), 3, 3, 4, 3, name="right"), 3))
+    joined = n.add(MaxPool((2, 2), (2, 2)), n.add(Concat(2), left, right))
+    after = n.relu(n.conv(joined, 1, 1, 5, 2, name="after"))
+    # read by an output, too: no factors
+    graph = fold_norms(n.graph(n.conv(after, 1, 1, 2, 2, name="last"), after))
+    layers, feeds = {layer.label: layer for layer in layers_of(graph)}, samples(graph)
+    even = equalize(graph, channel_peaks(graph, feeds, [layer.result for layer in layers.values()]))
+    for out in graph.outputs:
+        np.testing.assert_allclose(even.run(feeds)[out], graph.run(feeds)[out], rtol=1e-9, atol=1e-9)
+    moved = {k for k, v in layers.items() if not np.allclose(even.constants[v.bias], graph.constants[v.bias])}
+    assert moved == {"squeeze", "left", "right"}
+
+
+def test_ranges_are_chosen_by_what_they_cost_at_the_outputs():
+    """Four channels share a scale; the first is rare and large. Where only it is read, nothing may be cut off."""
+    rng = np.random.default_rng(6)
+    x = rng.uniform(0, 1, (400, 4))
+    x[:, 0] = np.where(rng.uniform(size=400) < 0.03, rng.uniform(6, 8, 400), 0)
+
+    def observer(weights: list[float], samples: np.ndarray) -> str:
+        n = Net(4)
+        hidden = n.relu(n.add(MatMul(), "x", n.constant(np.eye(4)), name="first"))
+        graph = n.graph(n.add(MatMul(), hidden, n.constant(np.diag(weights)), name="last"))
+        return quantize(graph, {"x": samples}, read_precision("w8a3"), steps=()).report.observer
+
+    assert observer([1, 1e-3, 1e-3, 1e-3], x) == "min-max"
+    assert observer([1e-3, 1, 1, 1], x) == "mse"
+    assert observer([1, 1e-3, 1e-3, 1e-3], x[:20]) == "mse"  # too few to judge by
+
+
 @pytest.mark.parametrize("op", [MatMul(), Conv(), Conv(stride=(2, 2)), Conv(groups=4), Conv(groups=2)])
 @pytest.mark.parametrize("levels", ["int4", "ternary", "pow2(4)", "uint3", "bfp(3, block=4)", "int4 per-tensor"])
 def test_learned_rounding_errs_less_than_nearest(op, levels):

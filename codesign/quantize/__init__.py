@@ -11,6 +11,7 @@ from codesign.errors import UserError
 from codesign.graph import Graph
 from codesign.passes.weights import integer_form
 from codesign.quantize.canonical import is_product
+from codesign.quantize.choose_ranges import MEASURED, best_observer
 from codesign.quantize.insert import insert, quantized_name
 from codesign.quantize.observers import OBSERVERS
 from codesign.quantize.precision import Precision, read_precision
@@ -48,7 +49,7 @@ def quantize(
     graph: Graph,
     samples: Mapping[str, np.ndarray],
     precision: Precision,
-    observer: str = "mse",
+    observer: str = MEASURED,
     steps: Collection[str] = STEPS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Quantized:
@@ -63,6 +64,9 @@ def apply(
 ) -> Quantized:
     """Put a precision on a prepared network."""
     real, layers, points, samples = found.real, found.layers, found.points, found.samples
+    if observer == MEASURED:
+        progress("choosing ranges")
+        observer = best_observer(found, precision)
     codes = found.codes(precision, observer)
     rules = {layer.product: precision.rule_for(layer.label) for layer in layers}
     weights = {k.product: nearest_weights(real.constants[k.weights], rules[k.product].weights) for k in layers}

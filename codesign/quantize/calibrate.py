@@ -67,17 +67,28 @@ def enough(graph: Graph, samples: Arrays, results: Sequence[str]) -> dict[str, n
     return spread(samples, -(-ROWS // fewest))
 
 
-def histograms(graph: Graph, samples: Arrays, points: Sequence[Point]) -> list[Histogram]:
-    """One for each point, over all of its tensors; UserError for a tensor that never changes."""
+def bin_edges(graph: Graph, samples: Arrays, points: Sequence[Point]) -> list[np.ndarray]:
+    """Of each point: equal bins over the range of all of its tensors; UserError for a tensor that never changes."""
+    ranges = _ranges(graph, samples, [t for p in points for t in p.tensors])
+    return [_edges(p, ranges) for p in points]
+
+
+def histograms(
+    graph: Graph, samples: Arrays, points: Sequence[Point], edges: Sequence[np.ndarray]
+) -> tuple[Histogram, ...]:
+    """One for each point, over all of its tensors."""
     wanted = [t for p in points for t in p.tensors]
-    ranges = _ranges(graph, samples, wanted)
-    edges = [_edges(p, ranges) for p in points]
     counts = [np.zeros(BINS, dtype=np.int64) for _ in points]
     for values in tensors_of(graph, samples, wanted):
         for k, point in enumerate(points):
             for t in point.tensors:
                 counts[k] += np.histogram(values[t], edges[k])[0]
-    return [Histogram(c, e) for c, e in zip(counts, edges)]
+    return tuple(Histogram(c, e) for c, e in zip(counts, edges))
+
+
+def halves(samples: Arrays) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Every second sample, and the others."""
+    return {k: x[0::2] for k, x in samples.items()}, {k: x[1::2] for k, x in samples.items()}
 
 
 def _ranges(graph: Graph, samples: Arrays, wanted: Sequence[str]) -> dict[str, tuple[float, float]]:

@@ -81,7 +81,7 @@ def measure(given: Candidates, progress: Callable[[str], None]) -> Sensitivity:
     count = min(MOST_SAMPLES, max(1, MOST_ELEMENTS // given.found.real.widest))
     samples = spread(given.found.samples, count)
     widest = given.graph(given.widest)
-    (floor,) = _errors(given.found.real, widest, [widest], set(), samples)
+    floor = output_error(given.found.real, widest, samples)
     added = {}
     for n, knob in enumerate(given.knobs):
         progress(f"measuring sensitivity, {n + 1} of {len(given.knobs)}: {knob.kind} of {', '.join(knob.labels)}")
@@ -93,7 +93,12 @@ def measure(given: Candidates, progress: Callable[[str], None]) -> Sensitivity:
 
 def output_error(real: Graph, quantized: Graph, samples: Mapping[str, np.ndarray]) -> float:
     """The relative error of a quantized network's outputs."""
-    return _errors(real, quantized, [quantized], set(), samples)[0]
+    return output_errors(real, [quantized], samples)[0]
+
+
+def output_errors(real: Graph, graphs: Sequence[Graph], samples: Mapping[str, np.ndarray]) -> list[float]:
+    """The relative error of the outputs of each of some quantized networks."""
+    return _errors(real, real, graphs, set(), samples)
 
 
 def _errors(

@@ -1,62 +1,104 @@
-"""Cross-layer equalization: factors of channels move through rectifiers into the next layer's weights.
+"""Cross-layer equalization: factors of channels move through rectifiers into the next layers' weights.
 
-With relu(s x) = s relu(x), a channel of one layer may be divided by s where the next layer multiplies by s. One scale
-serves all channels of an activation, so the factors are chosen to make the channels' ranges alike: as far as the next
-layer's weights allow (they share a scale over the inputs; those of a depthwise layer do not, and take all of it).
+With relu(s x) = s relu(x), a channel of one layer may be divided by s where every layer that reads it multiplies by s
+(Nagel et al., 2019; here through concatenations and branches, too). One scale serves all channels of an activation,
+and all parts of a concatenation, so the factors are chosen to make the channels' ranges alike: as far as the next
+layers' weights allow (they share a scale over the inputs; those of a depthwise layer do not, and take all of it).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from codesign.graph import Constant, Graph, Node
 from codesign.ops.conv import Conv
+from codesign.ops.layout import Concat
 from codesign.ops.pad import Pad
 from codesign.ops.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 from codesign.ops.unary import Unary
-from codesign.quantize.canonical import Layer, layers_of
+from codesign.quantize.canonical import Layer, is_product, layers_of
 
 PASSING = (MaxPool, GlobalMaxPool, AveragePool, GlobalAveragePool)
 HOMOGENEOUS = ("relu", "leaky_relu")
-MOST = 16.0  # of a factor, above and below the mean of a layer's
+MOST = 16.0  # of a factor, above and below the mean of those chosen together
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A product that reads a layer's channels as its own inputs from `first` on."""
+
+    product: str
+    first: int
 
 
 def equalize(graph: Graph, peaks: Mapping[str, np.ndarray]) -> Graph:
     """A canonical graph with the same function; `peaks`: largest magnitude a channel of every layer's result."""
     layers = layers_of(graph)
-    constants: dict[str, np.ndarray] = {}
+    weights = {layer.product: layer.weights for layer in layers}
+    constants = dict(graph.constants)
+    for together in _groups(graph, layers):
+        factors = _factors(graph, together, peaks, {p: constants[w] for p, w in weights.items()})
+        for (layer, readers), f in zip(together, factors):
+            for name in (layer.weights, layer.bias):
+                constants[name] = constants[name] / f
+            for r in readers:
+                constants[weights[r.product]] = _multiplied(graph, r, constants[weights[r.product]], f)
+    moved = {name for layer in layers for name in (layer.weights, layer.bias)}
+    return graph.replace(Node(n.name, Constant.real(constants[n.name])) if n.name in moved else n for n in graph.nodes)
+
+
+Group = list[tuple[Layer, tuple[Reader, ...]]]
+
+
+def _groups(graph: Graph, layers: Sequence[Layer]) -> list[Group]:
+    """Layers whose channels may get factors; together those that the same products read (parts of a concatenation)."""
+    groups: dict[frozenset[str], Group] = {}
     for layer in layers:
-        following = _next(graph, layer, layers)
-        if following is not None:
-            _move(graph, layer, following, peaks[layer.result], constants)
-    nodes = [Node(n.name, Constant.real(constants[n.name])) if n.name in constants else n for n in graph.nodes]
-    return graph.replace(nodes)
+        readers = tuple(_readers(graph, layer.result, 0))
+        if None not in readers:
+            found = tuple(r for r in readers if r is not None)
+            groups.setdefault(frozenset(r.product for r in found), []).append((layer, found))
+    return list(groups.values())
 
 
-def _next(graph: Graph, layer: Layer, layers: Sequence[Layer]) -> Layer | None:
-    """The one layer that reads a layer's result through nothing but rectifiers, pools and zero padding."""
-    name = layer.result
-    while name not in graph.outputs and len(graph.readers[name]) == 1:
-        (reader,) = graph.readers[name]
-        found = next((other for other in layers if other.product == reader.name), None)
-        if found is not None:
-            return found if _takes_factors(graph, reader) else None
-        if not _passes(reader):
-            return None
-        name = reader.name
-    return None
+def _readers(graph: Graph, name: str, first: int) -> Iterator[Reader | None]:
+    """The products that read a tensor through nothing but what factors pass; None where something else reads it."""
+    if name in graph.outputs or not graph.readers[name]:
+        yield None
+    for node in graph.readers[name]:
+        if node.inputs[0] == name and _takes_factors(graph, node):
+            yield Reader(node.name, first)
+        elif isinstance(node.op, Concat) and _joins_channels(graph, node) and node.inputs.count(name) == 1:
+            before = node.inputs[: node.inputs.index(name)]
+            yield from _readers(graph, node.name, first + sum(graph.types[i].shape[-1] for i in before))
+        elif _passes(node):
+            yield from _readers(graph, node.name, first)
+        else:
+            yield None
+
+
+def _joins_channels(graph: Graph, node: Node) -> bool:
+    assert isinstance(node.op, Concat)
+    axes = len(graph.types[node.name].shape)
+    return node.op.axis % axes == axes - 1
+
+
+def _rectifies(node: Node) -> bool:
+    return isinstance(node.op, Unary) and node.op.function in HOMOGENEOUS
 
 
 def _passes(node: Node) -> bool:
-    if isinstance(node.op, Unary):
-        return node.op.function in HOMOGENEOUS
-    return isinstance(node.op, PASSING) or (isinstance(node.op, Pad) and (node.op.value in (0.0, -np.inf)))
+    zero = isinstance(node.op, Pad) and node.op.value in (0.0, -np.inf)
+    return zero or _rectifies(node) or isinstance(node.op, PASSING)
 
 
 def _takes_factors(graph: Graph, node: Node) -> bool:
-    """Whether the product's weights have an axis of input channels of their own."""
+    """Whether a node is a product with constant weights that have an axis of input channels of their own."""
+    if not is_product(graph, node):
+        return False
     return not isinstance(node.op, Conv) or node.op.groups == 1 or _depthwise(graph, node)
 
 
@@ -64,26 +106,41 @@ def _depthwise(graph: Graph, node: Node) -> bool:
     return isinstance(node.op, Conv) and node.op.is_depthwise(graph.types[node.inputs[1]].shape)
 
 
-def _move(graph: Graph, layer: Layer, following: Layer, peaks: np.ndarray, constants: dict[str, np.ndarray]) -> None:
-    """Divide a layer's channels by their factors, multiply the next layer's weights by them."""
-    node = graph.by_name[following.product]
-    w = constants.get(following.weights, graph.constants[following.weights])
-    depthwise = _depthwise(graph, node)
-    inputs = w if depthwise else np.moveaxis(w, -2, -1)
-    weight_peaks = np.ones(len(peaks)) if depthwise else np.abs(inputs).reshape(-1, inputs.shape[-1]).max(axis=0)
-    factors = _factors(peaks, weight_peaks, 1.0 if depthwise else 0.5)
-    if depthwise:
-        constants[following.weights] = w * np.repeat(factors, w.shape[-1] // len(factors))
-    else:
-        constants[following.weights] = w * factors[:, None]
-    for name in (layer.weights, layer.bias):
-        constants[name] = constants.get(name, graph.constants[name]) / factors
+def _multiplied(graph: Graph, reader: Reader, w: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """The reader's weights with the factors of what it reads."""
+    inputs = graph.types[graph.by_name[reader.product].inputs[0]].shape[-1]
+    every = np.ones(inputs)
+    every[reader.first : reader.first + len(factors)] = factors
+    if _depthwise(graph, graph.by_name[reader.product]):
+        return w * np.repeat(every, w.shape[-1] // inputs)
+    return w * every[:, None]
 
 
-def _factors(peaks: np.ndarray, weight_peaks: np.ndarray, share: float) -> np.ndarray:
-    """Factors that take `share` of the spread of peaks / weight_peaks over the channels; dead channels stay."""
-    live = (peaks > 1e-9 * peaks.max()) & (weight_peaks > 1e-9 * weight_peaks.max())
-    ratio = np.where(live, peaks, 1.0) / np.where(live, weight_peaks, 1.0)
-    factors = ratio**share
-    middle = np.exp(np.log(factors[live]).mean()) if live.any() else 1.0
-    return np.where(live, np.clip(factors / middle, 1 / MOST, MOST), 1.0)
+def _factors(
+    graph: Graph, group: Group, peaks: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray]
+) -> list[np.ndarray]:
+    """Factors for each layer of a group, all around 1."""
+    found = [_wanted(graph, peaks[layer.result], readers, weights) for layer, readers in group]
+    live = np.concatenate([f[f > 0] for f in found])
+    middle = np.exp(np.log(live).mean()) if live.size else 1.0
+    return [np.where(f > 0, np.clip(f / middle, 1 / MOST, MOST), 1.0) for f in found]
+
+
+def _wanted(
+    graph: Graph, peaks: np.ndarray, readers: Sequence[Reader], weights: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """A factor for each channel; 0 for dead ones, which stay."""
+    dense = [r for r in readers if not _depthwise(graph, graph.by_name[r.product])]
+    if not dense:
+        return np.where(peaks > 1e-9 * peaks.max(), peaks, 0.0)
+    largest = np.max([_reach(weights[r.product], r.first, len(peaks)) for r in dense], axis=0)
+    live = (peaks > 1e-9 * peaks.max()) & (largest > 1e-9 * largest.max())
+    return np.where(live, np.sqrt(peaks / np.where(live, largest, 1.0)), 0.0)
+
+
+def _reach(w: np.ndarray, first: int, channels: int) -> np.ndarray:
+    """The largest weight that reads each channel, each in units of the largest of its output, which sets the scale."""
+    columns = np.abs(np.moveaxis(w, -2, 0))[first : first + channels]
+    whole = np.abs(w).reshape(-1, w.shape[-1]).max(axis=0)
+    relative = columns / np.where(whole > 0, whole, 1.0)
+    return relative.reshape(channels, -1).max(axis=1)

@@ -19,6 +19,7 @@ from codesign.errors import CheckFailed
 from codesign.graph import Graph
 from codesign.quantize import Quantized, apply
 from codesign.quantize.candidates import Sensitivity, candidates, measure, output_error
+from codesign.quantize.choose_ranges import MEASURED, OTHERWISE
 from codesign.quantize.knobs import Knob, Setting, precision_for, precision_text
 from codesign.quantize.prepare import canonical, prepare
 from codesign.quantize.regions import Price, RegionCosts
@@ -54,7 +55,8 @@ def quantize_mixed(
 ) -> tuple[Quantized, Mixed]:  # fmt: skip
     """Quantize a real graph within the budget of the price's target; CheckFailed says what binds where nothing fits."""
     found = prepare(*canonical(graph), samples, steps, progress)
-    given = candidates(found, observer, steps, progress)
+    # what serves best depends on the formats, which are open here
+    given = candidates(found, OTHERWISE if observer == MEASURED else observer, steps, progress)
     sensitivity = measure(given, progress)
     search = Search(RegionCosts(given, price, progress), sensitivity, price.target.budget)
     setting, cost = given.widest, price.of(given.graph(given.widest))

@@ -25,6 +25,16 @@ class Histogram:
     def centers(self) -> np.ndarray:
         return (self.edges[1:] + self.edges[:-1]) / 2
 
+    def __add__(self, other: Histogram) -> Histogram:
+        """Of both, which have the same edges."""
+        return Histogram(self.counts + other.counts, self.edges)
+
+    @property
+    def trimmed(self) -> Histogram:
+        """Without the empty bins at the ends."""
+        held = np.flatnonzero(self.counts)
+        return Histogram(self.counts[held[0] : held[-1] + 1], self.edges[held[0] : held[-1] + 2])
+
 
 @dataclass(frozen=True)
 class Codes:

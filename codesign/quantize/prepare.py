@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,15 @@ from codesign.graph import Dequantize, Graph
 from codesign.ops.quantize import Quantize
 from codesign.ops.round_to_float import RoundToFloat
 from codesign.ops.threshold import Threshold
-from codesign.quantize.calibrate import channel_peaks, check_reach, check_samples, enough, histograms
+from codesign.quantize.calibrate import (
+    bin_edges,
+    channel_peaks,
+    check_reach,
+    check_samples,
+    enough,
+    halves,
+    histograms,
+)
 from codesign.quantize.canonical import Layer, fold_norms, layers_of
 from codesign.quantize.equalize import equalize
 from codesign.quantize.observers import OBSERVERS, Codes, Histogram, related
@@ -22,23 +30,24 @@ from codesign.quantize.precision import Activations, Precision
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """`real`: the network in canonical form; `seen`: what each point holds on the samples, chosen of the `given`."""
+    """`real`: the network in canonical form; `halves`: what each point holds on either half of the samples, chosen
+    of the `given`."""
 
     real: Graph
     layers: tuple[Layer, ...]
     points: tuple[Point, ...]
-    seen: tuple[Histogram, ...]
+    halves: tuple[tuple[Histogram, ...], tuple[Histogram, ...]]
     samples: Mapping[str, np.ndarray]
     given: int
 
-    def codes(self, precision: Precision, observer: str) -> list[Codes]:
-        """Scale and zero point of every point; the network's inputs keep all that was seen.
+    def codes(self, precision: Precision, observer: str, seen: Sequence[Histogram] = ()) -> list[Codes]:
+        """Scale and zero point of every point from what was `seen` (else all was); inputs keep the whole range.
 
         Within a family the widest keeps its own scale, and the others get that over a power of two.
         """
         labels = {layer.product: layer.label for layer in self.layers}
         codes = []
-        for point, histogram in zip(self.points, self.seen):
+        for point, histogram in zip(self.points, seen or [a + b for a, b in zip(*self.halves)]):
             formats = [_activations(labels.get(layer), precision) for layer in point.layers]
             widest = max(formats, key=lambda a: a.format.hi - a.format.lo)
             choose = OBSERVERS[observer if any(point.layers) else "min-max"]
@@ -62,9 +71,10 @@ def prepare(
         real = equalize(real, channel_peaks(real, used, results))
     progress("calibrating")
     points = quantization_points(real)
-    seen = tuple(histograms(real, used, points))
+    edges = bin_edges(real, used, points)
+    first, second = (histograms(real, half, points, edges) for half in halves(used))
     check_reach(real, used, layers[-1].result, layers[-1].label)
-    return Prepared(real, layers, points, seen, used, len(next(iter(samples.values()))))
+    return Prepared(real, layers, points, (first, second), used, len(next(iter(samples.values()))))
 
 
 def canonical(graph: Graph) -> tuple[Graph, tuple[Layer, ...]]:
