@@ -286,6 +286,14 @@ def test_a_layer_whose_input_stays_real_is_refused_by_name():
         run_passes(net.graph(second))
 
 
+def test_a_model_without_quantizers_is_told_of_calibration():
+    net, whole = Net(4), np.ones((4, 4))
+    first = net.add(Unary("relu"), net.add(MatMul(), "x", net.constant(whole)))
+    second = net.add(MatMul(), first, net.constant(whole))
+    with pytest.raises(UserError, match=r"nor is the rest of the model; .* --calibration"):
+        run_passes(net.graph(second))
+
+
 def test_an_unquantized_input_is_taken_as_fixed_point():
     net = Net(4)
     graph, _ = run_passes(net.graph(net.add(MatMul(), "x", net.weights(4, 3))))

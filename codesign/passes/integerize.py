@@ -29,6 +29,7 @@ from codesign.ops.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, Max
 from codesign.ops.quantize import Quantize
 from codesign.ops.reduce import Reduce
 from codesign.ops.take import Take
+from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
 from codesign.passes.branches import lift_concat, lift_extreme, lift_product, lift_sum
 from codesign.passes.pools import lift_average, lift_pad, lift_reduction
@@ -60,6 +61,7 @@ class Lifting:
         self.given = {i.name for i in graph.inputs}
         self.lifted: dict[str, str] = {}
         self.assumed: list[str] = []
+        self.source = graph
 
     def add(self, node: Node) -> str:
         """Append a node; its name."""
@@ -172,20 +174,29 @@ def _product(lifting: Lifting, node: Node) -> str | None:
     if data is None and lifting.from_input(x):
         data = lifting.quantized_input(x)
     if data is None:
-        _refuse(node, f"its input '{x}' is not quantized")
-    assert data is not None
+        raise _refused(node, *_unquantized(lifting, node, x))
     try:
         return lifting.add(Node(f"{node.name}_int", node.op, (data, weights), node.origin))
     except GraphError as e:
-        _refuse(node, str(e))
-        raise
+        raise _refused(node, str(e), QUANTIZER) from e
 
 
-def _refuse(node: Node, reason: str) -> None:
-    raise UserError(
-        f"node '{node.origin or node.name}' ({type(node.op).__name__}): {reason}; "
-        "put a quantizer (Quant, BipolarQuant, MultiThreshold) in front of it"
-    )
+QUANTIZER = "put a quantizer (Quant, BipolarQuant, MultiThreshold) in front of it"
+
+
+def _refused(node: Node, reason: str, help: str) -> UserError:
+    return UserError(f"node '{node.origin or node.name}' ({type(node.op).__name__}): {reason}; {help}")
+
+
+def _unquantized(lifting: Lifting, node: Node, x: str) -> tuple[str, str]:
+    """Why a product cannot read x, by the tensor's name in the user's model, and what would help."""
+    source = lifting.source
+    while node.origin and x in source.by_name and source.by_name[x].origin == node.origin:
+        x = source.by_name[x].inputs[0]  # the import's own padding and layout of this node
+    reason = f"its input '{x}' is not quantized"
+    if any(isinstance(n.op, (Quantize, Dequantize, Threshold)) for n in source.nodes):
+        return reason, QUANTIZER
+    return f"{reason}, nor is the rest of the model", "quantize it here with --calibration samples.npy"
 
 
 def _same_op(lifting: Lifting, node: Node) -> str | None:
