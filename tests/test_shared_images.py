@@ -35,12 +35,12 @@ def tiled(path: Path, size: int, folder: Path) -> Path:
 
 
 def image_of(path: Path, frames: int) -> np.ndarray:
-    """Random images (frames, ...) of 8-bit pixels for a model of one input."""
+    """Random images (frames, ...) on the grid of fixed<16,6> for a model of one input."""
     proto = onnx.load(path)
     constants = {i.name for i in proto.graph.initializer}
     (image,) = (i for i in proto.graph.input if i.name not in constants)
     shape = [d.dim_value for d in image.type.tensor_type.shape.dim]
-    return np.random.default_rng(8).integers(0, 256, (frames, *shape[1:])).astype(np.float32) / 256
+    return np.random.default_rng(8).integers(0, 1024, (frames, *shape[1:])).astype(np.float32) / 1024
 
 
 @pytest.mark.slow
@@ -58,3 +58,10 @@ def test_a_tile_of_an_image(shared_data, tmp_path, capsys, name, size, fps):
     path = tiled(shared_data / f"models/{name}.onnx", size, tmp_path)
     x = image_of(path, 2)
     check(path, x, independent(path, x, 1), 2, tmp_path, capsys, fps)
+
+
+@pytest.mark.slow
+def test_a_layer_of_minifloats(shared_data, tmp_path, capsys):
+    path = shared_data / "models/qonnx/floatquant_exec/qonnx_act_weight_fp8.onnx"
+    x = np.random.default_rng(9).normal(size=(1000, 3)).astype(np.float32)
+    check(path, x, independent(path, x, 1), 1000, tmp_path, capsys)
