@@ -161,6 +161,14 @@ def test_the_larger_of_a_map_and_a_vector_is_stretched(op):
     check_on_integers(graph_of(net, net.quantize(net.add(Unary("tanh"), larger), INT8, (0.0521,), (3,))))
 
 
+def test_a_scale_for_each_channel_behind_a_concatenation_stays_there():
+    net = two_inputs((2, 2, 1))
+    joined = net.add(Concat(-1), net.quantize("x", UINT4, (0.3719,), (5,)), net.quantize("z", INT4, (0.4123,), (1,)))
+    quantized = net.quantize(net.add(Unary("tanh"), joined), INT8, (0.0521, 0.07))
+    result = net.quantize(net.add(Add(), quantized, quantized), INT8, (0.1,))
+    check_on_integers(graph_of(net, result))
+
+
 def test_layout_does_not_stop_where_a_function_parts():
     """A reshape that went only as far as the bias would stand between real functions."""
     net = Net(4, 6)
@@ -174,9 +182,8 @@ def test_without_fusion_an_offset_before_parts_that_meet_stays_with_them():
     net = Net(6)
     product = net.add(MatMul(), net.quantize("x", UINT4), net.weights(6, 4))
     gate = net.add(Unary("clip", (0.0, 3.03)), net.add(Add(), product, net.constant([0.5])))  # whole steps
-    check_on_integers(
-        net.graph(net.quantize(net.add(Mul(), product, gate), UINT4, (2.52,)))
-    )  # never falls: a staircase
+    quantized = net.quantize(net.add(Mul(), product, gate), UINT4, (2.52,))  # never falls: a staircase
+    check_on_integers(net.graph(net.add(MatMul(), quantized, net.weights(4, 2))))
 
 
 def check_on_integers(graph: Graph) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from codesign.fusion import Journal
-from codesign.graph import Constant, Graph, Node, Op
+from codesign.graph import Constant, Graph, GraphError, Node, Op
 from codesign.ops.layout import Concat, Reshape, Transpose
 from codesign.ops.pad import Pad
 from codesign.ops.pool import GlobalMaxPool, MaxPool
@@ -44,9 +44,11 @@ def into_parts(graph: Graph, journal: Journal) -> Graph:
     while True:
         for node in graph.nodes:
             below = graph.by_name.get(_operand(graph, node) or "")
-            if below is not None and isinstance(below.op, Concat) and _is_private(graph, below):
+            if below is None or not isinstance(below.op, Concat) or not _is_private(graph, below):
+                continue
+            if (parted := _into_parts(graph, below, node)) is not None:
                 journal.did(f"{type(node.op).__name__} taken into the parts of Concat", below, node)
-                graph = _into_parts(graph, below, node)
+                graph = parted
                 break
         else:
             return graph
@@ -62,8 +64,9 @@ def _swap(graph: Graph, function: Node, journal: Journal) -> Graph | None:
     if move is None or not isinstance(move.op, (*MOVES, Concat)) or not _is_private(graph, move):
         return None
     if isinstance(move.op, Concat):
-        journal.did(f"{type(function.op).__name__} taken into the parts of Concat", move, function)
-        return _into_parts(graph, move, function)
+        if (parted := _into_parts(graph, move, function)) is not None:
+            journal.did(f"{type(function.op).__name__} taken into the parts of Concat", move, function)
+        return parted
     passed: list[Node] = []
     following: Node | None = function
     while following is not None and (moved := _moved(graph, move, following)) is not None:
@@ -109,8 +112,11 @@ def _after(graph: Graph, move: Node, passed: list[Node]) -> Graph:
     return graph.replace(new.values())
 
 
-def _into_parts(graph: Graph, concat: Node, function: Node) -> Graph:
-    """function(Concat(a, b)) as Concat(function(a), function(b)), each part with its own channels' parameters."""
+def _into_parts(graph: Graph, concat: Node, function: Node) -> Graph | None:
+    """function(Concat(a, b)) as Concat(function(a), function(b)), each part with its own channels' parameters.
+
+    None where the parts would be integers of different scales, as behind a quantizer with a scale for each channel.
+    """
     assert isinstance(concat.op, Concat)
     axis, rank = concat.op.axis % len(graph.types[concat.name].shape), len(graph.types[concat.name].shape)
     added, names, start = [], [], 0
@@ -128,7 +134,10 @@ def _into_parts(graph: Graph, concat: Node, function: Node) -> Graph:
         start = stop
     joined = Node(function.name, concat.op, tuple(names), concat.origin)
     dropped = {concat.name, function.name}
-    return graph.replace([*(n for n in graph.nodes if n.name not in dropped), *added, joined])
+    try:
+        return graph.replace([*(n for n in graph.nodes if n.name not in dropped), *added, joined])
+    except GraphError:
+        return None
 
 
 def _of_channels(op: Op, own: slice) -> Op:
