@@ -50,7 +50,7 @@ from hw.compare import Compare
 from hw.cost import cost_of
 from hw.describe import describe_rtl, describe_stages
 from hw.design import Design
-from hw.estimate import estimate_timing, estimates
+from hw.estimate import estimates
 from hw.fold import Plan
 from hw.fuse import FUSIONS as STAGE_FUSIONS
 from hw.fuse import fuse
@@ -77,10 +77,10 @@ def inspect(model: Path, off: Sequence[str], with_savings: bool, layer: str | No
     found, saved = inspect_model(model, names_off, compare), {}
     notes = found.fused
     if found.core is not None and (with_savings or layer is not None):
-        pipeline = choose_folding(found.core, board, options)[1]
+        plan, pipeline = choose_folding(found.core, board, options)
         notes = {**notes, **{f.name: f.notes for f in pipeline.fused}}
         if with_savings:
-            design = Design(board.budget, estimate_timing(pipeline).interval_cycles)
+            design = Design.beside(board.budget, plan, pipeline)
             saved = savings(found.source, worth_measuring(FUSIONS, names_off, notes), names_off, compare, design)
     told = described(FUSIONS, names_off, notes, saved)
     layers = [x.name for x in (*found.before, *found.after)]
@@ -111,7 +111,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     if options.savings:
         progress("laying the network out without each fusion")
         names = worth_measuring(FUSIONS, off, notes)
-        saved = savings(source, names, off, compare, Design(target.budget, estimate_timing(pipeline).interval_cycles))
+        saved = savings(source, names, off, compare, Design.beside(target.budget, plan, pipeline))
     progress(f"generating the RTL of {len(pipeline.stages)} stages")
     text = verilog(pipeline)
     manifest = {

@@ -9,6 +9,7 @@ from codesign.cost import Budget, Figures
 from codesign.graph import Graph
 from hw.cost import BOUNDLESS
 from hw.estimate import estimate_cost, estimate_timing
+from hw.fold import Plan
 from hw.pipeline import Pipeline
 from hw.plan import plan_for_interval
 
@@ -19,6 +20,11 @@ class Design:
 
     budget: Budget
     interval_cycles: int
+
+    @classmethod
+    def beside(cls, budget: Budget, plan: Plan, pipeline: Pipeline) -> Design:
+        """At the rate of a plan as folding counts it, which knows no fused stages, or as its pipeline keeps it."""
+        return cls(budget, max(plan.interval_cycles, estimate_timing(pipeline).interval_cycles))
 
     def __call__(self, core: Graph, off: Collection[str]) -> Figures:
         return figures(plan_for_interval(core, self.budget.part(BOUNDLESS), self.interval_cycles, off)[1])

@@ -221,3 +221,13 @@ def test_without_vertical_fusion_bias_and_relu_are_operators_of_their_own() -> N
     fused, _ = run_passes(graph)
     assert [kinds(g).count("Requant") for g in (plain, fused)] == [2, 0]
     check_equal(plain, fused)
+
+
+def test_savings_of_a_network_that_is_faster_than_its_folding_counts(tmp_path: Path) -> None:
+    """A window makes the border of its image, which folding takes for beats."""
+    m = Model(1, 2, 4, 4)
+    squeezed = m.quant(m.add("Relu", m.add("Conv", m.quant("x"), m.weight(2, 2, 1, 1))), 0.5)
+    wide = [m.add("Conv", squeezed, m.weight(4, 2, k, k, seed=k), pads=[k // 2] * 4) for k in (1, 3)]
+    path = m.save(tmp_path / "fire.onnx", m.quant(m.add("Relu", m.add("Concat", *wide, axis=1)), 0.5))
+    found = {f["name"]: f for f in inspect(path, [], with_savings=True, layer=None)["fusions"]}
+    assert found["horizontal"]["saved"]
