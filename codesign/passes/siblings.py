@@ -130,22 +130,15 @@ def _fused(graph: Graph, family: Family, journal: Journal) -> Graph:
         return graph
     ratio = journal.compare(_region(graph, family), _region(wide, family)) if journal.compare else 0.0
     if ratio > 1:
-        reason = f"one product of all would cost {ratio - 1:.0%} more at equal rates"
-        journal.refused(f"{reason}{_zeros(family, graph)}", *family.nodes)
+        journal.refused(
+            f"one product of all, its activation included, would cost {ratio - 1:.0%} more at equal rates",
+            *family.nodes,
+        )
         return graph
     saving = f", {1 - ratio:.0%} cheaper at equal rates" if ratio else ""
     again = " and need no Concat" if family.meet else ""
     journal.did(f"{len(family.siblings)} products of '{family.source}' are one{again}{saving}", *family.nodes)
     return wide
-
-
-def _zeros(family: Family, graph: Graph) -> str:
-    kernels = {_size(graph, n) for n in family.nodes}
-    return (
-        ": kernels of several sizes, and skipping the zeros around the smaller ones takes logic"
-        if len(kernels) > 1
-        else ""
-    )
 
 
 def _unfit(graph: Graph, family: Family) -> str:
