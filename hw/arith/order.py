@@ -25,7 +25,7 @@ class Order:
     @classmethod
     def every(cls, passes: int, beats: int) -> Order:
         """All beats in every pass."""
-        return cls(np.ones((passes, beats), bool))
+        return cls(np.broadcast_to(True, (passes, beats)))
 
     @classmethod
     def skipping(cls, weights: np.ndarray, simd: int, pe: int) -> Order:
@@ -70,12 +70,6 @@ class Order:
         return self.interval < self.used.size
 
     @cached_property
-    def chosen(self) -> tuple[np.ndarray, np.ndarray]:
-        """The pass of every step, and the beat that it reads."""
-        numbers, beats = np.nonzero(self.used)
-        return numbers, beats
-
-    @cached_property
     def patterns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What passes read, equal ones once: beat and whether it is the pass's last, place by place; first places."""
         places: dict[bytes, int] = {}
@@ -104,16 +98,27 @@ class Order:
         return np.maximum(free[:, None], lags[:, until]) + ends
 
     def _lags(self, arrive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Steps (waits,) that wait for a beat later than all before them; the last one for the whole vector.
+        """When a vector's reading would have to start so that it runs up to each of `_waits` without a gap.
 
-        When a vector's reading would have to start so that it runs up to each without a gap: (vectors, waits).
+        (waits,), (vectors, waits)
         """
-        _, beats = self.chosen
-        highest = np.maximum.accumulate(beats)
-        waits = np.flatnonzero(np.diff(highest, prepend=-1))
-        waits, needed = np.append(waits, self.steps - 1), np.append(highest[waits], self.beats - 1)
+        waits, needed = self._waits
         written = serve(np.maximum(arrive, 0)).reshape(-1, self.beats)
         return waits, np.maximum.accumulate(written[:, needed] + 1 - waits, axis=1)
+
+    @cached_property
+    def _waits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Steps that wait for a beat later than all before them, and that beat; the last step for the last beat."""
+        waits, needed, before, begin = [], [], -1, 0
+        for row, run in zip(self.used, self.runs):
+            beats = np.flatnonzero(row)
+            new = np.flatnonzero(beats > before)
+            waits.append(begin + new)
+            needed.append(beats[new])
+            before, begin = max(before, int(beats[-1])), begin + run
+            if before == self.beats - 1:
+                break
+        return np.concatenate([*waits, [self.steps - 1]]), np.concatenate([*needed, [self.beats - 1]])
 
     def writes(self, arrive: np.ndarray) -> np.ndarray:
         """Arrival times (vectors * beats) -> times of the writes; a vector waits until its half has been read."""

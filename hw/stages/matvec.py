@@ -89,7 +89,7 @@ class MatVec:
         groups, k, _ = self._grouped.shape
         order = self.order or Order.every(1, k // self.simd)
         split = self._grouped.reshape(groups, order.beats, self.simd, order.passes, self.pe).transpose(0, 3, 1, 4, 2)
-        weights = split[:, order.used].reshape(-1, self.pe, self.simd)
+        weights = (split if order.complete else split[:, order.used]).reshape(-1, self.pe, self.simd)
         late = self.order is not None and in_blocks(replay_depth(order.beats), self.input.beat_bits)
         bias, runs = self._bias.reshape(-1, self.pe), np.tile(order.runs, groups)
         return Folded(self.input.format, self.weight_format, weights, bias, runs, self._format, late=late)
