@@ -96,7 +96,7 @@ def _fit_channels(channels: list[_Steps], shift: int, rounding: str, limit: int)
 
 def _fit(steps: _Steps, shift: int, rounding: str, limit: int) -> tuple[int, int] | None:
     """One channel's legal pair of least multiplier magnitude, and of these of least offset magnitude, or None."""
-    reach, below = _bounds(steps.reach_value, shift, rounding), _bounds(steps.below_value, shift, rounding) - 1
+    reach, below = bounds(steps.reach_value, shift, rounding), bounds(steps.below_value, shift, rounding) - 1
     multiplier = 0
     while multiplier <= limit:
         at_least, at_most = reach - multiplier * steps.reach_at, below - multiplier * steps.below_at
@@ -111,7 +111,7 @@ def _fit(steps: _Steps, shift: int, rounding: str, limit: int) -> tuple[int, int
     return None
 
 
-def _bounds(values: np.ndarray, shift: int, rounding: str) -> np.ndarray:
+def bounds(values: np.ndarray, shift: int, rounding: str) -> np.ndarray:
     """The least x * multiplier + offset that rounds to each value or above; ties go to the even one."""
     if rounding == "floor":
         return values << shift

@@ -208,7 +208,8 @@ def _wide_activation(graph: Graph, product: Node, weights: Node, lasts: Sequence
     x = graph.types[product.inputs[0]]
     wide = product.op.infer(Operand(x), Operand(weights.op.type, weights.op.value)).format
     assert wide is not None
-    op = widened([n.op for n in lasts], [graph.types[n.name] for n in lasts], wide)
+    sources = [f for n in lasts if (f := graph.types[n.inputs[0]].format) is not None]
+    op = widened([n.op for n in lasts], sources, [graph.types[n.name] for n in lasts], wide)
     if op is None:
         return None
     return Node(graph.fresh(f"{lasts[0].name}_wide"), op, (product.name,), lasts[0].origin)

@@ -12,15 +12,19 @@ from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.passes.staircase import MOST_TABLE
+from codesign.requantize import bounds, fit_requant
 
 WIDENED = (Threshold, Table, Requant)
 Meaning = tuple[tuple[float, ...], tuple[int, ...]]  # scale and zero point
 
 
-def widened(ops: Sequence[Op], results: Sequence[TensorType], wide: Format) -> Op | None:
+def widened(
+    ops: Sequence[Op], sources: Sequence[Format], results: Sequence[TensorType], wide: Format
+) -> Op | None:  # fmt: skip
     """One activation of integers in `wide` that does to each part's channels what its own does; None: there is none.
 
-    The result means what theirs do where all mean the same, else plain integers.
+    A part's integers stay in its own format of `sources`: what is done to others is free. The result means what theirs
+    do where all mean the same, else plain integers.
     """
     if len({r.format for r in results}) != 1 or len({type(op) for op in ops}) != 1 or not isinstance(ops[0], WIDENED):
         return None
@@ -28,7 +32,9 @@ def widened(ops: Sequence[Op], results: Sequence[TensorType], wide: Format) -> O
     meanings = {(r.scale, r.zero_point) for r in results}
     meaning: Meaning = meanings.pop() if len(meanings) == 1 else ((1.0,), (0,))
     if isinstance(ops[0], Threshold):
-        return _thresholds([op for op in ops if isinstance(op, Threshold)], sizes, wide, meaning)
+        pairs = zip(ops, sources, strict=True)
+        own = [_continued(op, source, wide) for op, source in pairs if isinstance(op, Threshold)]
+        return _thresholds(own, sizes, wide, meaning)
     if isinstance(ops[0], Table):
         return _tables([op for op in ops if isinstance(op, Table)], sizes, wide, meaning)
     return _requants([op for op in ops if isinstance(op, Requant)], sizes, meaning)
@@ -37,6 +43,18 @@ def widened(ops: Sequence[Op], results: Sequence[TensorType], wide: Format) -> O
 def _rows(values: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
     """Parameters of every channel: (sum of sizes, ...)."""
     return np.concatenate([np.broadcast_to(v, (n, *v.shape[1:])) for v, n in zip(values, sizes)])
+
+
+def _continued(op: Threshold, own: Format, wide: Format) -> Threshold:
+    """The staircase, beyond its own range as the multiply-shift that it is there goes on, so that it still is one."""
+    fitted = fit_requant(op, own)
+    if fitted is None or (fitted.multiplier <= 0).any():
+        return op
+    values = np.arange(op.format.lo + 1, op.format.hi + 1)
+    room = bounds(values, fitted.shift, fitted.rounding) - fitted.offset[:, None]
+    marks = np.clip(-(-room // fitted.multiplier[:, None]), wide.lo, wide.hi + 1)
+    ones = np.ones(len(marks), np.int64)
+    return Threshold(marks, op.format, op.format.lo * ones, ones, op.scale, op.zero_point)
 
 
 def _thresholds(ops: Sequence[Threshold], sizes: Sequence[int], wide: Format, meaning: Meaning) -> Threshold:
