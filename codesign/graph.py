@@ -75,10 +75,14 @@ class Op(Protocol):
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant tensor: `value` has the type's shape (no sample axis)."""
+    """A constant tensor: `value` has the type's shape (no sample axis).
+
+    `storage` says how a file keeps it, as in `csr` (see codesign/compress/storage.py); the value is the same.
+    """
 
     type: TensorType
     value: np.ndarray = field(compare=False)
+    storage: str = ""
 
     def __post_init__(self) -> None:
         value = np.array(self.value, dtype=carrier(self.type.format), order="C")
@@ -90,9 +94,9 @@ class Constant:
         object.__setattr__(self, "value", value)
 
     @classmethod
-    def real(cls, value: Any) -> Constant:
+    def real(cls, value: Any, storage: str = "") -> Constant:
         array = np.asarray(value, dtype=np.float64)
-        return cls(TensorType(array.shape), array)
+        return cls(TensorType(array.shape), array, storage)
 
     def infer(self, *operands: Operand) -> TensorType:
         return self.type

@@ -6,6 +6,7 @@ quantized together with their normalization, and every later step finds one weig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,9 +44,14 @@ def fold_norms(graph: Graph) -> Graph:
 def layers_of(graph: Graph) -> tuple[Layer, ...]:
     """The layers of a canonical graph, in order; a label that two share is followed by its tensor's name."""
     products = [n for n in graph.nodes if is_product(graph, n)]
+    labels = labels_of(products)
+    return tuple(_layer(graph, n, labels[n.name]) for n in products)
+
+
+def labels_of(products: Sequence[Node]) -> dict[str, str]:
+    """The user's own name of each product's layer; one that two share is followed by its tensor's name."""
     labels = [n.origin or n.name for n in products]
-    unique = [f"{text}:{n.name}" if labels.count(text) > 1 else text for text, n in zip(labels, products)]
-    return tuple(_layer(graph, n, text) for n, text in zip(products, unique))
+    return {n.name: f"{text}:{n.name}" if labels.count(text) > 1 else text for text, n in zip(labels, products)}
 
 
 def _layer(graph: Graph, node: Node, label: str) -> Layer:

@@ -9,11 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from codesign.errors import UserError
 from codesign.formats import Int
 from codesign.quantize.weight_formats import WeightFormat, weight_format
+from codesign.yaml_file import read_yaml
 
 
 @dataclass(frozen=True)
@@ -87,17 +86,6 @@ def read_precision(text: str) -> Precision:
     return _from_file(Path(text))
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep) for key, _ in node.value]
-        twice = next((k for k in keys if keys.count(k) > 1), None)
-        if twice is not None:
-            raise UserError(f"'{twice}' stands there twice")
-        return super().construct_mapping(node, deep)
-
-
 def _from_file(path: Path) -> Precision:
     try:
         return precision_of(path.name, path.read_text())
@@ -109,12 +97,7 @@ def _from_file(path: Path) -> Precision:
 
 def precision_of(name: str, text: str) -> Precision:
     """The precision that the text of a file means; UserError says what is wrong with it, `name` in front."""
-    try:
-        content = yaml.load(text, _Loader)
-    except UserError as e:
-        raise UserError(f"{name}: {e}") from None
-    except yaml.YAMLError as e:
-        raise UserError(f"{name} is not a YAML file: {e}") from None
+    content = read_yaml(name, text)
     inputs = content.pop("inputs", INPUTS) if isinstance(content, dict) else INPUTS
     if not isinstance(content, dict) or not content:
         raise UserError(f"{name} must map layer patterns to formats, as in '*': {{weights: int8, activations: uint8}}")

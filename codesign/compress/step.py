@@ -1,0 +1,131 @@
+"""A compression step: a frozen dataclass whose fields are what a recipe may say of it; Graph in, Graph out.
+
+Steps work on the real, channels-last graph as it was imported: products (Conv, MatMul) read constants of
+(kernel rows, kernel columns, C / groups, O) or (K, N); biases and batch normalizations are nodes of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from codesign.errors import UserError
+from codesign.graph import Constant, Dequantize, Graph, Node
+from codesign.ops.conv import Conv
+from codesign.quantize.canonical import PRODUCTS, labels_of
+
+Samples = Mapping[str, np.ndarray]
+KINDS = ("@conv", "@fc", "@depthwise", "@pointwise")
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Calibration samples by input name, real values with a leading sample axis."""
+
+    samples: Samples
+
+
+class Step(Protocol):
+    """`name`: in a recipe; `paper`: where the method is from. `apply` gives a graph of ordinary layers, and notes."""
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+
+    def apply(self, graph: Graph, data: Data | None) -> tuple[Graph, tuple[str, ...]]:
+        """The compressed graph and what is to be said of it, a line each; UserError where the step cannot work."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A product with constant weights: the user's name of the layer, its node, the constant's name and value."""
+
+    label: str
+    node: Node
+    weights: str
+    value: np.ndarray
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+        if not isinstance(self.node.op, Conv):
+            return "@fc"
+        if self.node.op.is_depthwise(self.value.shape):
+            return "@depthwise"
+        return "@pointwise" if self.value.shape[:2] == (1, 1) else "@conv"
+
+    @property
+    def columns(self) -> np.ndarray:
+        """(K, N): the weights of each output channel in a column."""
+        return self.value.reshape(-1, self.value.shape[-1])
+
+
+def products(graph: Graph) -> tuple[Product, ...]:
+    """Every product with real constant weights, in order; those whose weights are quantized already are left out."""
+    nodes = [n for n in graph.nodes if isinstance(n.op, PRODUCTS) and n.inputs[1] in graph.constants]
+    labels = labels_of([n for n in graph.nodes if is_weighted(graph, n)])
+    return tuple(Product(labels[n.name], n, n.inputs[1], graph.constants[n.inputs[1]]) for n in nodes)
+
+
+def is_weighted(graph: Graph, node: Node) -> bool:
+    """Whether a node multiplies by constants, real or quantized ones."""
+    if not isinstance(node.op, PRODUCTS):
+        return False
+    weights = graph.by_name.get(node.inputs[1])
+    while weights is not None and isinstance(weights.op, Dequantize):
+        weights = graph.by_name.get(weights.inputs[0])
+    return weights is not None and isinstance(weights.op, Constant)
+
+
+def chosen(graph: Graph, patterns: str) -> tuple[Product, ...]:
+    """The products whose layer matches one of the patterns, separated by commas: `conv*`, or one of KINDS.
+
+    `@conv` are convolutions of more than one tap, `@pointwise` 1x1 ones. UserError names what there is.
+    """
+    every = products(graph)
+    wanted = [p.strip() for p in patterns.split(",")]
+    for pattern in wanted:
+        if pattern.startswith("@") and pattern not in KINDS:
+            raise UserError(f"layers '{pattern}' is unknown; kinds of layers are {', '.join(KINDS)}")
+        if not any(_matches(p, pattern) for p in every):
+            names = ", ".join(p.label for p in every) or "none with real weights"
+            raise UserError(f"layers '{pattern}' match no layer; the layers are {names}")
+    return tuple(p for p in every if any(_matches(p, pattern) for pattern in wanted))
+
+
+def _matches(product: Product, pattern: str) -> bool:
+    return product.kind == pattern if pattern.startswith("@") else fnmatchcase(product.label, pattern)
+
+
+def single(value: np.ndarray) -> np.ndarray:
+    """Rounded to float32, which is what a file keeps, in float64."""
+    return value.astype(np.float32).astype(np.float64)
+
+
+def with_weights(graph: Graph, values: Mapping[str, np.ndarray], storage: str = "") -> Graph:
+    """The graph with other real constants by name, rounded to float32; `storage`: see Constant."""
+    changed = {k: Constant.real(single(v), storage) for k, v in values.items()}
+    return graph.replace(Node(n.name, changed.get(n.name, n.op), n.inputs, n.origin) for n in graph.nodes)
+
+
+def needed(data: Data | None, name: str) -> Data:
+    """The samples; UserError where a step needs some and there are none."""
+    if data is None:
+        raise UserError(f"step '{name}' works on samples; give some with --calibration")
+    return data
+
+
+def within(step: str, what: str, value: float, least: float, most: float) -> None:
+    """UserError where a parameter of a step is out of its range."""
+    if not least <= value <= most:
+        raise UserError(f"step '{step}': {what} is {value:g}; it must be from {least:g} to {most:g}")
+
+
+def one_of(step: str, what: str, value: str, known: Sequence[str]) -> None:
+    """UserError where a parameter of a step is no known word."""
+    if value not in known:
+        raise UserError(f"step '{step}': {what} '{value}' is unknown; known are {', '.join(known)}")
