@@ -91,9 +91,14 @@ def _check(manifest: Any, build: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace a JSON file in one step."""
+    replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file in one step; UserError where that cannot be."""
     fresh = path.with_name(f".{path.name}.new")
     try:
-        fresh.write_text(json.dumps(content, indent=1) + "\n")
+        fresh.write_bytes(content)
         os.replace(fresh, path)
     except OSError as e:
         raise UserError(f"cannot write {path}: {e.strerror}") from None

@@ -117,3 +117,23 @@ def _difference(found: dict[str, np.ndarray], expected: dict[str, Any], rtol: fl
         if not np.allclose(array.reshape(want.shape), want, rtol=0 if exact else rtol, atol=0 if exact else 1e-6):
             return f"{name} differs by up to {np.abs(array.reshape(want.shape) - want).max():g}"
     return ""
+
+
+def graph_of(case: Any, folder: Path) -> tuple[Graph, dict[str, np.ndarray]] | None:
+    """The graph of a test with all inputs computed, or only the first one, and samples; None where both are refused."""
+    inputs, _ = case.data_sets[0]
+    if any(i is None or isinstance(i, list) for i in inputs):
+        return None
+    arrays = [_array(i) for i in inputs]
+    for kept in dict.fromkeys((len(arrays), 1)):
+        model = _with_constants(case.model, arrays, kept)
+        path = folder / "case.onnx"
+        path.write_bytes(model.SerializeToString())
+        try:
+            graph = import_model(path).graph
+        except UserError:
+            continue
+        names = [i.name for i in model.graph.input]
+        fed = {n: _fed(graph, n, a) for n, a in zip(names, arrays) if n in {i.name for i in graph.inputs}}
+        return graph, {n: a.astype(np.float32) for n, a in fed.items()}
+    return None

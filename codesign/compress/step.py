@@ -7,15 +7,16 @@ Steps work on the real, channels-last graph as it was imported: products (Conv, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import ClassVar, Protocol
 
 import numpy as np
 
 from codesign.errors import UserError
-from codesign.graph import Constant, Dequantize, Graph, Node
+from codesign.graph import Constant, Dequantize, Graph, Node, Op
 from codesign.ops.conv import Conv
+from codesign.ops.unary import Unary
 from codesign.quantize.canonical import PRODUCTS, labels_of
 
 Samples = Mapping[str, np.ndarray]
@@ -104,6 +105,20 @@ def _matches(product: Product, pattern: str) -> bool:
 def single(value: np.ndarray) -> np.ndarray:
     """Rounded to float32, which is what a file keeps, in float64."""
     return value.astype(np.float32).astype(np.float64)
+
+
+def rounded(graph: Graph) -> Graph:
+    """Every real number of a graph (of integer constants their scales) rounded to float32, which a file can keep."""
+    return graph.replace(replace(n, op=_rounded(n.op)) for n in graph.nodes)
+
+
+def _rounded(op: Op) -> Op:
+    if isinstance(op, Unary):
+        return replace(op, parameters=tuple(float(np.float32(p)) for p in op.parameters))
+    if not isinstance(op, Constant):
+        return op
+    kind = replace(op.type, scale=tuple(float(np.float32(s)) for s in op.type.scale))
+    return replace(op, type=kind, value=op.value if kind.is_integer else single(op.value))
 
 
 def with_weights(graph: Graph, values: Mapping[str, np.ndarray], storage: str = "") -> Graph:

@@ -1,4 +1,4 @@
-"""ONNX and QONNX files -> Graph; nothing else in the project knows ONNX."""
+"""ONNX and QONNX files -> Graph; but for the exporter, nothing else in the project knows ONNX."""
 
 from __future__ import annotations
 
