@@ -31,7 +31,7 @@ def write_whole(build: Path, fill: Callable[[Path], None]) -> None:
     try:
         fill(fresh)
         fresh.chmod(0o755)
-        _swap(fresh, build)
+        put_in_place(fresh, build)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -44,7 +44,7 @@ def check_replaceable(build: Path) -> None:
         raise UserError(f"{build} holds other files and no {MANIFEST}; choose another output with -o")
 
 
-def _swap(fresh: Path, build: Path) -> None:
+def put_in_place(fresh: Path, build: Path) -> None:
     """Put `fresh` in the place of `build`; the old one is removed after the new one stands."""
     if not build.exists():
         os.rename(fresh, build)

@@ -13,6 +13,7 @@ from typing import Any
 
 from codesign import __version__, show
 from codesign.arguments import Parser, command, positive, rate
+from codesign.cli_board import add_commands as add_board_commands
 from codesign.errors import CheckFailed, UserError
 
 
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (_add_inspect, _add_compile, _add_run, _add_simulate, _add_diff, _add_synth, _add_report):
         add(commands)
+    add_board_commands(commands)
     return parser
 
 

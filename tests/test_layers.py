@@ -5,7 +5,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
 LAYERS = ("codesign", "hw", "sim", "boards")
-WHOLE_PATH = ("codesign/flow.py", "codesign/cli.py")
+WHOLE_PATH = ("codesign/flow.py", "codesign/cli.py", "codesign/cli_board.py")
 LONGEST_FILE = 300
 
 MODULES = {
