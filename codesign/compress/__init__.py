@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from codesign.compress.prune import Prune
 from codesign.compress.step import Step
+from codesign.compress.storing import Bcsr, Csr, HuffmanCode
 
-STEPS: tuple[type[Step], ...] = (Prune,)
+STEPS: tuple[type[Step], ...] = (Prune, Csr, Bcsr, HuffmanCode)

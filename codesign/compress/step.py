@@ -43,12 +43,13 @@ class Step(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """A product with constant weights: the user's name of the layer, its node, the constant's name and value."""
+    """A product with constant weights: the user's name of the layer, its node, the constant's name and real value."""
 
     label: str
     node: Node
     weights: str
     value: np.ndarray
+    quantized: bool
 
     @property
     def kind(self) -> str:
@@ -66,26 +67,33 @@ class Product:
 
 
 def products(graph: Graph) -> tuple[Product, ...]:
-    """Every product with real constant weights, in order; those whose weights are quantized already are left out."""
-    nodes = [n for n in graph.nodes if isinstance(n.op, PRODUCTS) and n.inputs[1] in graph.constants]
-    labels = labels_of([n for n in graph.nodes if is_weighted(graph, n)])
-    return tuple(Product(labels[n.name], n, n.inputs[1], graph.constants[n.inputs[1]]) for n in nodes)
+    """Every product with constant weights, in order; quantized ones, too."""
+    behind = {n.name: constant_behind(graph, n) for n in graph.nodes if isinstance(n.op, PRODUCTS)}
+    found = [(graph.by_name[k], c) for k, c in behind.items() if c is not None]
+    labels = labels_of([n for n, _ in found])
+    return tuple(_product(labels[n.name], n, c) for n, c in found)
 
 
-def is_weighted(graph: Graph, node: Node) -> bool:
-    """Whether a node multiplies by constants, real or quantized ones."""
-    if not isinstance(node.op, PRODUCTS):
-        return False
-    weights = graph.by_name.get(node.inputs[1])
-    while weights is not None and isinstance(weights.op, Dequantize):
-        weights = graph.by_name.get(weights.inputs[0])
-    return weights is not None and isinstance(weights.op, Constant)
+def _product(label: str, node: Node, weights: Node) -> Product:
+    assert isinstance(weights.op, Constant)
+    kind = weights.op.type
+    value = kind.to_real(weights.op.value) if kind.is_integer else weights.op.value
+    return Product(label, node, weights.name, value, kind.is_integer)
 
 
-def chosen(graph: Graph, patterns: str) -> tuple[Product, ...]:
+def constant_behind(graph: Graph, product: Node) -> Node | None:
+    """The constant that a product multiplies by, also where it is dequantized first."""
+    node = graph.by_name.get(product.inputs[1])
+    while node is not None and isinstance(node.op, Dequantize):
+        node = graph.by_name.get(node.inputs[0])
+    return node if node is not None and isinstance(node.op, Constant) else None
+
+
+def chosen(graph: Graph, patterns: str, quantized: bool = False) -> tuple[Product, ...]:
     """The products whose layer matches one of the patterns, separated by commas: `conv*`, or one of KINDS.
 
-    `@conv` are convolutions of more than one tap, `@pointwise` 1x1 ones. UserError names what there is.
+    `@conv` are convolutions of more than one tap, `@pointwise` 1x1 ones. UserError names what there is. Layers that are
+    quantized already are left out unless `quantized`; UserError where no other match.
     """
     every = products(graph)
     wanted = [p.strip() for p in patterns.split(",")]
@@ -93,9 +101,13 @@ def chosen(graph: Graph, patterns: str) -> tuple[Product, ...]:
         if pattern.startswith("@") and pattern not in KINDS:
             raise UserError(f"layers '{pattern}' is unknown; kinds of layers are {', '.join(KINDS)}")
         if not any(_matches(p, pattern) for p in every):
-            names = ", ".join(p.label for p in every) or "none with real weights"
+            names = ", ".join(p.label for p in every) or "none with constant weights"
             raise UserError(f"layers '{pattern}' match no layer; the layers are {names}")
-    return tuple(p for p in every if any(_matches(p, pattern) for pattern in wanted))
+    found = [p for p in every if any(_matches(p, pattern) for pattern in wanted)]
+    left = tuple(p for p in found if quantized or not p.quantized)
+    if not left:
+        raise UserError(f"layer '{found[0].label}' is quantized already; put this step before the one that does so")
+    return left
 
 
 def _matches(product: Product, pattern: str) -> bool:

@@ -2,24 +2,76 @@
 
 from __future__ import annotations
 
-import numpy as np
+from math import prod
+from typing import Any
 
-from codesign.exporter.writer import QONNX, Writer
+import numpy as np
+from onnx import TensorProto
+
+from codesign.compress.step import constant_behind
+from codesign.compress.storage import Stored, encode, matrix_of
+from codesign.exporter.writer import DOMAIN, QONNX, Writer
 from codesign.formats import Binary, Int
-from codesign.graph import Constant, Dequantize, Node
+from codesign.graph import Constant, Node
 
 MOST_BITS = 32  # of a Quant
 
 
 def weights(w: Writer, product: Node, perm: tuple[int, ...]) -> str:
     """The ONNX name of a product's weights, their axes moved."""
-    node = w.graph.by_name[product.inputs[1]]
-    while isinstance(node.op, Dequantize):
-        node = w.graph.by_name[node.inputs[0]]
-    assert isinstance(node.op, Constant)
+    node = constant_behind(w.graph, product)
+    assert node is not None and isinstance(node.op, Constant)
+    if node.op.storage:
+        return _stored(w, node.name, node.op, perm)
     if node.op.type.is_integer:
         return _quantized(w, node.name, node.op, perm)
     return w.constant(node.op.value.transpose(perm), node.name)
+
+
+def _stored(w: Writer, name: str, constant: Constant, perm: tuple[int, ...]) -> str:
+    """As the storage keeps it: by plain operators where those can read it, else by one of this tool's own domain."""
+    value, kind = constant.value.transpose(perm), constant.type
+    stored = encode(constant.storage, matrix_of(constant.value), kind.format)
+    if constant.storage == "bfloat16":
+        return _bfloat16(w, name, stored.arrays["codes"].reshape(value.shape))
+    if constant.storage == "codebook":
+        return _looked_up(w, name, stored, value.shape)
+    inputs = [w.constant(a, f"{name}.{key}", a.dtype.type) for key, a in stored.arrays.items()]
+    attributes: dict[str, Any] = {"storage": constant.storage, "shape": list(value.shape)}
+    if kind.format is not None:
+        inputs.append(w.constant(_laid(np.asarray(kind.scale), perm, value.ndim), f"{name}.scale"))
+        attributes["format"] = [] if isinstance(kind.format, Binary) else [kind.format.lo, kind.format.hi]
+    attributes |= {"arrays": list(stored.arrays), **{key: int(n) for key, n in stored.numbers.items()}}
+    return w.emit("Weights", inputs, w.fresh(f"{name}.read"), domain=DOMAIN, **attributes)
+
+
+def _bfloat16(w: Writer, name: str, codes: np.ndarray) -> str:
+    half = w.fresh(f"{name}.bfloat16")
+    kind = TensorProto.BFLOAT16
+    w.initializers.append(
+        TensorProto(name=half, dims=codes.shape, data_type=kind, raw_data=codes.astype("<u2").tobytes())
+    )
+    return w.emit("Cast", [half], w.fresh(f"{name}.float"), to=TensorProto.FLOAT)
+
+
+def _looked_up(w: Writer, name: str, stored: Stored, shape: tuple[int, ...]) -> str:
+    """A table's entries at indices of 1, 2, 4, 8 or 16 bits, which are shifted out of bytes."""
+    width, size = stored.numbers["width"], prod(shape)
+    dtype = np.uint16 if width == 16 else np.uint8
+    x = w.constant(stored.arrays["indices"].view(dtype).reshape(-1, 1), f"{name}.indices", dtype)
+
+    def step(op: str, *constants: str, **attributes: Any) -> str:
+        return w.emit(op, [x, *constants], w.fresh(f"{name}.{op.lower()}"), **attributes)
+
+    if width < 8:
+        x = step("BitShift", w.constant(np.arange(0, 8, width), f"{name}.shifts", np.uint8), direction="RIGHT")
+        x = step("Mod", w.constant(1 << width, f"{name}.modulus", np.uint8))
+    x = step("Cast", to=TensorProto.INT64)
+    x = step("Reshape", w.constant([-1], f"{name}.row", np.int64))
+    x = step("Slice", w.constant([0], f"{name}.start", np.int64), w.constant([size], f"{name}.end", np.int64))
+    table = w.constant(stored.arrays["table"], f"{name}.table")
+    x = w.emit("Gather", [table, x], w.fresh(f"{name}.entries"))
+    return step("Reshape", w.constant(list(shape), f"{name}.shape", np.int64))
 
 
 def _quantized(w: Writer, name: str, constant: Constant, perm: tuple[int, ...]) -> str:

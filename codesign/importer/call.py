@@ -92,6 +92,11 @@ class Call:
     def text(self, name: str, default: str) -> str:
         return self._attribute(name, default, str)
 
+    def texts(self, name: str) -> list[str]:
+        """An attribute that is a list of texts."""
+        value = self._attribute(name, None, list)
+        return [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in value]
+
     def _attribute(self, name: str, default: Any, kind: type[T]) -> T:
         value = self.node.attributes.get(name, default)
         if value is None:

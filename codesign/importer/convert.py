@@ -13,7 +13,20 @@ from codesign.importer.builder import Builder
 from codesign.importer.call import Call
 from codesign.importer.codes import plain, recoded
 from codesign.importer.fold import fold
-from codesign.importer.handlers import ANY, HANDLED, IMAGE, MANY, MOVED, QUANTIZERS, REFUSED, ROWS, WRAPPED, Row, find
+from codesign.importer.handlers import (
+    ANY,
+    HANDLED,
+    IMAGE,
+    MANY,
+    MOVED,
+    OWN_DOMAIN,
+    QUANTIZERS,
+    REFUSED,
+    ROWS,
+    WRAPPED,
+    Row,
+    find,
+)
 from codesign.importer.model import Model, ModelInput, OnnxNode
 from codesign.importer.qdq import dequantize_linear, quantize_linear
 from codesign.importer.shapes import unsqueezed
@@ -25,7 +38,9 @@ from codesign.ops.unary import Unary
 
 IMAGE_AXES = 4  # (N, C, H, W)
 FOLDED_HERE = [
-    r for r in ROWS.values() if set(r.domains) & set(QUANTIZERS) or r.handler in (quantize_linear, dequantize_linear)
+    r
+    for r in ROWS.values()
+    if set(r.domains) & {*QUANTIZERS, *OWN_DOMAIN} or r.handler in (quantize_linear, dequantize_linear)
 ]
 
 

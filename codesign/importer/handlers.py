@@ -24,6 +24,7 @@ from codesign.importer import (
     resize,
     shapes,
     spatial,
+    stored,
     typed,
 )
 from codesign.importer.call import Call
@@ -36,6 +37,7 @@ Result = Union[Stored, Quantized, np.ndarray, "tuple[Stored | None, ...]"]
 ANY, IMAGE, OWN = "any", "image", "own"
 QUANTIZERS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
 MICROSOFT = ("com.microsoft",)
+OWN_DOMAIN = ("codesign",)
 WINDOW = ("kernel_shape", "strides", "dilations", "pads", "auto_pad")
 
 # What an operator does with tensors of integers (ONNX's types, not quantized reals):
@@ -100,6 +102,9 @@ ROWS: dict[str, Row] = {
         (2, 2),
         ("out_dtype", "out_scale", "out_bias", "data_layout"),
         domains=QUANTIZERS,
+    ),
+    "Weights": Row(
+        stored.stored_weights, (1, 8), ("storage", "shape", "arrays", "format", *stored.NUMBERS), domains=OWN_DOMAIN
     ),
     "QuantizeLinear": Row(
         qdq.quantize_linear, (2, 3), ("axis", "saturate", "block_size", "output_dtype"), integers=HANDLED

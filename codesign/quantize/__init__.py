@@ -15,11 +15,10 @@ from codesign.quantize.choose_ranges import MEASURED, best_observer
 from codesign.quantize.insert import insert, quantized_name
 from codesign.quantize.observers import OBSERVERS
 from codesign.quantize.precision import Precision, read_precision
-from codesign.quantize.prepare import Prepared, canonical, is_quantized, prepare
+from codesign.quantize.prepare import Prepared, canonical, is_quantized, prepare, starts
 from codesign.quantize.reconstruct import reconstruct
 from codesign.quantize.report import LayerReport, Report, tensor_noise
 from codesign.quantize.sensitivity import Chosen, noise_shares
-from codesign.quantize.weights import nearest_weights
 
 __all__ = [
     "OBSERVERS",
@@ -54,9 +53,9 @@ def quantize(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Quantized:
     """Quantize a real graph; samples by input name, with a leading sample axis. UserError where they don't fit."""
-    real, layers = canonical(graph)
+    real, layers, kept = canonical(graph)
     precision.check_used(layer.label for layer in layers)
-    return apply(prepare(real, layers, samples, steps, progress), precision, observer, steps, progress)
+    return apply(prepare(real, layers, kept, samples, steps, progress), precision, observer, steps, progress)
 
 
 def apply(
@@ -68,14 +67,13 @@ def apply(
         progress("choosing ranges")
         observer = best_observer(found, precision)
     codes = found.codes(precision, observer)
-    rules = {layer.product: precision.rule_for(layer.label) for layer in layers}
-    weights = {k.product: nearest_weights(real.constants[k.weights], rules[k.product].weights) for k in layers}
+    weights = starts(found, precision)
     result = insert(real, layers, weights, points, codes, {})
     if {"rounding", "bias"} & set(steps):
         weights, biases = reconstruct(real, result, layers, weights, samples, steps, progress)
         result = insert(real, layers, weights, points, codes, biases)
     progress("measuring the noise of every layer")
-    reports, input_share = _layer_reports(result, Chosen(found, codes, weights), precision)
+    reports, input_share = _layer_reports(result, Chosen(found, codes, weights))
     outputs = dict(zip(real.outputs, tensor_noise(real, result, samples, [(o, o) for o in real.outputs])))
     taken, used = tuple(s for s in STEPS if s in steps), len(next(iter(samples.values())))
     report = Report(precision.name, observer, taken, used, found.given, reports, input_share, outputs)
@@ -93,7 +91,7 @@ def check_weights(graph: Graph) -> None:
             )
 
 
-def _layer_reports(result: Graph, c: Chosen, precision: Precision) -> tuple[tuple[LayerReport, ...], float]:
+def _layer_reports(result: Graph, c: Chosen) -> tuple[tuple[LayerReport, ...], float]:
     """Each layer by the tensor that it is quantized as (its own result where it is not); the share of the inputs."""
     found = c.found
     tensors = {layer: (t, k) for p, k in zip(found.points, c.codes) for t, layer in zip(p.tensors, p.layers)}
@@ -103,6 +101,6 @@ def _layer_reports(result: Graph, c: Chosen, precision: Precision) -> tuple[tupl
     shares = noise_shares(c)
     reports = []
     for layer, (_, k), db in zip(found.layers, ends, noise):
-        formats = precision.rule_for(layer.label).weights.name, k.activations.name if k else "accumulator"
+        formats = c.weights[layer.product].format.name, k.activations.name if k else "accumulator"
         reports.append(LayerReport(layer.label, *formats, db, shares[layer.product]))
     return tuple(reports), shares[""]

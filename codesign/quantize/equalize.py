@@ -8,7 +8,7 @@ layers' weights allow (they share a scale over the inputs; those of a depthwise 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +34,17 @@ class Reader:
     first: int
 
 
-def equalize(graph: Graph, peaks: Mapping[str, np.ndarray]) -> Graph:
-    """A canonical graph with the same function; `peaks`: largest magnitude a channel of every layer's result."""
+def equalize(graph: Graph, peaks: Mapping[str, np.ndarray], kept: Collection[str] = ()) -> Graph:
+    """A canonical graph with the same function; `peaks`: largest magnitude a channel of every layer's result.
+
+    Products in `kept` have weights that are integers already: no factors of input channels go into them.
+    """
     layers = layers_of(graph)
     weights = {layer.product: layer.weights for layer in layers}
     constants = dict(graph.constants)
     for together in _groups(graph, layers):
+        if any(r.product in kept and not _depthwise(graph, graph.by_name[r.product]) for _, rs in together for r in rs):
+            continue
         factors = _factors(graph, together, peaks, {p: constants[w] for p, w in weights.items()})
         for (layer, readers), f in zip(together, factors):
             for name in (layer.weights, layer.bias):

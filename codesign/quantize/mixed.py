@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from codesign.cost import Budget, Cost
-from codesign.errors import CheckFailed
+from codesign.errors import CheckFailed, UserError
 from codesign.graph import Graph
 from codesign.quantize import Quantized, apply
 from codesign.quantize.candidates import Sensitivity, candidates, measure, output_error
@@ -54,7 +54,10 @@ def quantize_mixed(
     progress: Callable[[str], None],
 ) -> tuple[Quantized, Mixed]:  # fmt: skip
     """Quantize a real graph within the budget of the price's target; CheckFailed says what binds where nothing fits."""
-    found = prepare(*canonical(graph), samples, steps, progress)
+    real, layers, kept = canonical(graph)
+    if kept:
+        raise UserError("some weights are quantized already; --precision mixed chooses the formats of all")
+    found = prepare(real, layers, kept, samples, steps, progress)
     # what serves best depends on the formats, which are open here
     given = candidates(found, OTHERWISE if observer == MEASURED else observer, steps, progress)
     sensitivity = measure(given, progress)

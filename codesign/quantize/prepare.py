@@ -23,15 +23,18 @@ from codesign.quantize.calibrate import (
 )
 from codesign.quantize.canonical import Layer, fold_norms, layers_of
 from codesign.quantize.equalize import equalize
+from codesign.quantize.kept import Codes as Kept
+from codesign.quantize.kept import kept_products, kept_weights, released
 from codesign.quantize.observers import OBSERVERS, Codes, Histogram, related
 from codesign.quantize.points import Point, quantization_points
 from codesign.quantize.precision import Activations, Precision
+from codesign.quantize.weights import Weights, nearest_weights
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """`real`: the network in canonical form; `halves`: what each point holds on either half of the samples, chosen
-    of the `given`."""
+    of the `given`; `kept`: the integers that the weights of some products are already."""
 
     real: Graph
     layers: tuple[Layer, ...]
@@ -39,6 +42,7 @@ class Prepared:
     halves: tuple[tuple[Histogram, ...], tuple[Histogram, ...]]
     samples: Mapping[str, np.ndarray]
     given: int
+    kept: Kept
 
     def codes(self, precision: Precision, observer: str, seen: Sequence[Histogram] = ()) -> list[Codes]:
         """Scale and zero point of every point from what was `seen` (else all was); inputs keep the whole range.
@@ -59,7 +63,7 @@ class Prepared:
 
 
 def prepare(
-    real: Graph, layers: tuple[Layer, ...], samples: Mapping[str, np.ndarray], steps: Collection[str],
+    real: Graph, layers: tuple[Layer, ...], kept: Kept, samples: Mapping[str, np.ndarray], steps: Collection[str],
     progress: Callable[[str], None],
 ) -> Prepared:  # fmt: skip
     """A canonical graph and its layers, made ready; UserError where the samples don't fit it or say nothing."""
@@ -68,24 +72,36 @@ def prepare(
     used = enough(real, samples, results)
     if "equalize" in steps:
         progress("equalizing the ranges of channels")
-        real = equalize(real, channel_peaks(real, used, results))
+        real = equalize(real, channel_peaks(real, used, results), kept)
     progress("calibrating")
     points = quantization_points(real)
     edges = bin_edges(real, used, points)
     first, second = (histograms(real, half, points, edges) for half in halves(used))
     check_reach(real, used, layers[-1].result, layers[-1].label)
-    return Prepared(real, layers, points, (first, second), used, len(next(iter(samples.values()))))
+    return Prepared(real, layers, points, (first, second), used, len(next(iter(samples.values()))), kept)
 
 
-def canonical(graph: Graph) -> tuple[Graph, tuple[Layer, ...]]:
-    """The graph in canonical form and its layers; UserError where there is nothing to quantize."""
-    if is_quantized(graph):
+def starts(found: Prepared, precision: Precision) -> dict[str, Weights]:
+    """Every layer's weights rounded to the nearest of its format, or the integers that they are already; by product."""
+    found_weights = {}
+    for layer in found.layers:
+        values, codes = found.real.constants[layer.weights], found.kept.get(layer.product)
+        fmt = precision.rule_for(layer.label).weights
+        found_weights[layer.product] = nearest_weights(values, fmt) if codes is None else kept_weights(values, codes)
+    return found_weights
+
+
+def canonical(graph: Graph) -> tuple[Graph, tuple[Layer, ...], Kept]:
+    """The graph in canonical form, its layers and the integers of weights that are quantized; UserError where there is
+    nothing to quantize."""
+    freed, codes = released(graph)
+    if is_quantized(freed):
         raise UserError("the model is quantized already; compile it without --calibration")
-    real = fold_norms(graph)
+    real = fold_norms(freed)
     layers = layers_of(real)
     if not layers:
         raise UserError("the model has no product with constant weights (Conv, Gemm, MatMul) to quantize")
-    return real, layers
+    return real, layers, kept_products(layers, codes)
 
 
 def is_quantized(graph: Graph) -> bool:

@@ -73,7 +73,8 @@ def _layers_met(
 def _fit(
     real: Graph, layer: Layer, start: Weights, s: Statistics, steps: Collection[str]
 ) -> tuple[Weights, np.ndarray]:
-    found = learn_rounding(real.constants[layer.weights], start, s) if "rounding" in steps else start
+    learned = "rounding" in steps and not start.format.fixed
+    found = learn_rounding(real.constants[layer.weights], start, s) if learned else start
     bias = real.constants[layer.bias]
     return found, corrected_bias(bias, found, s) if "bias" in steps else bias
 

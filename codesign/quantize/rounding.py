@@ -24,8 +24,9 @@ def learn_rounding(values: np.ndarray, start: Weights, s: Statistics) -> Weights
     groups = len(s.xx)
     w, codes, local, scale = (by_group(a, groups) for a in (values, start.codes, start.local, start.scale))
     form, target = _damped(s, w)
+    pruned = (w == 0) & (codes == 0)  # what was made zero stays so: hardware skips it
     for _ in range(REFITS):
-        codes = _sweep(codes, local, target / scale, form, start.format.levels)
+        codes = _sweep(codes, local, target / scale, form, start.format.levels, pruned)
         scale = _fitted(codes, scale, form, target, start.format.per_tensor)
     return Weights(start.format, from_groups(codes, values.shape), start.local, from_groups(scale, start.scale.shape))
 
@@ -38,14 +39,18 @@ def _damped(s: Statistics, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return form + damping * np.eye(size), target + damping * w
 
 
-def _sweep(codes: np.ndarray, local: np.ndarray, target: np.ndarray, form: np.ndarray, levels: Levels) -> np.ndarray:
-    """Every code in turn at its best while the others stand, until none changes; `target` in units of the scale."""
+def _sweep(
+    codes: np.ndarray, local: np.ndarray, target: np.ndarray, form: np.ndarray, levels: Levels, pruned: np.ndarray
+) -> np.ndarray:
+    """Every code but the pruned ones in turn at its best while the others stand, until none changes; `target` in units
+    of the scale."""
     codes = codes.copy()
     gap = target - form @ codes
     for _ in range(SWEEPS):
         changed = False
         for k in range(codes.shape[1]):
             best = levels.nearest(codes[:, k] + gap[:, k] / form[:, k, k, None], local[:, k])
+            best = np.where(pruned[:, k], 0.0, best)
             step = best - codes[:, k]
             if step.any():
                 gap -= form[:, :, k, None] * step[:, None, :]

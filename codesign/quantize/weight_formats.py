@@ -22,11 +22,15 @@ KNOWN = (
 
 @dataclass(frozen=True)
 class WeightFormat:
-    """The levels of the weights, and whether one scale serves all output channels (`per_tensor`)."""
+    """The levels of the weights, and whether one scale serves all output channels (`per_tensor`).
+
+    `fixed`: the weights were quantized before, and stay as they are.
+    """
 
     name: str
     levels: Levels
     per_tensor: bool = False
+    fixed: bool = False
 
 
 def weight_format(text: str) -> WeightFormat:
