@@ -30,7 +30,7 @@ FLOAT_MODELS = (
     "hls4ml/conv1d_small_keras", "qonnx/residual_block_clean", "qonnx/bsd300x3-espcn/subpixel/float_model",
 )  # fmt: skip
 PARTS = ("gelu", "hard_swish")  # written as several operators, with constants that float32 rounds
-QUANTIZED_MODELS = ("mnist/TFC_2W2A", "jets/qkeras_jettagging", "kws/kws_dscnn_int8_qdq", "hls4ml/tiny_unet_ch_last")
+QUANTIZED_MODELS = ("mnist/TFC_2W2A", "jets/qkeras_jettagging", "kws/kws_dscnn_int8_qdq")
 
 
 def feeds_of(graph: Graph, samples: int = 3) -> dict[str, np.ndarray]:

@@ -5,11 +5,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
 LAYERS = ("codesign", "hw", "sim", "boards")
-<<<<<<< HEAD
-WHOLE_PATH = ("codesign/flow.py", "codesign/cli.py", "codesign/cli_board.py")
-=======
-WHOLE_PATH = ("codesign/flow.py", "codesign/flow_compress.py", "codesign/cli.py")
->>>>>>> bcae295 (compress: the command with its report after each step; CSR, BCSR and Huffman storage; weights quantized before stay as they are)
+WHOLE_PATH = ("codesign/flow.py", "codesign/flow_compress.py", "codesign/cli.py", "codesign/cli_board.py")
 LONGEST_FILE = 300
 
 MODULES = {
