@@ -33,6 +33,7 @@ from codesign.diff_result import Sources, describe
 from codesign.errors import CheckFailed
 from codesign.fusion import Fusion, Journal, switched_off
 from codesign.graph import Graph
+from codesign.host import describe_host
 from codesign.importer import FUSIONS as IMPORT_FUSIONS
 from codesign.importer import import_model
 from codesign.inspect import inspect_model
@@ -46,6 +47,7 @@ from codesign.savings import described, notes_of, savings, worth_measuring
 from codesign.scoring import read_scoring, score
 from codesign.show_fusions import why
 from codesign.unrounded import float_network
+from hw.axi.describe import with_system
 from hw.compare import Compare
 from hw.cost import cost_of
 from hw.describe import describe_rtl, describe_stages
@@ -58,7 +60,6 @@ from hw.layers import Folding
 from hw.lower import lower
 from hw.pipeline import Pipeline
 from hw.plan import plan_fastest, plan_for_interval, plan_modest
-from hw.rtl import verilog
 from hw.synth import synthesize
 from sim.check import simulate
 from sim.cocotb_run import copy_bench
@@ -113,18 +114,21 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         names = worth_measuring(FUSIONS, off, notes)
         saved = savings(source, names, off, compare, Design.beside(target.budget, plan, pipeline))
     progress(f"generating the RTL of {len(pipeline.stages)} stages")
-    text = verilog(pipeline)
+    shown = describe_network(source, network)
+    host = describe_host(network)
+    texts, system = with_system(pipeline, {"core": shown["core"], "host": host})
     manifest = {
         "schema": SCHEMA,
         "tool": {"name": "codesign", "version": __version__},
         "model": {"file": model.name, "sha256": imported.model_hash, "notes": [*imported.notes, *host_layers(network)]},
         "board": {**board.describe(), "budget": asdict(target.budget)},
-        **describe_network(source, network),
+        **shown,
         **({"quantization": quantization} if quantization else {}),
         "passes": [c.to_dict() for c in checks],
         "no_fuse": sorted(off),
         "fusions": described(FUSIONS, off, notes, saved),
         "rtl": describe_rtl(pipeline),
+        "system": {**system, "host": host},
         "stages": describe_stages(pipeline),
         "folding": {k: asdict(f) for k, f in plan.folding.items()},
         "input_lanes": dict(plan.input_lanes),
@@ -133,7 +137,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
     }
     progress("writing the build folder")
     stored = {"source": source, "model": network, **({"float": real} if real else {})}
-    write_whole(build, lambda folder: _fill(folder, stored, network, pipeline, text, manifest))
+    write_whole(build, lambda folder: _fill(folder, stored, network, pipeline, texts, manifest))
     return manifest
 
 
@@ -157,13 +161,14 @@ def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, P
 
 
 def _fill(
-    folder: Path, stored: Mapping[str, Graph | Model], network: Model, pipeline: Pipeline, text: str,
+    folder: Path, stored: Mapping[str, Graph | Model], network: Model, pipeline: Pipeline, texts: Mapping[str, str],
     manifest: dict[str, Any],
 ) -> None:  # fmt: skip
     """Every file of a build folder."""
     for name in ("rtl", "sim", "vectors"):
         (folder / name).mkdir()
-    (folder / manifest["rtl"]["files"][0]).write_text(text)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
     (folder / "model.txt").write_text(f"{network.before}\n{network.core}\n{network.after}")
     for name, graph in stored.items():
         serialize.save(graph, folder / f"{name}.npz")

@@ -56,18 +56,23 @@ def _trace_kind(waves: Path | None) -> str:
 
 def _library(design: Design, trace: str, taps: bool) -> Path:
     """The path of the built shared library in the cache."""
-    try:
-        tool = find_verilator()
-        require_compiler("g++")
-    except ToolMissing as e:
-        raise UserError(str(e)) from None
     sources = {
         "design.v": design.verilog,
         "tapped.sv": tap_wrapper(design) if taps else "",
         "ports.h": ports_header(design, taps, trace),
         "harness.cpp": (_HERE / "harness.cpp").read_text(),
     }
-    top = TAPPED_TOP if taps else design.top
+    return build_library(sources, TAPPED_TOP if taps else design.top, trace)
+
+
+def build_library(sources: dict[str, str], top: str, trace: str = "") -> Path:
+    """design.v and tapped.sv, Verilated from `top` on, with harness.cpp in one shared library, in the cache."""
+    try:
+        tool = find_verilator()
+        require_compiler("g++")
+    except ToolMissing as e:
+        raise UserError(str(e)) from None
+    sources = {**sources, "stalls.h": (_HERE / "stalls.h").read_text()}
     key = _digest(*sources.values(), top, trace, tool.version, *_VERILATE, *_CXX, _FAST, _SLOW)
     runtime = _cached(f"runtime_{_digest(tool.version, trace, *_CXX, _FAST)}", partial(_make_runtime, tool, trace))
     return _cached(f"{key}/libdut.so", partial(_make_library, tool, sources, top, trace, runtime))

@@ -7,6 +7,7 @@ REPOSITORY = Path(__file__).parent.parent
 LAYERS = ("codesign", "hw", "sim", "boards")
 WHOLE_PATH = ("codesign/flow.py", "codesign/flow_compress.py", "codesign/cli.py", "codesign/cli_board.py")
 LONGEST_FILE = 300
+LONGER = {"boards/driver.py": 450}  # goes to a board as one file
 
 MODULES = {
     path.relative_to(REPOSITORY).as_posix(): path.read_text()
@@ -39,4 +40,4 @@ def test_only_the_importer_and_the_exporter_know_onnx() -> None:
 
 def test_files_are_short() -> None:
     lengths = {module: len(source.splitlines()) for module, source in MODULES.items()}
-    assert not {module: lines for module, lines in lengths.items() if lines > LONGEST_FILE}
+    assert not {module: lines for module, lines in lengths.items() if lines > LONGER.get(module, LONGEST_FILE)}
