@@ -15,6 +15,7 @@ from codesign import __version__, show
 from codesign.arguments import Parser, command, positive, rate
 from codesign.cli_board import add_commands as add_board_commands
 from codesign.cli_compress import add_compress
+from codesign.cli_hls import add_hls
 from codesign.errors import CheckFailed, UserError
 
 
@@ -66,8 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"codesign {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_inspect, add_compress, _add_compile, _add_run, _add_simulate, _add_diff, _add_synth, _add_report):
+    for add in (_add_inspect, add_compress, _add_compile, _add_run, _add_simulate, _add_diff, _add_synth):
         add(commands)
+    add_hls(commands)
+    _add_report(commands)
     add_board_commands(commands)
     return parser
 

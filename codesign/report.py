@@ -10,6 +10,7 @@ from typing import Any
 from codesign.build import read_manifest
 from codesign.diff_table import html_diff
 from codesign.errors import UserError
+from codesign.hls_table import html_hls
 from codesign.html import Html, bar, folded, join, number, page, section, table, tag
 from codesign.show_fusions import html_fusions
 from codesign.words import accuracy_compared, calibrated_on, warnings_of
@@ -51,6 +52,7 @@ def report(m: Values, network: str) -> str:
         _quantization(m.get("quantization")),
         _confusion(m["results"].get("accuracy")),
         html_diff(m["results"].get("diff")),
+        html_hls(m),
         _streams(m),
         _network(m, network),
     )
