@@ -123,3 +123,27 @@ def _requant(op: Threshold, found: list[tuple[int, int]], shift: int, rounding: 
     if len(set(found)) == 1:
         multiplier, offset = multiplier[:1], offset[:1]
     return Requant(multiplier, offset, shift, rounding, op.format, op.scale, op.zero_point)
+
+
+def stairs_of_requant(op: Requant, x: Format) -> Threshold | None:
+    """The same function of x as a staircase, proven before return; None where a channel's result never changes."""
+    if not op.multiplier.all():
+        return None
+    values = np.arange(op.format.lo + 1, op.format.hi + 1)
+    rows, count = [], max(len(op.multiplier), len(op.offset))
+    for m, b in zip(np.resize(op.multiplier, count).tolist(), np.resize(op.offset, count).tolist(), strict=True):
+        reach = [_first_reaching(op, abs(m), b, v) for v in values.tolist()]
+        row = np.clip(reach, x.lo, x.hi + 1) if m > 0 else np.clip([1 - r for r in reversed(reach)], x.lo, x.hi + 1)
+        rows.append(row)
+    falls = np.resize(op.multiplier, count) < 0
+    base, step = np.where(falls, op.format.hi, op.format.lo), np.where(falls, -1, 1)
+    stairs = Threshold(np.array(rows), op.format, base, step, op.scale, op.zero_point)
+    return stairs if equal_everywhere(stairs, op, x) else None
+
+
+def _first_reaching(op: Requant, multiplier: int, offset: int, value: int) -> int:
+    """The least x (or where the channel falls, -x) with a result of at least `value`, clamping left out."""
+    if op.rounding == "floor" or not op.shift:
+        return -((offset - (value << op.shift)) // multiplier)
+    bound = ((2 * value - 1) << op.shift) + value % 2  # a tie goes to even: an odd value needs more
+    return -((2 * offset - bound) // (2 * multiplier))

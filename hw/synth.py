@@ -2,7 +2,8 @@
 
 *LUT* counts LUT1-LUT6, LUT6_2, LUT RAM and shift registers by the LUTs each takes; an inverter that Yosys
 leaves is a LUT1.  `lut_paired` is the same after `hw.pairing`'s pass over LUT1-LUT5 (RAM and shift registers
-keep their own).  Route-through LUTs, which only place and route adds, are in neither number.
+keep their own; the selects of carry chains come from O6, of a site each).  Route-through LUTs, which only place
+and route adds, are in neither number.
 """
 
 import hashlib
@@ -29,6 +30,8 @@ _LUTS = {
 }  # fmt: skip
 _BRAM36 = {"RAMB36E1": 1.0, "RAMB18E1": 0.5}
 _FF = re.compile(r"(FD[RSCP]E|LD[CP]E)(_1)?")
+_CONSTANTS = ("$false", "$true", "$undef")
+_BESIDE = {"CARRY4": "S", "MUXF7": "I"}  # pins that only a LUT of the same slice reaches
 _PAIRABLE = re.compile(r"LUT[1-6]|INV")
 _FREE = re.compile(r"MUXF[78]|I?O?BUF\w*|VCC|GND|BUF\w+|CARRY4|DSP48E1|PS7")
 
@@ -49,10 +52,15 @@ class Utilisation:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a mapped netlist: its type and its distinct input nets, constants left out."""
+    """One cell of a mapped netlist: its type, its distinct input nets, constants left out, and what stays in a slice.
+
+    output: the net that a LUT drives ("" of other cells); beside: nets that come from O6 of LUTs in the same slice.
+    """
 
     kind: str
     inputs: tuple[str, ...]
+    output: str = ""
+    beside: tuple[str, ...] = ()
 
 
 def synthesize(verilog: Path | str, top: str) -> Utilisation:
@@ -72,7 +80,12 @@ def netlist(verilog: str, command: str) -> list[Cell]:
     # opt_clean gives every net one name, and BLIF is a tenth of the JSON netlist.
     script = f"read_verilog design.v\n{command}\nopt_clean\nwrite_blif design.blif\n"
     _, written = run_yosys(script, {"design.v": verilog}, ["design.blif"])
-    return [_cell(line) for line in written["design.blif"].splitlines() if line.startswith((".subckt", ".gate"))]
+    return cells_of(written["design.blif"])
+
+
+def cells_of(blif: str) -> list[Cell]:
+    """The cells of a mapped netlist as Yosys' `write_blif` gives it."""
+    return [_cell(line) for line in blif.splitlines() if line.startswith((".subckt", ".gate"))]
 
 
 def utilisation(cells: Iterable[Cell], command: str) -> Utilisation:
@@ -81,7 +94,9 @@ def utilisation(cells: Iterable[Cell], command: str) -> Utilisation:
     kinds = Counter(cell.kind for cell in cells)
     _refuse_unknown(kinds)
     lut = sum(_LUTS.get(kind, 0) * n for kind, n in kinds.items())
-    pairs = pairing.pair_luts([cell.inputs for cell in cells if _PAIRABLE.fullmatch(cell.kind)])
+    small, beside = [c for c in cells if _PAIRABLE.fullmatch(c.kind)], {net for c in cells for net in c.beside}
+    tied = [k for k, cell in enumerate(small) if cell.output in beside]
+    pairs = pairing.pair_luts([cell.inputs for cell in small], tied)
     return Utilisation(
         lut=lut,
         lut_paired=lut - len(pairs),
@@ -97,8 +112,10 @@ def utilisation(cells: Iterable[Cell], command: str) -> Utilisation:
 def _cell(line: str) -> Cell:
     """The cell of a BLIF line `.subckt LUT2 I0=a I1=b O=c`."""
     _, kind, *ports = line.split()
-    nets = [net for port, _, net in (p.partition("=") for p in ports) if port.startswith("I")]
-    return Cell(kind, tuple(dict.fromkeys(net for net in nets if net not in ("$false", "$true", "$undef"))))
+    wired = [(port, net) for port, _, net in (p.partition("=") for p in ports) if net not in _CONSTANTS]
+    inputs = dict.fromkeys(net for port, net in wired if port.startswith("I"))
+    beside = dict.fromkeys(net for port, net in wired if port.startswith(_BESIDE.get(kind, "-")))
+    return Cell(kind, tuple(inputs), dict(wired).get("O", ""), tuple(beside))
 
 
 def _refuse_unknown(kinds: Counter[str]) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from codesign.ops.requant import Requant
+from codesign.ops.threshold import Threshold
+from codesign.requantize import stairs_of_requant
 from hw.netlist.dense import takes
 from hw.pipeline import Placed
 from hw.rewrite import Rewriting
 from hw.stages.activation import stairs_of
 from hw.stages.lanes import ElementStage
 from hw.stages.unrolled import Unrolled
+
+MOST_BITS = 8  # of the results of a multiply-shift whose steps are listed
 
 
 def join_unrolled(rewriting: Rewriting) -> None:
@@ -31,7 +36,7 @@ def _take_function(
 ) -> None:  # fmt: skip
     """A staircase becomes the end of the last layer."""
     *before, last = layers.layers
-    stairs = None if last.activation is not None else stairs_of(function.op, function.input.format)
+    stairs = None if last.activation is not None else _stairs(function)
     if stairs is None:
         rewriting.refuse((producer, reader), "only one function that rises or falls goes into a layer's netlist")
         return
@@ -40,3 +45,11 @@ def _take_function(
         rewriting.refuse((producer, reader), "too many uneven steps for look-up tables: the function keeps its stage")
         return
     rewriting.merge((producer, reader), Unrolled(layers.input, (*before, ended)), "staircases in the layer's netlist")
+
+
+def _stairs(function: ElementStage) -> Threshold | None:
+    """The function as a staircase, where it is one of few enough steps."""
+    found = stairs_of(function.op, function.input.format)
+    if found is None and isinstance(function.op, Requant) and function.op.format.bits <= MOST_BITS:
+        return stairs_of_requant(function.op, function.input.format)
+    return found

@@ -9,7 +9,7 @@ from codesign.formats import Binary, Format, Int
 from codesign.graph import GraphError, Operand, TensorType
 from codesign.ops.requant import Requant
 from codesign.ops.threshold import Threshold, staircase
-from codesign.requantize import fit_requant
+from codesign.requantize import fit_requant, stairs_of_requant
 
 
 def stairs(values: np.ndarray, lo: int, out: Format) -> Threshold:
@@ -112,3 +112,19 @@ def test_products_beyond_62_bits_are_refused() -> None:
     op = Requant(np.array([1 << 17]), np.array([0]), 3, "floor", Int(0, 255))
     with pytest.raises(GraphError, match="pass 62 bits"):
         op.infer(Operand(TensorType((1,), Int(0, (1 << 50)))))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    multiplier=st.lists(st.integers(-40, 40).filter(bool), min_size=1, max_size=3),
+    offset=st.integers(-300, 300),
+    shift=st.integers(0, 6),
+    rounding=st.sampled_from(["floor", "half_even"]),
+)
+def test_a_multiply_shift_is_a_staircase(multiplier: list[int], offset: int, shift: int, rounding: str) -> None:
+    """Also one that falls: compared on every x of the format."""
+    op = Requant(np.array(multiplier), np.array([offset]), shift, rounding, Int(-3, 4))
+    x = Int(-70, 90)
+    found = stairs_of_requant(op, x)
+    assert found is not None
+    assert (everywhere(found, x, len(multiplier)) == everywhere(op, x, len(multiplier))).all()

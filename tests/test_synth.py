@@ -76,6 +76,16 @@ def test_instantiated_dual_lut_counts_once() -> None:
 def test_adder_uses_a_carry_element_for_four_bits() -> None:
     found = use("input [7:0] a, b, output [7:0] s", "assign s = a + b;")
     assert (found.carry4, found.lut, found.ff) == (2, 8, 0)
+    assert found.lut_paired == 8  # each select comes from its own site, though two of them have but four inputs
+
+
+@given(netlists, st.sets(st.integers(0, 29)))
+def test_luts_tied_to_o6_share_with_others_only(luts: list[list[str]], tied: set[int]) -> None:
+    tied &= set(range(len(luts)))
+    pairs = pair_luts(luts, tied)
+    assert not any(a in tied and b in tied for a, b in pairs)
+    alone = sorted(set(range(len(luts))) - {k for pair in pairs for k in pair})
+    assert not any(can_share(luts[a], luts[b]) for a in alone for b in alone if a < b and not {a, b} <= tied)
 
 
 def test_registers_and_multiplier() -> None:

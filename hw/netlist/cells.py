@@ -6,7 +6,7 @@ constants and repeated inputs for nothing, and a table that was made before is m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hw.netlist import tables
@@ -57,6 +57,7 @@ class Netlist:
     outputs: dict[str, list[Literal]] = field(default_factory=dict)
     nets: int = 1
     _known: dict[tuple[object, ...], tuple[int, ...]] = field(default_factory=dict)
+    _levels: dict[int, int] = field(default_factory=dict)
 
     def input(self, name: str, width: int) -> list[Literal]:
         """New literals, lowest bit first."""
@@ -85,6 +86,7 @@ class Netlist:
         select, data = (tuple(self.straight(bit) for bit in bits) for bits in zip(*columns, strict=True))
         outputs = self.new(len(columns) + 1)
         self.cells.append(Carry(select, data, carry_in, outputs))
+        self._note((bit >> 1 for bit in (*select, *data)), outputs)
         return [2 * net for net in outputs]
 
     def straight(self, bit: Literal) -> Literal:
@@ -99,6 +101,7 @@ class Netlist:
             return functions[0] & 1, functions[-1] & 1
         outputs = self.new(len(functions))
         self.cells.append(Lut(nets, functions, outputs))
+        self._note(nets, outputs)
         return 2 * outputs[0], 2 * outputs[-1]
 
     def register(self, bit: Literal) -> Literal:
@@ -116,7 +119,16 @@ class Netlist:
         if key not in self._known:
             self._known[key] = self.new(len(functions))
             self.cells.append(Lut(nets, functions, self._known[key]))
+            self._note(nets, self._known[key])
         return self._known[key]
+
+    def level(self, bit: Literal) -> int:
+        """How many look-up tables and carry chains stand between the inputs and this literal, registers left out."""
+        return self._levels.get(bit >> 1, 0)
+
+    def _note(self, reads: Iterable[int], outputs: Iterable[int]) -> None:
+        level = 1 + max((self._levels.get(net, 0) for net in reads), default=0)
+        self._levels.update(dict.fromkeys(outputs, level))
 
     def new(self, count: int) -> tuple[int, ...]:
         """New nets."""

@@ -44,21 +44,43 @@ def summed(n: Netlist, heap: Heap, width: int, rows: int = 3) -> list[Literal]:
     """The heap's sum modulo 2^width, lowest bit first; compressed until `rows` (2 or 3) rows are left."""
     columns = {p: list(bits) for p, bits in heap.columns.items() if bits and p < width}
     constant = heap.constant % (1 << width)
+    now = -1
     while max((len(bits) + (constant >> p & 1) for p, bits in columns.items()), default=0) > rows:
-        columns, constant = _level(n, columns, constant, width, rows)
+        now = max(now + 1, min(n.level(b) for bits in columns.values() for b in bits))
+        columns, constant = _level(n, columns, constant, width, rows, now)
     return _finish(n, columns, constant, width)
 
 
 Columns = dict[int, list[Literal]]
 
 
-def _level(n: Netlist, columns: Columns, constant: int, width: int, rows: int) -> tuple[Columns, int]:
-    """One level of counters: every column is read by counters until what stays fits."""
+def _level(
+    n: Netlist, columns: Columns, constant: int, width: int, rows: int, now: int
+) -> tuple[Columns, int]:  # fmt: skip
+    """One level of counters over the bits that are there `now`; while wide counters or late bits come, others wait.
+
+    A wide counter takes the fewest look-up tables for a bit that it saves, so what might still fill one waits for it.
+    """
     made: defaultdict[int, list[Literal]] = defaultdict(list)
-    left = {p: list(bits) for p, bits in columns.items()}
+    left: Columns = {}
+    for p, bits in columns.items():
+        left[p] = sorted((b for b in bits if n.level(b) <= now), key=n.level)
+        made[p] += [b for b in bits if n.level(b) > now]
+    waits = any(made.values())
     for power in sorted(left):
         while len(left[power]) >= 6 and len(left.get(power + 2, ())) >= 6:
-            constant = _wide_counter(n, left, made, power, constant)
+            constant, waits = _wide_counter(n, left, made, power, constant), True
+    if not waits:
+        constant = _last_counters(n, left, made, constant, rows)
+    for power, bits in left.items():
+        made[power] += bits
+    return {p: bits for p, bits in made.items() if bits and p < width}, constant % (1 << width)
+
+
+def _last_counters(
+    n: Netlist, left: Columns, made: defaultdict[int, list[Literal]], constant: int, rows: int
+) -> int:  # fmt: skip
+    """Counters of one column, as many as it takes; what remains of the constant."""
     for power in sorted(left):
         bits = left[power]
         while len(bits) >= 6:
@@ -68,8 +90,7 @@ def _level(n: Netlist, columns: Columns, constant: int, width: int, rows: int) -
             if len(taken) < 3:  # the constant is the third
                 taken, constant = [*taken, TRUE], constant - (1 << power)
             _counter(n, taken, made, power)
-        made[power] += bits
-    return {p: bits for p, bits in made.items() if bits and p < width}, constant % (1 << width)
+    return constant
 
 
 def _take(bits: list[Literal], count: int) -> list[Literal]:
