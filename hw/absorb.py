@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeGuard
 
+from hw.fifo import waits
 from hw.pipeline import Placed, Stage
 from hw.rewrite import Rewriting
 from hw.sliding import Border
@@ -15,7 +16,8 @@ from hw.stages.crop import Crop
 from hw.stages.fork import Fork, Forked
 from hw.stages.fused import Fused, Producer
 from hw.stages.global_pool import GlobalPool
-from hw.stages.join import Add, Extreme, Mul
+from hw.stages.join import Add, Extreme, Join, Mul
+from hw.stages.joined import Joined
 from hw.stages.lanes import ElementStage
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad
@@ -23,7 +25,8 @@ from hw.stages.pool import Pool
 from hw.stages.width import Width
 from hw.stages.window import Window
 
-PRODUCERS = (MatVec, ChannelwiseMac, Pool, GlobalPool, Add, Extreme, Mul, Concat, Crop, ElementStage, Fused)
+JOINS = (Add, Extreme, Mul)
+PRODUCERS = (MatVec, ChannelwiseMac, Pool, GlobalPool, *JOINS, Concat, Crop, ElementStage, Fused, Joined)
 
 
 def absorb_padding(rewriting: Rewriting) -> None:
@@ -78,6 +81,58 @@ def absorb_epilogues(rewriting: Rewriting) -> None:
     for _, then in rewriting.neighbours():
         if isinstance(then.stage, ElementStage):
             _absorb(rewriting, rewriting.producer(then), then)
+
+
+def absorb_joins(rewriting: Rewriting) -> None:
+    """Two streams are joined by the stage that sends the later one, whose beats never wait for the other's."""
+    if not any(_join_in(p.stage) for p in rewriting.stages.values()):
+        return
+    waiting = {(e.source, e.target, e.target_port) for e, w in waits(rewriting.pipeline).items() if w.ever}
+    for source, then in rewriting.neighbours():
+        source, then = (rewriting.stages.get(p.name, p) for p in (source, then))
+        link = next((e for e in rewriting.edges if (e.source, e.target) == (source.name, then.name)), None)
+        join = _join_in(then.stage)
+        if link is None or join is None:
+            continue
+        if not takes_epilogue(source.stage):
+            rewriting.refuse((source, then), f"{_kind(source)} does not end in registers that another stage can share")
+        elif (link.source, link.target, link.target_port) in waiting:
+            rewriting.refuse((source, then), f"what {_kind(source)} sends waits for the other tensor here")
+        else:
+            joined = _with_innermost(then.stage, Joined(source.stage, join, link.target_port))
+            saved = weight(source.stage.cost()) + weight(then.stage.cost()) - weight(joined.cost())
+            text = f"{_kind(then)} inside {_kind(source)}: {_told(saved)}"
+            rewriting.join(source, then, len(source.stage.inputs), joined, text)
+    for source, then in rewriting.neighbours():
+        _absorb_before(rewriting, *(rewriting.stages.get(p.name, p) for p in (source, then)))
+
+
+def _absorb_before(rewriting: Rewriting, source: Placed, then: Placed) -> None:
+    """A function of the stream that a join waits for is computed on the way into it."""
+    joined = _innermost(then.stage)
+    ports = [e.target_port for e in rewriting.edges if (e.source, e.target) == (source.name, then.name)]
+    if not (isinstance(joined, Joined) and isinstance(source.stage, ElementStage) and joined.before is None):
+        return
+    if ports == [len(joined.inputs) - 1]:
+        fused = _with_innermost(then.stage, replace(joined, before=source.stage))
+        saved = weight(source.stage.cost()) + weight(then.stage.cost()) - weight(fused.cost())
+        rewriting.join_before(source, then, fused, f"{_kind(source)} on the way into {_kind(then)}: {_told(saved)}")
+
+
+def _join_in(stage: Stage) -> Join | None:
+    """What joins two streams at the beginning of a stage, if it begins so."""
+    first = _innermost(stage)
+    return first if isinstance(first, JOINS) else None
+
+
+def _innermost(stage: Stage) -> Stage:
+    """A stage without the functions that run inside its end."""
+    return _innermost(stage.producer) if isinstance(stage, Fused) else stage
+
+
+def _with_innermost(stage: Stage, first: Producer) -> Producer:
+    """The same functions inside the end of another stage."""
+    return Fused(_with_innermost(stage.producer, first), stage.then) if isinstance(stage, Fused) else first
 
 
 def absorb_forks(rewriting: Rewriting) -> None:

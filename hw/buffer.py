@@ -13,25 +13,29 @@ class Skid(wiring.Component):
     """Makes a stream of a register of the caller's, which must load exactly when `run` is up.
 
     `issue` says that what the register loads is a beat. A spare register catches the beat that would be lost
-    when the reader stops; so `run` is a register's output and no path leads from `o.ready` to it. The circuit stops
-    only when both hold a beat: a reader that takes its time over one does not cost the circuit a clock.
+    when the reader stops; so no path leads from `o.ready` to `run`, which is a register's output where nothing drives
+    `hold`: while that is up, the circuit stops too. Else it stops only when both registers hold a beat: a reader that
+    takes its time over one does not cost the circuit a clock.
     """
 
+    hold: Signal
     issue: Signal
     run: Signal
     data: Signal
     o: stream.Interface
 
     def __init__(self, bits: int) -> None:
-        super().__init__({"issue": In(1), "run": Out(1), "data": In(bits), "o": Out(stream.Signature(unsigned(bits)))})
+        super().__init__({
+            "hold": In(1), "issue": In(1), "run": Out(1), "data": In(bits), "o": Out(stream.Signature(unsigned(bits)))
+        })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         held, spared, stop = Signal(), Signal(), Signal()
         spare = Signal(len(self.data), reset_less=True)
-        waits, holds = self.o.valid & ~self.o.ready, Mux(self.run, self.issue, held)
+        waits, holds = self.o.valid & ~self.o.ready, Mux(stop, held, self.run & self.issue)
         m.d.comb += [
-            self.run.eq(~stop),
+            self.run.eq(~(stop | self.hold)),
             self.o.valid.eq(spared | held),
             self.o.payload.eq(Mux(spared, spare, self.data)),
         ]

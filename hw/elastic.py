@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from amaranth.hdl import Cat, EnableInserter, Module, Signal, unsigned
+from amaranth.hdl import Cat, EnableInserter, Module, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -27,6 +27,11 @@ class Datapath(wiring.Component):
         super().__init__({"x": In(x_bits), "valid": In(1), "y": Out(y_bits)})
         self.latency, self.ahead = latency, ahead
 
+    @property
+    def joins(self) -> tuple[Joining, ...]:
+        """The places where it takes beats of other streams."""
+        return ()
+
 
 class Register(Datapath):
     """y is x a clock ago."""
@@ -42,6 +47,42 @@ class Register(Datapath):
         return m
 
 
+class Joining(Datapath):
+    """`pair` of each beat x and the next beat of the stream `other` (behind x's bits where `behind`, else before).
+
+    A circuit that it stands in stops (`gate`) while a beat x is there and the other is not.
+    """
+
+    def __init__(self, pair: Datapath, other_bits: int, behind: bool) -> None:
+        super().__init__(len(pair.x) - other_bits, len(pair.y), pair.latency)
+        self.pair, self.behind = pair, behind
+        self.other = stream.Signature(unsigned(other_bits)).create()
+        self.run = Signal()
+
+    @property
+    def joins(self) -> tuple[Joining, ...]:
+        return (self,)
+
+    @property
+    def hold(self) -> Value:
+        return self.valid & ~self.other.valid
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.pair = pair = self.pair
+        both = (self.x, self.other.payload) if self.behind else (self.other.payload, self.x)
+        m.d.comb += [pair.x.eq(Cat(*both)), pair.valid.eq(self.valid), self.y.eq(pair.y)]
+        m.d.comb += self.other.ready.eq(self.valid & self.run)
+        return m
+
+
+def gate(m: Module, skid: Skid, path: Datapath) -> None:
+    """The circuit before a skid stops where its datapath waits for a beat of another stream."""
+    if path.joins:
+        m.d.comb += [skid.hold.eq(Cat(join.hold for join in path.joins).any())]
+        m.d.comb += [join.run.eq(skid.run) for join in path.joins]
+
+
 class Chain(Datapath):
     """Datapaths one behind the other; the first is `ahead` only where the chain is.
 
@@ -51,6 +92,10 @@ class Chain(Datapath):
     def __init__(self, *parts: Datapath, ahead: bool = False) -> None:
         self.parts, self.issue = parts, Signal()
         super().__init__(len(parts[0].x), len(parts[-1].y), sum(p.latency for p in parts), ahead)
+
+    @property
+    def joins(self) -> tuple[Joining, ...]:
+        return tuple(join for part in self.parts for join in part.joins)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -68,7 +113,8 @@ class Chain(Datapath):
 class Elastic(wiring.Component):
     """One beat a clock through a datapath; a beat taken at clock t is offered at t + latency.
 
-    The datapath only stops while the reader's spare beat is full, so `i.ready` comes straight from a register.
+    The datapath only stops while the reader's spare beat is full, so `i.ready` comes straight from a register, or
+    while it waits for another stream's beat.
     """
 
     i: stream.Interface
@@ -95,8 +141,67 @@ class Elastic(wiring.Component):
             skid.issue.eq(on_way[-1]),
             skid.data.eq(path.y),
         ]
+        gate(m, skid, path)
         connect(m, skid.o, flipped(self.o))
         return m
+
+
+class Passage(wiring.Component):
+    """A datapath without registers behind it: it stops while its result is there and the reader does not take it."""
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, datapath: Datapath) -> None:
+        self.datapath = datapath
+        x, y = (stream.Signature(unsigned(len(port))) for port in (datapath.x, datapath.y))
+        super().__init__({"i": In(x), "o": Out(y)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        path, run, flight = self.datapath, Signal(), Signal(self.datapath.latency)
+        m.submodules.datapath = EnableInserter(run)(path)
+        with m.If(run):
+            m.d.sync += flight.eq(Cat(self.i.valid, flight))
+        m.d.comb += [
+            run.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(run),
+            path.x.eq(self.i.payload),
+            path.valid.eq(self.i.valid),
+            self.o.valid.eq(flight[-1]),
+            self.o.payload.eq(path.y),
+        ]
+        return m
+
+
+def passage_times(arrive: np.ndarray, wanted: np.ndarray, latency: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of a Passage: when it takes each beat, and when each leaves, not before the reader wants it.
+
+    All that is inside moves together, so a beat's age is counted in clocks without the `stopped` ones.
+    """
+    came, wants = arrive.tolist(), wanted.tolist()
+    taken: list[int] = []
+    left: list[int] = []
+    ages: list[int] = []  # when each was taken, less the clocks that had been stopped by then
+    stopped = 0
+
+    def leave() -> int:
+        nonlocal stopped
+        there = ages[len(left)] + latency + stopped
+        gone = max(there, wants[len(left)], left[-1] + 1 if left else 0)
+        stopped += gone - there
+        left.append(gone)
+        return gone
+
+    for k, first in enumerate(came):
+        now = max(first, taken[-1] + 1 if k else 0)
+        while len(left) < k and ages[len(left)] + latency + stopped <= now:
+            now = max(now, leave())
+        taken.append(now)
+        ages.append(now - stopped)
+    while len(left) < len(came):
+        leave()
+    return np.array(taken, np.int64), np.array(left, np.int64)
 
 
 def elastic_schedule(arrive: np.ndarray, latency: int) -> np.ndarray:

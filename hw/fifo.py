@@ -11,7 +11,7 @@ within these depths, and what streams can do within given depths, they do in wha
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,18 +26,33 @@ OFFERED = 1  # the one beat that a fork, whose branches share a register, offers
 
 def with_fifos(pipeline: Pipeline) -> Pipeline:
     """The pipeline with the depth of every edge."""
+    depths = {e: w.depth for e, w in waits(pipeline).items()}
+    return pipeline.with_depths([depths.get(e, 0) for e in pipeline.edges])
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The FIFO that the waiting beats of an edge need; `ever`: whether any beat waits at all."""
+
+    depth: int
+    ever: bool
+
+
+def waits(pipeline: Pipeline) -> dict[Edge, Wait]:
+    """How beats wait on every edge into a stage."""
     pace, frames = max(stage_interval(p.stage) for p in pipeline.stages), frames_of(pipeline)
     paced = [np.arange(s.beats * frames, dtype=np.int64) * pace // s.beats for _, s in pipeline.inputs]
     times: dict[tuple[str | None, int], np.ndarray] = {(None, k): a for k, a in enumerate(paced)}
-    depths: dict[Edge, int] = {}
+    found: dict[Edge, Wait] = {}
     for placed in pipeline.stages:
         edges = pipeline.into(placed.name)
         arrive = [times.pop((e.source, e.source_port)) for e in edges]
         for edge, came, left in zip(edges, arrive, accept_times(placed.stage, arrive), strict=True):
-            depths[edge] = _depth(pipeline, edge, _most_waiting(came, left))
-        offered = [through_fifo(pipeline, replace(e, depth=depths[e]), a) for e, a in zip(edges, arrive, strict=True)]
+            found[edge] = Wait(_depth(pipeline, edge, _most_waiting(came, left)), bool((left > came).any()))
+        deep = [replace(e, depth=found[e].depth) for e in edges]
+        offered = [through_fifo(pipeline, e, a) for e, a in zip(deep, arrive, strict=True)]
         times.update({(placed.name, k): made for k, made in enumerate(placed.stage.schedule(*offered))})
-    return pipeline.with_depths([depths.get(e, 0) for e in pipeline.edges])
+    return found
 
 
 def _most_waiting(arrive: np.ndarray, leave: np.ndarray) -> int:

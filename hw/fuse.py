@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from codesign.fusion import Fusion
-from hw.absorb import absorb_epilogues, absorb_forks, absorb_padding, join_converters
+from hw.absorb import absorb_epilogues, absorb_forks, absorb_joins, absorb_padding, join_converters
 from hw.pipeline import Fused, Pipeline
 from hw.rewrite import Rewriting
 from hw.unroll import join_unrolled
@@ -39,6 +39,11 @@ FUSIONS = (
         "epilogue",
         "a function of every element runs inside the last registers of the stage before it",
         rewrite=absorb_epilogues,
+    ),
+    StageFusion(
+        "joins",
+        "a sum (product, minimum, maximum) of two tensors is computed in the last registers of the stage that sends one",
+        rewrite=absorb_joins,
     ),
     StageFusion(
         "forks",

@@ -95,6 +95,19 @@ class Rewriting:
         self.notes.append(Note(layers, True, text))
         return new
 
+    def join(self, source: Placed, then: Placed, port: int, stage: Stage, text: str) -> Placed:
+        """As `merge`, where `then` reads two streams: the one that is not `source`'s comes to input `port`."""
+        self.edges = [
+            replace(e, target_port=port) if e.target == then.name and e.source != source.name else e for e in self.edges
+        ]
+        return self.merge((source, then), stage, text)
+
+    def join_before(self, source: Placed, then: Placed, stage: Stage, text: str) -> Placed:
+        """As `merge`, where `source` stands before one of several inputs of `then`."""
+        (port,) = (e.target_port for e in self.edges if (e.source, e.target) == (source.name, then.name))
+        self.edges = [replace(e, target_port=port) if e.target == source.name else e for e in self.edges]
+        return self.merge((source, then), stage, text)
+
     def refuse(self, chain: tuple[Placed, ...], text: str) -> None:
         """Say why a chain stays as it is."""
         self.notes.append(Note(self._layers(chain), False, text))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
+from codesign.cost import Cost
 from codesign.formats import Int
 from codesign.ops.requant import Requant
 from hw.stages.channelwise import ChannelwiseMac
@@ -15,6 +16,7 @@ from hw.stages.fork import Fork, Forked
 from hw.stages.fused import Fused, Producer
 from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add, Mul
+from hw.stages.joined import Joined
 from hw.stages.lanes import ElementStage
 from hw.stages.matvec import MatVec
 from hw.stages.pool import Pool
@@ -28,7 +30,7 @@ from hw.stream import StreamType
 from hw.synth import synthesize
 from hw.yosys import verilog_from_rtlil
 from sim.formal import prove_stream_rules
-from tests.stage_harness import check_schedule, check_stage, random_frames
+from tests.stage_harness import check_schedule, check_stage, measure_schedule, ragged, random_frames, steady
 from tests.test_activation_stages import requant, stairs, table
 from tests.test_stage_matvec import weights_of
 
@@ -101,6 +103,57 @@ def test_it_is_the_two_stages_in_turn() -> None:
         (made,) = stage.producer.golden(*frames)
         np.testing.assert_array_equal(stage.golden(*frames)[0], stage.then.golden(made)[0])
         apart = stage.producer.cost() + stage.then.cost()
+        assert stage.cost().lut < apart.lut and stage.cost().ff < apart.ff
+
+
+def joined(producer: Producer, port: int = 0, then: str = "", multiply: bool = False) -> Joined:
+    """The producer's results and another tensor of the same shape, or (`then`) a function of it."""
+    (made,) = producer.outputs
+    other = StreamType(made.shape, INT3, made.lanes)
+    before = functions(other)[then] if then else None
+    comes = before.outputs[0] if before else other
+    a, b = (made, comes) if port == 0 else (comes, made)
+    return Joined(producer, Mul(a, b) if multiply else Add(a, b), port, before)
+
+
+JOINED = {
+    "product": joined(PRODUCERS["product"]),
+    "product, scale": joined(FUSED["product, scale"], 1),
+    "one pass": joined(PRODUCERS["one pass"], multiply=True),
+    "depthwise": joined(PRODUCERS["depthwise"], 1, "table"),
+    "pool": joined(PRODUCERS["serial pool"], 0, "search"),
+    "scale": joined(functions(PRODUCERS["narrower"].outputs[0])["scale"], 1, "shift"),
+    "sum": joined(joined(PRODUCERS["product"], 0, "compare"), 1, "scale"),
+}
+JOINED["concat"] = joined(PRODUCERS["concat"], 0, "table")
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_joined_words(name: str) -> None:
+    for stage in (JOINED[name], fused(JOINED[name], "scale")):
+        check_stage(stage, random_frames(stage, 5), seeds=(1, 2))
+
+
+@pytest.mark.parametrize("name", JOINED)
+@pytest.mark.parametrize("seed", [None, 3])
+def test_joined_cycles(name: str, seed: int | None) -> None:
+    """Where the other streams are early, as where they are absorbed; the producer's own may come when they like."""
+    stage, frames = JOINED[name], random_frames(JOINED[name], 5)
+    arrive = steady(stage, 5) if seed is None else ragged(stage, 5, seed)
+    own = 2 if name == "concat" else 1
+    arrive = [a + 40 for a in arrive[:own]] + [np.arange(len(a), dtype=np.int64) for a in arrive[own:]]
+    (measured,) = measure_schedule(stage, frames, arrive)
+    np.testing.assert_array_equal(stage.schedule(*arrive)[0], measured)
+
+
+@pytest.mark.parametrize("name", ["product", "scale"])
+def test_joined_stream_rules(name: str) -> None:
+    prove_stream_rules(rtlil.convert(JOINED[name].rtl(), name="top", emit_src=False), depth=12, patience_s=5)
+
+
+def test_joined_takes_less_than_apart() -> None:
+    for stage in JOINED.values():
+        apart = stage.producer.cost() + stage.join.cost() + (stage.before.cost() if stage.before else Cost())
         assert stage.cost().lut < apart.lut and stage.cost().ff < apart.ff
 
 

@@ -12,7 +12,9 @@ import numpy as np
 
 from codesign.fusion import Journal
 from codesign.graph import Constant, Graph, GraphError, Node, Op
+from codesign.ops.depth import DepthToSpace, SpaceToDepth
 from codesign.ops.layout import Concat, Reshape, Transpose
+from codesign.ops.moves import Upsample
 from codesign.ops.pad import Pad
 from codesign.ops.pool import GlobalMaxPool, MaxPool
 from codesign.ops.quantize import Quantize
@@ -21,7 +23,8 @@ from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
 from codesign.passes.fuse import ARITHMETIC, QUANTIZERS, data_operand, slopes
 
-MOVES = (MaxPool, GlobalMaxPool, Pad, Reshape, Transpose)
+LAYOUT = (Reshape, Transpose, Upsample, DepthToSpace, SpaceToDepth)  # never fewer elements behind than before
+MOVES = (MaxPool, GlobalMaxPool, Pad, *LAYOUT)
 
 
 def sink(graph: Graph, journal: Journal) -> Graph:
@@ -154,7 +157,7 @@ def _of_channels(op: Op, own: slice) -> Op:
 def _moved(graph: Graph, move: Node, function: Node) -> Op | None:
     """The mover as it must be after the function, or None."""
     slope = slopes(graph, function)
-    if isinstance(move.op, (Reshape, Transpose)):
+    if isinstance(move.op, LAYOUT):
         return move.op if _keeps_channels(graph, move) or _one_for_all(graph, function) else None
     if slope is None or len(set(slope)) != 1:
         return None
@@ -178,7 +181,7 @@ def _moved_pad(pad: Pad, function: Node, falls: bool) -> Pad | None:
 def _keeps_channels(graph: Graph, move: Node) -> bool:
     """Whether the last axis is the same before and after a layout operator."""
     before, after = graph.types[move.inputs[0]].shape, graph.types[move.name].shape
-    same = before[-1:] == after[-1:]
+    same = before[-1:] == after[-1:] and not isinstance(move.op, (DepthToSpace, SpaceToDepth))
     return same and (not isinstance(move.op, Transpose) or move.op.perm[-1] == len(before) - 1)
 
 

@@ -16,7 +16,7 @@ from hw.arith.order import Order
 from hw.arith.replay import Replay
 from hw.arith.tree import register
 from hw.buffer import Skid
-from hw.elastic import Chain, Datapath
+from hw.elastic import Chain, Datapath, gate
 from hw.loops import counters
 from hw.rom import Field, Fields, Rom, rom_in_blocks
 from hw.stream import StreamType, pack
@@ -157,6 +157,7 @@ class FoldedStream(wiring.Component):
         else:
             m.submodules.then = EnableInserter(skid.run)(then := Chain(self.then, ahead=True))
             m.d.comb += [then.x.eq(core.y), then.valid.eq(core.issue), skid.data.eq(then.y), skid.issue.eq(then.issue)]
+            gate(m, skid, then)
         if self.order is None:
             x = Signal(len(self.i.payload), reset_less=True)
             with m.If(skid.run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from amaranth.lib import stream, wiring
 from codesign.cost import Cost
 from codesign.formats import Int
 from hw.buffer import buffer_cost
-from hw.elastic import Datapath, elastic_cost, elastic_schedule
+from hw.elastic import Datapath, elastic_cost
 from hw.ending import Ending
 from hw.ports import elements, encode
 from hw.stages.lanes import compare_luts, register
@@ -39,9 +40,17 @@ class _Join:
     def inputs(self) -> tuple[StreamType, ...]:
         return self.a, self.b
 
+    @property
+    def latency(self) -> int:
+        """Clocks from a pair to its result."""
+        return 1
+
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         """Both inputs go together."""
         return (_together(arrive),) * 2
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (_together(arrive) + self.latency,)
 
 
 @dataclass(frozen=True)
@@ -57,15 +66,15 @@ class Add(_Join):
         a, b = frames
         return (a.astype(np.int64) + b.reshape(a.shape),)
 
-    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (_together(arrive) + 1,)
-
     def cost(self) -> Cost:
         bits = self.outputs[0].beat_bits
         return buffer_cost(bits) + Cost(lut=bits + 2)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
-        return _PairCircuit(self, then)
+        return _JoinCircuit(self, then)
+
+    def datapath(self) -> Datapath:
+        return _Combined(self)
 
     def combined(self, a: Value, b: Value) -> Value:
         return a + b
@@ -87,36 +96,18 @@ class Extreme(_Join):
         choose = np.minimum if self.least else np.maximum
         return (choose(a.astype(np.int64), b.reshape(a.shape)),)
 
-    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (_together(arrive) + 1,)
-
     def cost(self) -> Cost:
         (out,), compared = self.outputs, max(self.a.format.bits, self.b.format.bits) + 1
         return buffer_cost(out.beat_bits) + Cost(lut=out.beat_bits + compare_luts(compared) * out.lanes + 2)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
-        return _PairCircuit(self, then)
+        return _JoinCircuit(self, then)
+
+    def datapath(self) -> Datapath:
+        return _Combined(self)
 
     def combined(self, a: Value, b: Value) -> Value:
         return Mux((a < b) if self.least else (a > b), a, b)
-
-
-class _PairCircuit(Ending["Add | Extreme"]):
-    i0: stream.Interface
-    i1: stream.Interface
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        (out,) = self.stage.outputs
-        buffer = self.ending(m)
-        pairs = zip(elements(self.i0.payload, self.stage.a), elements(self.i1.payload, self.stage.b), strict=True)
-        m.d.comb += [
-            buffer.i.payload.eq(Cat(encode(self.stage.combined(x, y), out.format) for x, y in pairs)),
-            buffer.i.valid.eq(self.i0.valid & self.i1.valid),
-            self.i0.ready.eq(self.i1.valid & buffer.i.ready),
-            self.i1.ready.eq(self.i0.valid & buffer.i.ready),
-        ]
-        return m
 
 
 _MULTIPLY_CLOCKS = 3  # operands, product, result: the registers of a DSP48E1
@@ -137,8 +128,9 @@ class Mul(_Join):
         a, b = frames
         return (a.astype(np.int64) * b.reshape(a.shape),)
 
-    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (elastic_schedule(np.maximum(arrive[0], arrive[1]), _MULTIPLY_CLOCKS),)
+    @property
+    def latency(self) -> int:
+        return _MULTIPLY_CLOCKS
 
     def cost(self) -> Cost:
         a, b, out = self.a.format.bits, self.b.format.bits, self.outputs[0]
@@ -146,22 +138,39 @@ class Mul(_Join):
         return elastic_cost(out.beat_bits, _MULTIPLY_CLOCKS) + lane * self.a.lanes + Cost(lut=2)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
-        return _MulCircuit(self, then)
+        return _JoinCircuit(self, then)
+
+    def datapath(self) -> Datapath:
+        return _Products(self)
 
 
-class _MulCircuit(Ending[Mul]):
+class _JoinCircuit(Ending["Join"]):
     i0: stream.Interface
     i1: stream.Interface
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        pipe = self.ending(m, _Products(self.stage))
+        pipe = self.ending(m, self.stage.datapath())
         m.d.comb += [
             pipe.i.payload.eq(Cat(self.i0.payload, self.i1.payload)),
             pipe.i.valid.eq(self.i0.valid & self.i1.valid),
             self.i0.ready.eq(self.i1.valid & pipe.i.ready),
             self.i1.ready.eq(self.i0.valid & pipe.i.ready),
         ]
+        return m
+
+
+class _Combined(Datapath):
+    """Lane by lane, one clock later: what a stage combines, both beats in `x`, a's lowest."""
+
+    def __init__(self, stage: Add | Extreme) -> None:
+        self.stage = stage
+        super().__init__(stage.a.beat_bits + stage.b.beat_bits, stage.outputs[0].beat_bits, 1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        fmt = self.stage.outputs[0].format
+        m.d.comb += self.y.eq(Cat(register(m, encode(self.stage.combined(a, b), fmt)) for a, b in _pairs(self)))
         return m
 
 
@@ -174,8 +183,16 @@ class _Products(Datapath):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        (out,), cut = self.stage.outputs, self.stage.a.beat_bits
-        pairs = zip(elements(self.x[:cut], self.stage.a), elements(self.x[cut:], self.stage.b), strict=True)
-        products = (register(m, register(m, a) * register(m, b)) for a, b in pairs)
-        m.d.comb += self.y.eq(Cat(register(m, encode(p, out.format)) for p in products))
+        fmt = self.stage.outputs[0].format
+        products = (register(m, register(m, a) * register(m, b)) for a, b in _pairs(self))
+        m.d.comb += self.y.eq(Cat(register(m, encode(p, fmt)) for p in products))
         return m
+
+
+def _pairs(path: _Combined | _Products) -> Iterator[tuple[Value, Value]]:
+    """The elements of both beats, lane by lane."""
+    stage, cut = path.stage, path.stage.a.beat_bits
+    return zip(elements(path.x[:cut], stage.a), elements(path.x[cut:], stage.b), strict=True)
+
+
+Join = Add | Extreme | Mul

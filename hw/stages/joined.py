@@ -1,0 +1,124 @@
+"""A stage and what joins its stream with another's: no handshake between the two, only the other stream is waited for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import Out, connect, flipped
+
+from codesign.cost import Cost
+from codesign.graph import Op
+from hw.buffer import skid_cost
+from hw.elastic import Chain, Datapath, Joining, Passage, passage_times
+from hw.ports import stage_ports
+from hw.stages.fused import Producer
+from hw.stages.join import Join
+from hw.stages.lanes import ElementStage
+from hw.stream import StreamType
+from hw.timing import accept_times, serve
+
+HOLD = Cost(lut=2)  # what stops the circuit
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """`join` of what `producer` gives, at its input `port`, and of another stream, the last of the inputs.
+
+    `before`: a function of every element of the other stream, on its way to the join.
+    """
+
+    producer: Producer
+    join: Join
+    port: int
+    before: ElementStage[Op] | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.producer.outputs[0], self.join.inputs[self.port])
+        if self.before is not None:
+            _check(self.before.outputs[0], self.join.inputs[1 - self.port])
+
+    @property
+    def kind(self) -> str:
+        """What a table of stages calls it."""
+        names = [getattr(s, "kind", type(s).__name__) for s in (self.producer, self.join)]
+        return " + ".join([*names[:-1], *([f"({type(self.before).__name__})"] if self.before else []), names[-1]])
+
+    @property
+    def other(self) -> StreamType:
+        """The stream that is waited for."""
+        return self.join.inputs[1 - self.port] if self.before is None else self.before.input
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return (*self.producer.inputs, self.other)
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        return self.join.outputs
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        (made,), other = self.producer.golden(*frames[:-1]), frames[-1]
+        if self.before is not None:
+            (other,) = self.before.golden(other)
+        made = made.reshape(len(made), *self.join.inputs[self.port].shape)
+        return self.join.golden(*((made, other) if self.port == 0 else (other, made)))
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Exact where the producer's beats never wait for the other's: else the producer falls behind this."""
+        return (self._pairs(arrive)[1] + self.join.latency,)
+
+    def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (*accept_times(self.producer, list(arrive[:-1])), self._pairs(arrive)[0])
+
+    def _pairs(self, arrive: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """When the other stream's beats are taken, and when both are at the join."""
+        made = self.producer.schedule(*arrive[:-1])[0]
+        if self.before is not None:
+            return passage_times(arrive[-1], made, self.before.latency)
+        together = serve(np.maximum(made, arrive[-1]))
+        return together, together
+
+    def cost(self) -> Cost:
+        """The registers between the two are the producer's own."""
+        own = self.producer.cost() + skid_cost(self.producer.outputs[0].beat_bits) * -1 + self.join.cost() + HOLD
+        return own if self.before is None else own + self.before.datapath_cost() + Cost(ff=self.before.latency)
+
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return _JoinedCircuit(self, then)
+
+
+def _check(made: StreamType, takes: StreamType) -> None:
+    if (made.size, made.format, made.lanes) != (takes.size, takes.format, takes.lanes):
+        raise ValueError(f"{made} is joined as {takes}")
+
+
+class _JoinedCircuit(wiring.Component):
+    def __init__(self, stage: Joined, then: Datapath | None) -> None:
+        bits = stage.join.inputs[1 - stage.port].beat_bits
+        self.before = stage.before
+        self.joining = Joining(stage.join.datapath(), bits, behind=stage.port == 0)
+        self.producer = stage.producer.rtl(self.joining if then is None else Chain(self.joining, then))
+        ports = stage_ports(stage)
+        super().__init__(ports if then is None else {**ports, "o": Out(stream.Signature(len(then.y)))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.producer = producer = self.producer
+        *inputs, last = (name for name in self.signature.members if name.startswith("i"))
+        for name in inputs:
+            connect(m, flipped(getattr(self, name)), getattr(producer, name if len(inputs) > 1 else "i"))
+        other: stream.Interface = flipped(getattr(self, last))
+        if self.before is not None:
+            m.submodules.before = before = Passage(self.before.datapath())
+            connect(m, other, before.i)
+            other = before.o
+        m.d.comb += [
+            self.joining.other.payload.eq(other.payload),
+            self.joining.other.valid.eq(other.valid),
+            other.ready.eq(self.joining.other.ready),
+        ]
+        connect(m, producer.o, flipped(self.o))  # type: ignore[attr-defined]
+        return m
