@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeGuard
 
+from codesign.graph import Op
 from hw.fifo import waits
 from hw.pipeline import Placed, Stage
 from hw.rewrite import Rewriting
@@ -22,11 +23,12 @@ from hw.stages.lanes import ElementStage
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad
 from hw.stages.pool import Pool
+from hw.stages.unrolled import Unrolled
 from hw.stages.width import Width
 from hw.stages.window import Window
 
 JOINS = (Add, Extreme, Mul)
-PRODUCERS = (MatVec, ChannelwiseMac, Pool, GlobalPool, *JOINS, Concat, Crop, ElementStage, Fused, Joined)
+PRODUCERS = (MatVec, Unrolled, ChannelwiseMac, Pool, GlobalPool, *JOINS, Concat, Crop, ElementStage, Fused, Joined)
 
 
 def absorb_padding(rewriting: Rewriting) -> None:
@@ -94,8 +96,8 @@ def absorb_joins(rewriting: Rewriting) -> None:
         join = _join_in(then.stage)
         if link is None or join is None:
             continue
-        if not takes_epilogue(source.stage):
-            rewriting.refuse((source, then), f"{_kind(source)} does not end in registers that another stage can share")
+        if not takes_epilogue(source.stage) or isinstance(_innermost(source.stage), Unrolled):
+            rewriting.refuse((source, then), f"{_kind(source)} does not end in registers that can wait")
         elif (link.source, link.target, link.target_port) in waiting:
             rewriting.refuse((source, then), f"what {_kind(source)} sends waits for the other tensor here")
         else:
@@ -111,10 +113,9 @@ def _absorb_before(rewriting: Rewriting, source: Placed, then: Placed) -> None:
     """A function of the stream that a join waits for is computed on the way into it."""
     joined = _innermost(then.stage)
     ports = [e.target_port for e in rewriting.edges if (e.source, e.target) == (source.name, then.name)]
-    if not (isinstance(joined, Joined) and isinstance(source.stage, ElementStage) and joined.before is None):
-        return
-    if ports == [len(joined.inputs) - 1]:
-        fused = _with_innermost(then.stage, replace(joined, before=source.stage))
+    functions = _functions(source.stage)
+    if isinstance(joined, Joined) and functions and not joined.before and ports == [len(joined.inputs) - 1]:
+        fused = _with_innermost(then.stage, replace(joined, before=functions))
         saved = weight(source.stage.cost()) + weight(then.stage.cost()) - weight(fused.cost())
         rewriting.join_before(source, then, fused, f"{_kind(source)} on the way into {_kind(then)}: {_told(saved)}")
 
@@ -123,6 +124,14 @@ def _join_in(stage: Stage) -> Join | None:
     """What joins two streams at the beginning of a stage, if it begins so."""
     first = _innermost(stage)
     return first if isinstance(first, JOINS) else None
+
+
+def _functions(stage: Stage) -> tuple[ElementStage[Op], ...]:
+    """Those that a stage consists of, where it has no other parts."""
+    if isinstance(stage, Fused):
+        before = _functions(stage.producer)
+        return (*before, stage.then) if before else ()
+    return (stage,) if isinstance(stage, ElementStage) else ()
 
 
 def _innermost(stage: Stage) -> Stage:

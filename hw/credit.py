@@ -6,12 +6,13 @@ No enable reaches the circuit's registers, however many they are; the results wa
 from __future__ import annotations
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from codesign.formats import Int
+from hw.elastic import Chain, Datapath
 from hw.stages.fifo import Fifo
 from hw.stream import StreamType
 from hw.timing import serve
@@ -20,15 +21,30 @@ ROUND_TRIP = 2  # clocks between a result's leaving and its room being known, an
 
 
 class Credited(wiring.Component):
-    """`y` of the circuit answers its `x` exactly `latency` (>= 1) clocks later."""
+    """`y` of the circuit answers its `x` exactly `latency` (>= 1) clocks later; `then`: a datapath behind it."""
 
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, circuit: wiring.Component, latency: int) -> None:
-        self.circuit, self.latency = circuit, latency
-        x, y = (stream.Signature(unsigned(len(port))) for port in (circuit.x, circuit.y))  # type: ignore[attr-defined]
-        super().__init__({"i": In(x), "o": Out(y)})
+    def __init__(self, circuit: wiring.Component, latency: int, then: Datapath | None = None) -> None:
+        self.circuit, self.clocks = circuit, latency
+        self.then = None if then is None else Chain(then, ahead=True)
+        x: Value = circuit.x  # type: ignore[attr-defined]
+        y: Value = circuit.y if then is None else then.y  # type: ignore[attr-defined]
+        super().__init__({"i": In(stream.Signature(unsigned(len(x)))), "o": Out(stream.Signature(unsigned(len(y))))})
+
+    @property
+    def latency(self) -> int:
+        """Clocks from a beat to its result."""
+        return self.clocks + (self.then.latency if self.then else 0)
+
+    def _behind(self, m: Module, y: Value, flight: Value) -> Value:
+        """The results, `flight` the beats from the one taken now to that in the circuit's last register."""
+        if self.then is None:
+            return y
+        m.submodules.then = then = self.then
+        m.d.comb += [then.x.eq(y), then.valid.eq(flight[self.clocks - 1])]
+        return then.y
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -37,13 +53,14 @@ class Credited(wiring.Component):
         m.submodules.results = results = _results(len(self.o.payload), self.latency).rtl()
         flight, room = Signal(self.latency), Signal(range(depth + 1), init=depth)
         taken, given = Signal(), Signal()
+        y = self._behind(m, circuit.y, Cat(taken, flight))  # type: ignore[attr-defined]
         m.d.comb += [
             self.i.ready.eq(room != 0),
             taken.eq(self.i.valid & self.i.ready),
             given.eq(self.o.valid & self.o.ready),
             circuit.x.eq(self.i.payload),  # type: ignore[attr-defined]
             results.i.valid.eq(flight[-1]),  # type: ignore[attr-defined]
-            results.i.payload.eq(circuit.y),  # type: ignore[attr-defined]
+            results.i.payload.eq(y),  # type: ignore[attr-defined]
         ]
         m.d.sync += [flight.eq(Cat(taken, flight)), room.eq(room + given - taken)]
         connect(m, results.o, flipped(self.o))  # type: ignore[attr-defined]

@@ -42,7 +42,7 @@ FUSIONS = (
     ),
     StageFusion(
         "joins",
-        "a sum (product, minimum, maximum) of two tensors is computed in the last registers of the stage that sends one",
+        "two tensors are added (multiplied, compared) in the last registers of the stage that sends the later one",
         rewrite=absorb_joins,
     ),
     StageFusion(

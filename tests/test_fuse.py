@@ -9,6 +9,9 @@ from codesign.formats import Int
 from hw.fifo import with_fifos
 from hw.fuse import FUSIONS, fuse
 from hw.pipeline import Edge, Pipeline, Placed, Stage
+from hw.stages.fork import Fork
+from hw.stages.join import Add
+from hw.stages.joined import Joined
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad
 from hw.stages.pool import Pool
@@ -73,3 +76,37 @@ def test_what_cannot_be_fused_says_why() -> None:
     after = fuse(chain(wide, Window(wide.outputs[0], (3, 3))))
     (note,) = (n for f in after.fused for n in f.notes)
     assert len(after.stages) == 2 and not note.applied and "nothing but the border" in note.text
+
+
+def residual(slow: bool) -> Pipeline:
+    """x -> product -> scale -> sum with another scale of x; `slow`: the product comes later than x itself."""
+    x = StreamType((4, 4), Int(-8, 7), 1 if slow else 4)
+    fork = Fork(x, 2)
+    product = MatVec(x, weights_of(Int(-2, 1), (4, 4)), Int(-2, 1), 1 if slow else 4, x.lanes)
+    scaled = RequantStage(product.outputs[0], requant(4, 5, 6, "half_even", Int(-8, 7)))
+    skip = RequantStage(x, requant(4, 3, 2, "half_even", Int(-30, 30)))
+    later = RequantStage(skip.outputs[0], requant(4, 1, 1, "half_even", Int(-30, 30)))
+    total = Add(scaled.outputs[0], later.outputs[0])
+    stages = {"fork": fork, "product": product, "scaled": scaled, "skip": skip, "later": later, "total": total}
+    links = [(None, 0, "fork", 0), ("fork", 0, "product", 0), ("fork", 1, "skip", 0), ("product", 0, "scaled", 0)]
+    links += [("scaled", 0, "total", 0), ("skip", 0, "later", 0), ("later", 0, "total", 1), ("total", 0, None, 0)]
+    placed = tuple(Placed(n, s, (n,)) for n, s in stages.items())
+    return Pipeline(placed, tuple(Edge(*link) for link in links), (("x", x),), (("y", total.outputs[0]),))
+
+
+def test_a_sum_is_computed_by_the_stage_that_comes_later() -> None:
+    before = residual(slow=True)
+    after = fuse(before)
+    assert [p.name for p in after.stages] == ["fork", "total"]
+    (joined,) = (p.stage for p in after.stages if isinstance(p.stage, Joined))
+    assert joined.port == 0 and len(joined.before) == 2
+    x = np.random.default_rng(2).integers(-8, 8, (5, 4, 4))
+    np.testing.assert_array_equal([*before.golden(x)][-1], [*after.golden(x)][-1])
+
+
+def test_a_sum_stays_apart_from_a_stage_whose_beats_wait() -> None:
+    """Taken into it, the sum would stop it, and with it what both of them wait for."""
+    notes = [n for f in fuse(residual(slow=False)).fused if f.name == "joins" for n in f.notes]
+    refused = [n.layers for n in notes if not n.applied]
+    assert all("waits for the other tensor" in n.text for n in notes if not n.applied)
+    assert len(refused) == 1 and len(notes) > 1

@@ -9,6 +9,7 @@ from amaranth.back import rtlil
 from codesign.cost import Cost
 from codesign.formats import Int
 from codesign.ops.requant import Requant
+from hw.netlist.dense import Dense
 from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
@@ -24,6 +25,7 @@ from hw.stages.requant import RequantStage
 from hw.stages.search import SearchStage
 from hw.stages.table import TableStage
 from hw.stages.threshold import ThresholdStage
+from hw.stages.unrolled import Unrolled
 from hw.stages.width import Width
 from hw.stages.window import Window
 from hw.stream import StreamType
@@ -48,7 +50,8 @@ def product(rows: int, columns: int, simd: int, pe: int) -> MatVec:
 PRODUCERS: dict[str, Producer] = {
     "product": product(4, 4, 2, 2),
     "one pass": product(4, 2, 1, 2),
-    "unrolled": product(3, 4, 3, 4),
+    "all at once": product(3, 4, 3, 4),
+    "unrolled": Unrolled(image(2, 3, lanes=3), (Dense(weights_of(INT4, (3, 4)), np.zeros(4, np.int64), Int(-99, 99)),)),
     "depthwise": ChannelwiseMac(StreamType((2, 2, 4, 2), INT3, 2), weights_of(INT4, (4, 4)), INT4),
     "serial pool": Pool(StreamType((2, 2, 4, 2), INT3, 2), "sum"),
     "whole pool": Pool(StreamType((2, 2, 3, 2), INT3, 6), "max"),
@@ -84,6 +87,7 @@ FUSED = {
     f"{name}, {KINDS[k % len(KINDS)]}": fused(p, KINDS[k % len(KINDS)]) for k, (name, p) in enumerate(PRODUCERS.items())
 }
 FUSED |= {f"product, {then}": fused(PRODUCERS["product"], then) for then in KINDS}
+FUSED |= {f"unrolled, {then}": fused(PRODUCERS["unrolled"], then) for then in ("search", "scale", "compare folded")}
 FUSED |= {f"sum, {then}": fused(PRODUCERS["sum"], then) for then in KINDS}
 FUSED["product, scale, compare"] = fused(FUSED["product, scale"], "compare folded")
 FUSED["scale, table"] = fused(functions(PRODUCERS["narrower"].outputs[0])["scale"], "table")
@@ -110,8 +114,8 @@ def joined(producer: Producer, port: int = 0, then: str = "", multiply: bool = F
     """The producer's results and another tensor of the same shape, or (`then`) a function of it."""
     (made,) = producer.outputs
     other = StreamType(made.shape, INT3, made.lanes)
-    before = functions(other)[then] if then else None
-    comes = before.outputs[0] if before else other
+    before = tuple(functions(other)[name] for name in ([then] if then else []))
+    comes = before[-1].outputs[0] if before else other
     a, b = (made, comes) if port == 0 else (comes, made)
     return Joined(producer, Mul(a, b) if multiply else Add(a, b), port, before)
 
@@ -153,7 +157,7 @@ def test_joined_stream_rules(name: str) -> None:
 
 def test_joined_takes_less_than_apart() -> None:
     for stage in JOINED.values():
-        apart = stage.producer.cost() + stage.join.cost() + (stage.before.cost() if stage.before else Cost())
+        apart = stage.producer.cost() + stage.join.cost() + sum((s.cost() for s in stage.before), Cost())
         assert stage.cost().lut < apart.lut and stage.cost().ff < apart.ff
 
 

@@ -12,7 +12,7 @@ from codesign.cost import Cost
 from codesign.graph import Op
 from hw.buffer import skid_cost
 from hw.elastic import Chain, Datapath
-from hw.pipeline import Stage
+from hw.pipeline import Stage, counted
 from hw.stages.lanes import ElementStage
 from hw.stream import StreamType
 from hw.timing import accept_times
@@ -65,9 +65,22 @@ class Fused:
         return accept_times(self.producer, list(arrive))
 
     def cost(self) -> Cost:
+        return self.producer.cost() + self._own_cost
+
+    def counted(self) -> Cost:
+        return counted(self.producer) + self._own_cost
+
+    @property
+    def _own_cost(self) -> Cost:
+        """What it adds: the last registers hold its results now."""
         made, gives = self.then.input.beat_bits, self.outputs[0].beat_bits
         own = self.then.datapath_cost() + Cost(ff=self.latency - made * self.then.holds_x)
-        return self.producer.cost() + skid_cost(made) * -1 + own + skid_cost(gives)
+        return own + self.end_cost(gives) + self.end_cost(made) * -1
+
+    def end_cost(self, bits: int) -> Cost:
+        """Of what ends the stage, for results of so many bits."""
+        producer = self.producer
+        return producer.end_cost(bits) if hasattr(producer, "end_cost") else skid_cost(bits)  # type: ignore[attr-defined]
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         own = self.then.datapath(ahead=self.then.holds_x)

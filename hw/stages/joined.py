@@ -1,8 +1,9 @@
-"""A stage and what joins its stream with another's: no handshake between the two, only the other stream is waited for."""
+"""A stage and what joins its stream with another's, without a handshake between: only the other's beats are awaited."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from amaranth.hdl import Module
@@ -13,6 +14,7 @@ from codesign.cost import Cost
 from codesign.graph import Op
 from hw.buffer import skid_cost
 from hw.elastic import Chain, Datapath, Joining, Passage, passage_times
+from hw.pipeline import counted
 from hw.ports import stage_ports
 from hw.stages.fused import Producer
 from hw.stages.join import Join
@@ -27,29 +29,29 @@ HOLD = Cost(lut=2)  # what stops the circuit
 class Joined:
     """`join` of what `producer` gives, at its input `port`, and of another stream, the last of the inputs.
 
-    `before`: a function of every element of the other stream, on its way to the join.
+    `before`: functions of every element of the other stream, one after the other, on its way to the join.
     """
 
     producer: Producer
     join: Join
     port: int
-    before: ElementStage[Op] | None = None
+    before: tuple[ElementStage[Op], ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.producer.outputs[0], self.join.inputs[self.port])
-        if self.before is not None:
-            _check(self.before.outputs[0], self.join.inputs[1 - self.port])
+        if self.before:
+            _check(self.before[-1].outputs[0], self.join.inputs[1 - self.port])
 
     @property
     def kind(self) -> str:
         """What a table of stages calls it."""
-        names = [getattr(s, "kind", type(s).__name__) for s in (self.producer, self.join)]
-        return " + ".join([*names[:-1], *([f"({type(self.before).__name__})"] if self.before else []), names[-1]])
+        first, last = (getattr(s, "kind", type(s).__name__) for s in (self.producer, self.join))
+        return " + ".join([first, *(f"({type(s).__name__})" for s in self.before), last])
 
     @property
     def other(self) -> StreamType:
         """The stream that is waited for."""
-        return self.join.inputs[1 - self.port] if self.before is None else self.before.input
+        return self.join.inputs[1 - self.port] if not self.before else self.before[0].input
 
     @property
     def inputs(self) -> tuple[StreamType, ...]:
@@ -61,8 +63,8 @@ class Joined:
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
         (made,), other = self.producer.golden(*frames[:-1]), frames[-1]
-        if self.before is not None:
-            (other,) = self.before.golden(other)
+        for function in self.before:
+            (other,) = function.golden(other)
         made = made.reshape(len(made), *self.join.inputs[self.port].shape)
         return self.join.golden(*((made, other) if self.port == 0 else (other, made)))
 
@@ -76,15 +78,22 @@ class Joined:
     def _pairs(self, arrive: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
         """When the other stream's beats are taken, and when both are at the join."""
         made = self.producer.schedule(*arrive[:-1])[0]
-        if self.before is not None:
-            return passage_times(arrive[-1], made, self.before.latency)
+        if self.before:
+            return passage_times(arrive[-1], made, sum(s.latency for s in self.before))
         together = serve(np.maximum(made, arrive[-1]))
         return together, together
 
     def cost(self) -> Cost:
-        """The registers between the two are the producer's own."""
-        own = self.producer.cost() + skid_cost(self.producer.outputs[0].beat_bits) * -1 + self.join.cost() + HOLD
-        return own if self.before is None else own + self.before.datapath_cost() + Cost(ff=self.before.latency)
+        return self.producer.cost() + self._own_cost
+
+    def counted(self) -> Cost:
+        return counted(self.producer) + self._own_cost
+
+    @property
+    def _own_cost(self) -> Cost:
+        """What it adds: the registers between the two are the producer's own."""
+        own = skid_cost(self.producer.outputs[0].beat_bits) * -1 + self.join.cost() + HOLD
+        return reduce(Cost.__add__, (s.datapath_cost() + Cost(ff=s.latency) for s in self.before), own)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _JoinedCircuit(self, then)
@@ -111,8 +120,8 @@ class _JoinedCircuit(wiring.Component):
         for name in inputs:
             connect(m, flipped(getattr(self, name)), getattr(producer, name if len(inputs) > 1 else "i"))
         other: stream.Interface = flipped(getattr(self, last))
-        if self.before is not None:
-            m.submodules.before = before = Passage(self.before.datapath())
+        if self.before:
+            m.submodules.before = before = Passage(Chain(*(s.datapath() for s in self.before)))
             connect(m, other, before.i)
             other = before.o
         m.d.comb += [

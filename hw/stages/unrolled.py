@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import connect, flipped
 
 from codesign import arithmetic
 from codesign.cost import Cost
@@ -18,11 +16,11 @@ from codesign.formats import Format, Int, hull
 from codesign.graph import TensorType
 from hw.arith.dot import signed_digits
 from hw.credit import Credited, credited_cost, credited_schedule
+from hw.elastic import Datapath
 from hw.netlist.cells import Lut, Netlist, Register
 from hw.netlist.circuit import Circuit
 from hw.netlist.dense import Dense, dense
 from hw.netlist.pipeline import pipelined
-from hw.ports import stage_ports
 from hw.stream import StreamType
 
 LEVELS = 4  # look-up tables and carry chains between registers: 100 MHz with wires taken into account
@@ -91,8 +89,12 @@ class Unrolled:
         logic = Cost(lut=sum(isinstance(c, Lut) for c in cells), ff=sum(isinstance(c, Register) for c in cells))
         return logic + credited_cost(self.outputs[0].beat_bits, self.latency)
 
-    def rtl(self) -> wiring.Component:
-        return _UnrolledCircuit(self)
+    def end_cost(self, bits: int) -> Cost:
+        """Of the room for results of so many bits."""
+        return credited_cost(bits, TYPICAL_LATENCY)
+
+    def rtl(self, then: Datapath | None = None) -> wiring.Component:
+        return Credited(Circuit(self.netlist), self.latency, then)
 
 
 HEAP_BIT, SUM_BIT = 0.49, 0.8  # LUTs a bit that goes into a heap, and a bit that comes out of it
@@ -146,16 +148,3 @@ def _built(content: _Content) -> tuple[Netlist, int]:
         codes, fmt = dense(n, layer, codes, fmt), layer.output
     n.output("y", [bit for code in codes for bit in code])
     return pipelined(n, stage.levels)
-
-
-class _UnrolledCircuit(wiring.Component):
-    def __init__(self, stage: Unrolled) -> None:
-        self.stage = stage
-        super().__init__(stage_ports(stage))
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.stream = body = Credited(Circuit(self.stage.netlist), self.stage.latency)
-        connect(m, flipped(self.i), body.i)  # type: ignore[attr-defined]
-        connect(m, body.o, flipped(self.o))  # type: ignore[attr-defined]
-        return m
