@@ -77,7 +77,8 @@ class Space:
         ]
         self.choices = {n.name: self._pareto(n) for n in self.layers}
         cycles = {c.cycles for choices in self.choices.values() for c in choices}
-        self.intervals = sorted(cycles)
+        self.least = max((choices[0].cycles for choices in self.choices.values()), default=1)
+        self.intervals = sorted(c for c in cycles if c >= self.least)
 
     def _pareto(self, node: Node) -> list[Choice]:
         """The foldings that no other beats in both cycles and cost, the fastest first."""
@@ -118,11 +119,9 @@ class Space:
         return sum(getattr(cost, f.name) / max(getattr(self.budget, f.name), 1) for f in fields(Cost))
 
     def plan(self, interval: int) -> Plan:
-        """For each layer the cheapest folding within the interval, or its fastest where none is."""
-        picked: dict[str, Choice] = {}
-        for node in self.layers:
-            fitting = [c for c in self.choices[node.name] if c.cycles <= interval]
-            picked[node.name] = fitting[-1] if fitting else self.choices[node.name][0]
+        """For each layer the cheapest folding within the interval, or within the least that all of them reach."""
+        interval = max(interval, self.least)
+        picked = {n.name: [c for c in self.choices[n.name] if c.cycles <= interval][-1] for n in self.layers}
         folding = {k: c.folding for k, c in picked.items()}
         self._follow(folding)
         cost = reduce(Cost.__add__, (c.cost for c in picked.values()), Cost())

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from codesign.graph import Graph, Node, TensorType
+from codesign.ops.integer import Center
+from codesign.ops.pad import Pad
 from hw.pipeline import Stage
 from hw.stream import StreamType
 
@@ -34,6 +36,29 @@ class Layer:
     foldings: Callable[[Graph, Node], Sequence[Folding]]
     stages: Callable[[Graph, Node, Folding], Chain]
     cycles: Callable[[Graph, Node, Folding], int]
+
+
+def border_of(graph: Graph, node: Node) -> Node | None:
+    """The padding that nothing but this layer's windows see, so that they make it themselves."""
+    below = graph.by_name.get(node.inputs[0])
+    while below is not None and isinstance(below.op, Center) and len(graph.readers[below.name]) == 1:
+        below = graph.by_name.get(below.inputs[0])
+    if below is None or not isinstance(below.op, Pad) or any(below.op.gaps) or below.name in graph.outputs:
+        return None
+    return below if len(graph.readers[below.name]) == 1 else None
+
+
+def arriving(graph: Graph, node: Node, folding: Folding) -> int:
+    """Beats that a layer of windows takes a frame: none of the border (whole windows: those of one side)."""
+    pad = border_of(graph, node)
+    if pad is None or len(graph.types[pad.name].shape) != 3:
+        return graph.types[node.inputs[0]].size // folding.lanes_in
+    assert isinstance(pad.op, Pad)
+    rows, columns, channels = graph.types[pad.inputs[0]].shape
+    if folding.whole:
+        sent = [max(sides) for sides in zip(pad.op.before, pad.op.after, strict=True)]
+        rows, columns = rows + sent[0], columns + sent[1]
+    return rows * columns * channels // folding.lanes_in
 
 
 @cache

@@ -26,7 +26,7 @@ from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.ops.weigh import Weigh
 from hw.arith.order import Order
-from hw.layer import Chain, Folding, Layer, divisors, stream_of
+from hw.layer import Chain, Folding, Layer, arriving, border_of, divisors, stream_of
 from hw.netlist.dense import Dense
 from hw.pooling import global_stages, pool_cycles, pool_stages, reduce_foldings, reduce_stages
 from hw.rearrange import MOVES, concat_cycles, concat_foldings, concat_stages, moving_foldings, moving_stages
@@ -105,6 +105,10 @@ def _needs_window(graph: Graph, node: Node) -> bool:
     return graph.types[node.inputs[1]].shape[:2] != (1, 1) or node.op.stride != (1, 1)
 
 
+def _has_window(graph: Graph, node: Node) -> bool:
+    return isinstance(node.op, (MaxPool, SumPool)) or _is_depthwise(graph, node) or _needs_window(graph, node)
+
+
 def _product_foldings(graph: Graph, node: Node) -> list[Folding]:
     channels = source_type(graph, node)[0].shape[-1]
     if _is_depthwise(graph, node):
@@ -122,16 +126,16 @@ def _product_foldings(graph: Graph, node: Node) -> list[Folding]:
 def _product_cycles(graph: Graph, node: Node, folding: Folding) -> int:
     source, out = source_type(graph, node)[0], graph.types[node.name]
     positions = out.size // out.shape[-1]
-    arriving = source.size // folding.lanes_in
+    came = arriving(graph, node, folding) if _has_window(graph, node) else source.size // folding.lanes_in
     if _is_depthwise(graph, node):
         taps = int(np.prod(graph.types[node.inputs[1]].shape[:2]))
-        return max(arriving, positions * source.shape[-1] // folding.lanes_in * taps)
+        return max(came, positions * source.shape[-1] // folding.lanes_in * taps)
     matrix = _matrix(graph, node)
     rows, columns = matrix.shape
     if folding.skip:
-        return max(arriving, positions * _order(matrix, folding).interval)
+        return max(came, positions * _order(matrix, folding).interval)
     beats = 1 if folding.whole else rows // folding.lanes_in
-    return max(arriving, positions * beats * (columns // folding.lanes_out))
+    return max(came, positions * beats * (columns // folding.lanes_out))
 
 
 def _order(matrix: np.ndarray, folding: Folding) -> Order:
@@ -206,6 +210,13 @@ def _pad_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     return [("pad", PadStage(_input(graph, node, folding), op.before, op.after, int(op.value), op.gaps))]
 
 
+def _pad_cycles(graph: Graph, node: Node, folding: Folding) -> int:
+    """Those of the image alone, where windows make the border."""
+    if any(_has_window(graph, n) and border_of(graph, n) is node for n in graph.nodes):
+        return graph.types[node.inputs[0]].size // folding.lanes_in
+    return _beats(graph, node, folding)
+
+
 def _add_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     a, b = (stream_of(graph.types[i], folding.lanes_in) for i in node.inputs)
     return [("add", AddStage(a, b))]
@@ -260,7 +271,7 @@ LAYERS: dict[type, Layer] = {
     GlobalMaxPool: GLOBAL,
     GlobalSumPool: GLOBAL,
     Reduce: Layer(reduce_foldings, reduce_stages, _beats),
-    Pad: Layer(_even, _pad_stages, _beats),
+    Pad: Layer(_even, _pad_stages, _pad_cycles),
     Weigh: Layer(_even, _weigh_stages, _beats),
     Add: Layer(_even, _add_stages, _beats),
     Mul: Layer(_even, _mul_stages, _beats),

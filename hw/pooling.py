@@ -10,7 +10,7 @@ import numpy as np
 from codesign.graph import Graph, Node, Op
 from codesign.ops.pool import GlobalSumPool, MaxPool, SumPool
 from codesign.ops.reduce import Reduce, neighbours
-from hw.layer import Chain, Folding, divisors, stream_of
+from hw.layer import Chain, Folding, arriving, divisors, stream_of
 from hw.reduce import Operation
 from hw.stages.global_pool import GlobalPool
 from hw.stages.pool import Pool
@@ -25,7 +25,7 @@ def _input(graph: Graph, node: Node, folding: Folding) -> StreamType:
 def pool_cycles(graph: Graph, node: Node, folding: Folding) -> int:
     taps = int(np.prod(node.op.kernel))  # type: ignore[attr-defined]
     positions = graph.types[node.name].size // folding.lanes_out
-    return max(graph.types[node.inputs[0]].size // folding.lanes_in, positions * taps)
+    return max(arriving(graph, node, folding), positions * taps)
 
 
 def _reduced_shape(graph: Graph, node: Node) -> tuple[int, int, int]:

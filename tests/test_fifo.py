@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from boards import board_named
+from codesign.formats import Int
 from codesign.importer import import_model
 from codesign.passes import run_passes
 from codesign.passes.split import split
@@ -21,13 +22,17 @@ from hw.lower import lower
 from hw.pipeline import Pipeline
 from hw.plan import plan_for_interval
 from hw.rtl import verilog
-from hw.stream import pack
+from hw.stages.matvec import MatVec
+from hw.stages.pad import Pad
+from hw.stream import StreamType, pack
 from sim.design import Design
 from sim.simulator import SimResult, Simulator, Stalled
 from sim.stalls import Stalls
 from sim.vectors import random_frames
 from sim.verilator import build
 from tests import models
+from tests.test_fuse import chain
+from tests.test_stage_matvec import weights_of
 
 FRAMES = 6
 
@@ -83,10 +88,9 @@ def test_the_slowest_stage_sets_the_pace(tmp_path, interval):
 
 def test_without_them_it_is_slower(tmp_path):
     """Padding takes nothing while it writes the border; the busiest stage in front of it would wait."""
-    m = models.Model(1, 4, 8, 8)
-    first = m.quant(m.add("Relu", m.add("Conv", m.quant("x"), m.weight(8, 4, 1, 1))), 0.5)
-    last = m.add("Conv", first, m.weight(4, 8, 3, 3, seed=1), pads=[1, 1, 1, 1])
-    pipeline = with_fifos(pipeline_of(m.save(tmp_path / "m.onnx", last), 512))
+    x = StreamType((8, 8, 4), Int(-8, 7), 2)
+    product = MatVec(x, weights_of(Int(-2, 1), (4, 8)), Int(-2, 1), 2, 2)
+    pipeline = with_fifos(chain(product, Pad(product.outputs[0], (1, 1), (1, 1), 0)))
     assert any(e.depth for e in pipeline.edges)
     bare = replace(pipeline, edges=tuple(replace(e, depth=0) for e in pipeline.edges))
     with_depths, without = (simulated(p, tmp_path / n) for p, n in ((pipeline, "a"), (bare, "b")))
