@@ -11,10 +11,11 @@ from codesign.fusion import switched_off
 from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, TensorType
 from codesign.ops.argmax import ArgMax
 from codesign.ops.conv import Conv
+from codesign.ops.depth import DepthToSpace, SpaceToDepth
 from codesign.ops.elementwise import Add, Div, Mul, Sub
 from codesign.ops.layout import Reshape, Transpose
 from codesign.ops.matmul import BatchMatMul, MatMul
-from codesign.ops.moves import Slice
+from codesign.ops.moves import Slice, Upsample
 from codesign.ops.pad import Pad
 from codesign.ops.pool import AveragePool, MaxPool, SumPool
 from codesign.ops.quantize import Quantize
@@ -138,6 +139,21 @@ def test_pools_sink_below_the_quantizer(factor):
     assert kinds(graph) == ["Threshold", "Conv", "Threshold", "Pad", "MaxPool", "Dequantize"]
     pool = next(n.op for n in graph.nodes if isinstance(n.op, MaxPool))
     assert pool.least == (factor < 0)
+
+
+@pytest.mark.parametrize("move", [Upsample((2, 2, 1)), DepthToSpace(2, True), SpaceToDepth(2)])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_layout_sinks_below_functions_that_are_the_same_everywhere(move, channels):
+    """So that they run inside the stage before it, and its memory holds few bits; not where channels differ."""
+    net = Net(6, 6, 2)
+    conv = net.add(Conv(), net.quantize("x"), net.weights(3, 3, 2, 4))
+    moved = net.add(move, conv)
+    count = {Upsample: 4, DepthToSpace: 1, SpaceToDepth: 16}[type(move)]
+    factors = 0.3 * np.ones(1) if channels == 1 else 0.1 + 0.05 * np.arange(count)
+    graph, _ = run_passes(net.graph(net.quantize(net.add(Mul(), moved, net.constant(factors)), Int.of(4, True))))
+    sinks = channels == 1 or isinstance(move, Upsample) or count == 1
+    ends = ["Threshold", type(move).__name__] if sinks else [type(move).__name__, "Threshold"]
+    assert kinds(graph)[-3:-1] == ends
 
 
 def test_zero_points_padding_and_averages_stay_exact():

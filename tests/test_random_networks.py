@@ -162,7 +162,7 @@ def agree(found: Run, wanted: Run, tolerance: float) -> np.ndarray:
 def evaluated(path: Path, graph: Graph, feeds: Run) -> Run:
     """By onnx, sample by sample."""
     evaluator, doubles = reference(path, graph.outputs), {k: v.astype(np.float64) for k, v in feeds.items()}
-    rows = [evaluator.run(None, {k: v[i : i + 1] for k, v in doubles.items()}) for i in range(SAMPLES)]
+    rows: list[Any] = [evaluator.run(None, {k: v[i : i + 1] for k, v in doubles.items()}) for i in range(SAMPLES)]
     return {name: np.concatenate([np.asarray(row[k]) for row in rows]) for k, name in enumerate(graph.outputs)}
 
 
