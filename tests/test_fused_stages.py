@@ -30,9 +30,16 @@ from hw.stages.width import Width
 from hw.stages.window import Window
 from hw.stream import StreamType
 from hw.synth import synthesize
-from hw.yosys import verilog_from_rtlil
 from sim.formal import prove_stream_rules
-from tests.stage_harness import check_schedule, check_stage, measure_schedule, ragged, random_frames, steady
+from tests.stage_harness import (
+    check_schedule,
+    check_stage,
+    measure_schedule,
+    ragged,
+    random_frames,
+    steady,
+    verilog_of,
+)
 from tests.test_activation_stages import requant, stairs, table
 from tests.test_stage_matvec import weights_of
 
@@ -193,7 +200,7 @@ SYNTHESIZED = ["product, scale", "sum, compare folded", "product, search", "prod
 @pytest.mark.parametrize("name", SYNTHESIZED)
 def test_estimate_against_synthesis(name: str) -> None:
     stage = FUSED[name]
-    found = synthesize(verilog_from_rtlil(rtlil.convert(stage.rtl(), name="stage")), "stage")
+    found = synthesize(verilog_of(stage), "accelerator")
     cost = stage.cost()
     assert cost.lut == pytest.approx(found.lut, rel=0.25, abs=12)
     assert cost.ff == pytest.approx(found.ff, rel=0.15, abs=12)

@@ -19,9 +19,8 @@ from hw.layers import layer_of
 from hw.stages.matvec import MatVec
 from hw.stream import StreamType
 from hw.synth import synthesize
-from hw.yosys import verilog_from_rtlil
 from sim.formal import prove_stream_rules
-from tests.stage_harness import check_schedule, check_stage, random_frames
+from tests.stage_harness import check_schedule, check_stage, random_frames, verilog_of
 from tests.test_stage_matvec import weights_of
 
 TERNARY, U2, U4, I4 = Int(-1, 1), Int.of(2, signed=False), Int.of(4, signed=False), Int.of(4, signed=True)
@@ -128,7 +127,7 @@ def test_a_grouped_convolution_takes_the_cycles_that_folding_counts_on() -> None
     skipping(np.random.default_rng(0).random((16, 32)) < 0.3, simd=2, x=U4),
 ], ids=["fire", "fire, parallel", "grouped", "random"])  # fmt: skip
 def test_cost_is_near_the_synthesized_one(stage: MatVec) -> None:
-    found = synthesize(verilog_from_rtlil(rtlil.convert(stage.rtl(), name="top", emit_src=False)), "top")
+    found = synthesize(verilog_of(stage), "accelerator")
     cost = stage.cost()
     assert cost.lut == pytest.approx(found.lut, rel=0.2)
     assert cost.ff == pytest.approx(found.ff, rel=0.2)

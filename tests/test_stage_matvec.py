@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.formats import Binary, Format, Int
-from hw.arith.dot import signed_digits
+from hw.arith.digits import signed_digits
 from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.matvec import MatVec
 from hw.stream import StreamType
 from hw.synth import synthesize
-from hw.yosys import verilog_from_rtlil
 from sim.formal import prove_stream_rules
-from tests.stage_harness import check_schedule, check_stage, every_frame, random_frames
+from tests.stage_harness import check_schedule, check_stage, every_frame, random_frames, verilog_of
 
 BINARY, TERNARY = Binary(), Int(-1, 1)
 U2, U4, U8 = (Int.of(bits, signed=False) for bits in (2, 4, 8))
@@ -179,7 +178,7 @@ def test_channelwise_golden_is_a_loop_over_channels() -> None:
     ids=label,
 )
 def test_cost_is_near_the_synthesized_one(stage: MatVec | ChannelwiseMac) -> None:
-    found = synthesize(verilog_from_rtlil(rtlil.convert(stage.rtl(), name="top", emit_src=False)), "top")
+    found = synthesize(verilog_of(stage), "accelerator")
     cost = stage.cost()
     assert cost.lut == pytest.approx(found.lut, rel=0.2)
     assert cost.ff == pytest.approx(found.ff, rel=0.2)

@@ -11,13 +11,15 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.formats import Format
-from hw.arith import dot
 from hw.arith.order import Order
+from hw.arith.product import Place, Product, Sums
 from hw.arith.replay import Replay
-from hw.arith.tree import register
 from hw.buffer import Skid
 from hw.elastic import Chain, Datapath, gate
 from hw.loops import counters
+from hw.netlist.circuit import Circuit
+from hw.ports import element
+from hw.register import register
 from hw.rom import Field, Fields, Rom, rom_in_blocks
 from hw.stream import StreamType, pack
 
@@ -78,24 +80,28 @@ class Folded:
         return [int.from_bytes(word.astype("<u4").tobytes(), "little") for word in packed]
 
     @cached_property
-    def constants(self) -> list[dot.ConstantNeuron]:
-        """The neurons where there is one fold; else empty."""
-        return dot.constant_neurons(self.weights[0], self.neurons // self.banks) if self.folds == 1 else []
+    def product(self) -> Product:
+        """What one clock adds."""
+        return Product(self.x, self.w, self.weights, self.banks)
+
+    @property
+    def sums(self) -> Sums:
+        """The circuit of the products: as wide as accumulators that may wrap need it."""
+        return self.product.sums(self.sum_bits)
+
+    @property
+    def sum_bits(self) -> int:
+        return max(1, self.y.bits - self.product.unit_bits)
 
     @cached_property
     def initial(self) -> np.ndarray:
         """What each sum starts from (results, neurons): bias, and what the circuits leave out."""
-        columns = self.weights.transpose(0, 2, 1)
-        if self.constants:
-            left = dot.constant_correction(self.x, columns)
-        else:
-            left = dot.variable_correction(self.x, self.w, columns)
-        return self.bias + np.add.reduceat(left, self.runs.cumsum() - self.runs)
+        return self.bias + np.add.reduceat(self.product.correction, self.runs.cumsum() - self.runs)
 
     @property
     def low_bits(self) -> int:
         """Low bits that all results have in common, and that the accumulators leave out."""
-        return dot.unit_bits(self.x) if len(np.unique(self.initial % 2)) == 1 else 0
+        return self.product.unit_bits if len(np.unique(self.initial % 2)) == 1 else 0
 
     @property
     def low(self) -> int:
@@ -105,29 +111,23 @@ class Folded:
     @property
     def step_bits(self) -> int:
         """The power of two, in units of the accumulators, that a one of the circuits' sums is worth."""
-        return dot.unit_bits(self.x) - self.low_bits
+        return self.product.unit_bits - self.low_bits
 
     @property
     def starts(self) -> Fields:
         """The accumulators' first values, by result fold."""
         return Fields((self.initial >> self.low_bits).T)
 
-    @cached_property
-    def depth(self) -> dot.Depth:
-        """Registers between the weights and the accumulators."""
-        if self.constants:
-            return dot.constant_depth(self.constants, self.x, self.synapses)
-        return dot.variable_depth(self.x, self.w, self.synapses)
-
     @property
     def fetch_clocks(self) -> int:
         """From the choice of a beat until it and its weights are in registers: block RAM needs a second one."""
-        return 2 if self.late or (self.folds > 1 and rom_in_blocks(self.folds, self.word_bits)) else 1
+        remembered = self.product.place is Place.MEMORY and rom_in_blocks(self.folds, self.word_bits)
+        return 2 if self.late or remembered else 1
 
     @property
     def latency(self) -> int:
         """Clocks from the choice of a result's last beat until the result is offered."""
-        return self.fetch_clocks + self.depth.latency + 1
+        return self.fetch_clocks + self.sums.latency + 1
 
 
 class FoldedStream(wiring.Component):
@@ -151,6 +151,7 @@ class FoldedStream(wiring.Component):
         core = FoldedCircuit(self.folded)
         m.submodules.skid = skid = Skid(len(self.o.payload))
         m.submodules.core = EnableInserter(skid.run)(core)
+        m.d.comb += core.run.eq(skid.run)
         connect(m, skid.o, flipped(self.o))
         if self.then is None:
             m.d.comb += [skid.issue.eq(core.issue), skid.data.eq(core.y)]
@@ -173,11 +174,13 @@ class FoldedStream(wiring.Component):
 class FoldedCircuit(wiring.Component):
     """`valid` counts a beat, which is in `x` a clock later; `issue` says that `y` loads results at this clock.
 
-    `last`: the beat ends a run; needed where runs differ in length.
+    `last`: the beat ends a run; needed where runs differ in length. `run` is what enables the circuit as a whole: the
+    registers of instances do not know by themselves.
     """
 
     valid: Signal
     last: Signal
+    run: Signal
     x: Signal
     issue: Signal
     y: Signal
@@ -185,14 +188,14 @@ class FoldedCircuit(wiring.Component):
     def __init__(self, folded: Folded) -> None:
         self.folded = folded
         x_bits, y_bits = folded.lanes * folded.x.bits, folded.neurons * folded.y.bits
-        super().__init__({"valid": In(1), "last": In(1), "x": In(x_bits), "issue": Out(1), "y": Out(y_bits)})
+        control = {"valid": In(1), "last": In(1), "run": In(1), "issue": Out(1)}
+        super().__init__({**control, "x": In(x_bits), "y": Out(y_bits)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         f = self.folded
         result, address, first, last = self._places(m)
-        x = dot.raw(register(m, self.x, f.fetch_clocks - 1), f.x, f.lanes)
-        sums = self._sums(m, x, self._weights(m, address))
+        sums = self._sums(m, register(m, self.x, f.fetch_clocks - 1), address)
         clocks = f.latency - 1
         counted = Signal(clocks)
         m.d.sync += counted.eq(Cat(self.valid, counted))
@@ -214,29 +217,38 @@ class FoldedCircuit(wiring.Component):
             m.d.sync += first.eq(self.last)
         return _counted(m, f.results, self.valid & self.last), _counted(m, f.folds, self.valid), first, self.last
 
+    def _sums(self, m: Module, x: Value, address: Value) -> list[Value]:
+        """Each neuron's part of its sum in this clock, from inputs and the place of their weights."""
+        f, sums = self.folded, self.folded.sums
+        if f.product.place is Place.MEMORY:
+            y = Cat(self._neuron(m, x, w, k) for k, w in enumerate(self._weights(m, address)))
+        else:
+            m.submodules.sums = circuit = Circuit(sums.netlist, enabled=True)
+            m.d.comb += [circuit.run.eq(self.run), circuit.x.eq(x)]  # type: ignore[attr-defined]
+            if f.product.place is not Place.CONSTANT:
+                m.d.comb += circuit.fold.eq(register(m, address, f.fetch_clocks))  # type: ignore[attr-defined]
+            y = circuit.y  # type: ignore[attr-defined]
+        ends = np.cumsum([0, *(fmt.bits for fmt in sums.formats * (f.neurons // len(sums.formats)))]).tolist()
+        formats = sums.formats * (f.neurons // len(sums.formats))
+        return [element(y[a:b], fmt) for fmt, a, b in zip(formats, ends, ends[1:], strict=False)]
+
     def _weights(self, m: Module, address: Value) -> list[Value]:
-        """This clock's words of the weight memory, by neuron and synapse; none where they are constants."""
+        """This clock's word of the weight memory, by neuron."""
         f = self.folded
-        if f.constants:
-            return []
         m.submodules.weights = rom = Rom(f.words(), f.word_bits)
         m.d.comb += rom.address.eq(address)
-        return dot.raw(register(m, rom.data, f.fetch_clocks - 1), f.w, f.neurons * f.synapses)
+        word, bits = register(m, rom.data, f.fetch_clocks - 1), f.synapses * f.w.bits
+        return [word[k * bits : (k + 1) * bits] for k in range(f.neurons)]
 
-    def _sums(self, m: Module, x: list[Value], weights: list[Value]) -> list[Value]:
-        """Each neuron's part of its sum in this clock."""
+    def _neuron(self, m: Module, x: Value, w: Value, k: int) -> Value:
+        """A neuron's sum as its code."""
         f = self.folded
-        sums, size = [], f.neurons // f.banks
-        for bank in range(f.banks):
-            inputs = x[bank * f.synapses : (bank + 1) * f.synapses]
-            ours = range(bank * size, (bank + 1) * size)
-            if f.constants:
-                neurons = [dot.wired(f.constants[n], inputs, f.x) for n in ours]
-            else:
-                split = (weights[n * f.synapses : (n + 1) * f.synapses] for n in ours)
-                neurons = [dot.variable_neuron(inputs, w, f.x, f.w) for w in split]
-            sums += dot.dot_products(m, inputs, f.x, neurons, f.depth)
-        return sums
+        bits = f.synapses * f.x.bits
+        bank = k // (f.neurons // f.banks)
+        m.submodules[f"sum{k}"] = circuit = Circuit(f.sums.netlist, enabled=True)
+        inputs = x[bank * bits : (bank + 1) * bits]
+        m.d.comb += [circuit.run.eq(self.run), circuit.x.eq(inputs), circuit.w.eq(w)]  # type: ignore[attr-defined]
+        return circuit.y  # type: ignore[attr-defined]
 
     def _accumulate(self, m: Module, sums: list[Value], start: list[Field], first: Value, go: Value) -> None:
         """The sums may wrap on the way: only the result must fit."""

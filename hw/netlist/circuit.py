@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, ClockSignal, Const, EnableInserter, Instance, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,31 +19,39 @@ class Modules:
         self.texts: dict[str, str] = {}
 
 
-def _named(netlist: Netlist) -> tuple[str, str]:
+def _named(netlist: Netlist, enabled: bool) -> tuple[str, str]:
     """Name and text of a netlist's Verilog module; equal netlists have one name."""
-    name = f"netlist_{hashlib.sha256(module(netlist, 'netlist').encode()).hexdigest()[:12]}"
-    return name, module(netlist, name)
+    name = f"netlist_{hashlib.sha256(module(netlist, 'netlist', enabled).encode()).hexdigest()[:12]}"
+    return name, module(netlist, name, enabled)
 
 
 class Circuit(wiring.Component):
-    """Ports as the netlist's inputs and outputs; its registers are in the `sync` domain, never reset nor stopped."""
+    """Ports as the netlist's inputs and outputs; its registers are in the `sync` domain, never reset.
 
-    def __init__(self, netlist: Netlist) -> None:
-        self.netlist = netlist
-        inputs = {name: In(len(nets)) for name, nets in netlist.inputs.items()}
+    `enabled`: they stand still while the port `run` is down; else they never stop.
+    """
+
+    def __init__(self, netlist: Netlist, enabled: bool = False) -> None:
+        self.netlist, self.enabled = netlist, enabled
+        inputs = {name: In(len(nets)) for name, nets in netlist.inputs.items()} | ({"run": In(1)} if enabled else {})
         super().__init__({**inputs, **{name: Out(len(bits)) for name, bits in netlist.outputs.items()}})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if isinstance(platform, Modules):
-            name, platform.texts[name] = _named(self.netlist)
+            name, text = _named(self.netlist, self.enabled)
+            platform.texts[name] = text
             m.submodules.netlist = self._instance(name)
         else:
-            self._statements(m)
+            cells = Module()
+            self._statements(cells)
+            m.submodules.cells = EnableInserter(self.run)(cells) if self.enabled else cells  # type: ignore[attr-defined]
         return m
 
     def _instance(self, name: str) -> Instance:
         ports = {f"i_{name}": getattr(self, name) for name in self.netlist.inputs}
+        if self.enabled:
+            ports["i_run"] = self.run  # type: ignore[attr-defined]
         ports |= {f"o_{name}": getattr(self, name) for name in self.netlist.outputs}
         return Instance(name, i_aclk=ClockSignal("sync"), **ports)
 

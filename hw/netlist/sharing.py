@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hw.arith.dot import signed_digits
+from hw.arith.digits import signed_digits
 
 BIT = 0.6  # LUTs that one bit of a heap costs, about
 MOST_PAIRS = 2_000_000  # of terms of one sum, over all sums: beyond, inputs share only within blocks

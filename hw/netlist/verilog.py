@@ -11,13 +11,15 @@ from hw.netlist import tables
 from hw.netlist.cells import FALSE, TRUE, Carry, Literal, Lut, Netlist, Register
 
 
-def module(netlist: Netlist, name: str) -> str:
-    """Ports: `aclk` and the netlist's inputs and outputs as vectors, lowest bit first."""
+def module(netlist: Netlist, name: str, enabled: bool = False) -> str:
+    """Ports: `aclk` and the netlist's inputs and outputs as vectors, lowest bit first; `run` enables the registers."""
     ports = [
         "input aclk",
+        *(["input run"] if enabled else []),
         *(f"input [{len(nets) - 1}:0] {port}" for port, nets in netlist.inputs.items()),
         *(f"output [{len(bits) - 1}:0] {port}" for port, bits in netlist.outputs.items()),
     ]
+    when = "if (run) " if enabled else ""
     logic = [cell for cell in netlist.cells if not isinstance(cell, Register)]
     lines = [
         f"module {name}({', '.join(ports)});",
@@ -28,7 +30,7 @@ def module(netlist: Netlist, name: str) -> str:
         "`else",
         *(line for cell in logic for line in (_lut_plain(cell) if isinstance(cell, Lut) else _carry_plain(cell))),
         "`endif",
-        *(f"always @(posedge aclk) n{c.output} <= n{c.input};" for c in netlist.cells if isinstance(c, Register)),
+        *(f"always @(posedge aclk) {when}n{c.output} <= n{c.input};" for c in netlist.cells if isinstance(c, Register)),
         *(f"assign {port} = {_vector([_literal(b) for b in bits])};" for port, bits in netlist.outputs.items()),
         "endmodule",
     ]  # fmt: skip

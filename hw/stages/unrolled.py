@@ -14,7 +14,7 @@ from codesign import arithmetic
 from codesign.cost import Cost
 from codesign.formats import Format, Int, hull
 from codesign.graph import TensorType
-from hw.arith.dot import signed_digits
+from hw.arith.digits import signed_digits
 from hw.credit import Credited, credited_cost, credited_schedule
 from hw.elastic import Datapath
 from hw.netlist.cells import Lut, Netlist, Register

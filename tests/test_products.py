@@ -1,0 +1,182 @@
+"""Products of one clock as netlists: sums, sizes, both written forms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codesign.formats import Binary, Format, Int
+from hw.arith.product import Place, Product, Sums
+from hw.arith.product_cost import product_cost
+from hw.netlist.cells import Lut, Netlist
+from hw.netlist.heap import Heap, summed
+from hw.netlist.run import run
+from hw.netlist.sizes import heap_sites
+from hw.netlist.verilog import module
+from hw.stream import StreamType, pack, words_to_bits
+from hw.yosys import run_yosys
+
+BINARY, TERNARY = Binary(), Int(-1, 1)
+U2, U4, U8, I2, I4, I8 = (Int.of(bits, signed) for signed in (False, True) for bits in (2, 4, 8))
+WIDE = 40  # bits of accumulators that never wrap here
+
+
+def product(x: Format, w: Format, folds: int, neurons: int, synapses: int, banks: int = 1, seed: int = 0) -> Product:
+    rng = np.random.default_rng(seed)
+    shape = folds, neurons, synapses
+    weights = rng.choice([-1, 1], shape) if w == BINARY else rng.integers(w.lo, w.hi + 1, shape)
+    return Product(x, w, weights.astype(np.int64), banks)
+
+
+def bits_of(values: np.ndarray, fmt: Format) -> np.ndarray:
+    """(samples, elements) -> their codes' bits as a stream carries them."""
+    stream = StreamType(values.shape[1:], fmt, values.shape[1])
+    return words_to_bits(pack(values, stream)[:, 0])[:, : stream.beat_bits]
+
+
+def numbers_of(bits: np.ndarray, formats: tuple[Int, ...]) -> np.ndarray:
+    """Bits (samples, all) -> the sums (samples, neurons)."""
+    ends = np.cumsum([0, *(f.bits for f in formats)])
+    parts = [bits[:, a:b].astype(np.uint64) for a, b in pairwise(ends)]
+    codes = [(part << np.arange(part.shape[1], dtype=np.uint64)).sum(1) for part in parts]
+    return np.stack([f.to_int(code) for f, code in zip(formats, codes, strict=True)], axis=1)
+
+
+def found_sums(p: Product, sums: Sums, x: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """What the netlist gives for inputs (samples, lanes) and folds (samples,)."""
+    if p.place is not Place.MEMORY:
+        inputs = {"x": bits_of(x, p.x)}
+        if p.place is not Place.CONSTANT:
+            inputs["fold"] = (fold[:, None] >> np.arange(len(sums.netlist.inputs["fold"])) & 1).astype(np.uint8)
+        return numbers_of(run(sums.netlist, inputs)["y"], sums.formats)
+    banks = x.reshape(len(x), p.banks, -1)
+    each = [
+        run(sums.netlist, {"x": bits_of(banks[:, k // p.size], p.x), "w": bits_of(p.weights[fold, k], p.w)})["y"]
+        for k in range(p.weights.shape[1])
+    ]
+    return np.concatenate([numbers_of(y, sums.formats) for y in each], axis=1)
+
+
+def check(p: Product, seed: int = 0, samples: int = 24) -> None:
+    """Sums and what they leave out are the plain product, for the extremes and random inputs."""
+    rng = np.random.default_rng(seed)
+    shape = samples, p.banks * p.synapses
+    x = rng.choice([-1, 1], shape) if p.x == BINARY else rng.integers(p.x.lo, p.x.hi + 1, shape)
+    x[0], x[1] = p.x.lo, p.x.hi
+    fold = rng.integers(0, len(p.weights), samples)
+    sums = p.sums(WIDE)
+    got = (found_sums(p, sums, x, fold) << p.unit_bits) + p.correction[fold]
+    split = np.repeat(x.reshape(samples, p.banks, 1, -1), p.size, axis=2).reshape(samples, -1, p.synapses)
+    assert np.array_equal(got, (split * p.weights[fold]).sum(-1))
+
+
+formats = st.sampled_from([BINARY, TERNARY, U2, U4, I2, I4, Int(2, 5), Int(-5, -1)])
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    x=formats, w=formats, folds=st.sampled_from([1, 2, 3, 4, 5, 8, 9, 33, 64, 65]), banks=st.integers(1, 2),
+    size=st.integers(1, 5), synapses=st.integers(1, 20), seed=st.integers(0, 1 << 16),
+)  # fmt: skip
+def test_sums_and_corrections_are_the_product(
+    x: Format, w: Format, folds: int, banks: int, size: int, synapses: int, seed: int
+) -> None:  # fmt: skip
+    check(product(x, w, folds, banks * size, synapses, banks, seed), seed)
+
+
+@pytest.mark.parametrize("folds", [1, 4, 8, 32, 100])
+@pytest.mark.parametrize("w", [BINARY, I8], ids=str)
+def test_wide_products(w: Format, folds: int) -> None:
+    check(product(U8, w, folds, 2, 30))
+
+
+def test_sums_wrap_as_accumulators_do() -> None:
+    p = product(BINARY, BINARY, 4, 3, 40)
+    x = np.random.default_rng(0).choice([-1, 1], (9, 40))
+    fold = np.arange(9) % 4
+    assert np.array_equal(found_sums(p, p.sums(3), x, fold), found_sums(p, p.sums(WIDE), x, fold) % 8)
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "folds", "place"),
+    [
+        (BINARY, BINARY, 1, Place.CONSTANT), (U4, I4, 4, Place.CHOSEN), (U4, I4, 5, Place.TABLE),
+        (U4, BINARY, 8, Place.CHOSEN), (BINARY, I4, 8, Place.CHOSEN), (BINARY, BINARY, 9, Place.TABLE),
+        (U4, I4, 64, Place.TABLE), (U4, I4, 65, Place.MEMORY),
+    ],
+)  # fmt: skip
+def test_few_folds_need_no_memory(x: Format, w: Format, folds: int, place: Place) -> None:
+    assert product(x, w, folds, 2, 4).place is place
+
+
+@pytest.mark.parametrize(
+    ("folds", "neurons", "bar"), [(2, 16, 0.68), (4, 16, 0.70), (8, 16, 0.96), (32, 4, 1.5), (64, 4, 2.0), (65, 4, 1.0)]
+)
+def test_sites_of_a_binary_synapse(folds: int, neurons: int, bar: float) -> None:
+    """The weights included up to 64 folds: in the gates for nothing, then half a site and one a synapse."""
+    p = product(BINARY, BINARY, folds, neurons, 576)
+    each = 576 if p.place is Place.MEMORY else 576 * neurons
+    assert p.sums(WIDE).luts <= bar * each
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "bar"), [(U2, I2, 3.7), (U4, I2, 6.9), (U4, I4, 13.4), (U8, I4, 26.7), (U8, I8, 53.0)], ids=str
+)
+def test_sites_of_a_product_with_a_signal(x: Format, w: Format, bar: float) -> None:
+    assert product(x, w, 65, 1, 64).sums(WIDE).luts <= bar * 64
+
+
+@pytest.mark.parametrize("folds", [1, 2, 4, 5, 8, 20, 64, 65])
+@pytest.mark.parametrize(("x", "w"), [(BINARY, BINARY), (U4, BINARY), (BINARY, I4), (U4, I4)], ids=str)
+def test_size_is_counted_without_building(x: Format, w: Format, folds: int) -> None:
+    p = product(x, w, folds, 6, 60)
+    built, cost = p.sums(WIDE), product_cost(p, WIDE)
+    copies = 6 if p.place is Place.MEMORY else 1
+    assert cost.lut == pytest.approx(copies * built.luts, rel={1: 0.3, 2: 0.1}.get(folds, 0.05))
+
+
+@given(heights=st.lists(st.integers(0, 40), min_size=1, max_size=7), width=st.integers(1, 12))
+def test_a_heap_has_the_sites_that_are_counted(heights: list[int], width: int) -> None:
+    n, heap = Netlist(), Heap()
+    bits = iter(n.input("x", sum(heights) or 1))
+    for power, count in enumerate(heights):
+        for _ in range(count):
+            heap.add_bit(next(bits), power)
+    summed(n, heap, width)
+    sites = sum(isinstance(cell, Lut) for cell in n.cells)
+    assert heap_sites(dict(enumerate(heights)), width) - sites == 0
+
+
+@pytest.mark.parametrize(
+    "p",
+    [
+        product(BINARY, BINARY, 4, 3, 7), product(U2, I4, 3, 2, 4),
+        product(U2, I2, 9, 1, 3), product(I2, I2, 65, 1, 4),
+    ],
+    ids=lambda p: p.place.name,
+)  # fmt: skip
+def test_primitives_equal_the_plain_expressions(p: Product) -> None:
+    """Proven by SAT in Yosys for all inputs and enables, on Yosys' own simulation models of the primitives."""
+    sums = replace(p, levels=3).sums(WIDE)
+    script = f"""
+read_verilog +/xilinx/cells_sim.v
+read_verilog primitives.v
+prep -flatten -top primitives
+design -stash primitives
+read_verilog -D CODESIGN_GENERIC plain.v
+prep -flatten -top plain
+design -stash plain
+design -copy-from plain -as plain plain
+design -copy-from primitives -as primitives primitives
+miter -equiv -flatten plain primitives miter
+hierarchy -top miter
+sat -verify -prove trigger 0 -seq {sums.latency + 1} -set-init-zero miter
+"""
+    files = {name: module(sums.netlist, name, enabled=True) for name in ("primitives", "plain")}
+    run_yosys(script, {f"{name}.v": text for name, text in files.items()}, timeout_s=120)  # YosysError unless proven
+    assert "LUT6_2" in files["primitives"]
