@@ -221,6 +221,10 @@ class Accelerator:
             raise DriverError(f"the bitstream is of another build: its identity is {found}, the manifest's is "
                               f"{self.system['identity']}; load the bitstream that belongs to it")  # fmt: skip
 
+    def expected_s(self, n: int) -> float:
+        """How long a batch of n should take in the logic, by the manifest's estimate."""
+        return n * self._frame_s + self._latency_s
+
     # ---- once ----
     def _prepare(self) -> None:
         """Buffers, ports and arrays."""
@@ -298,7 +302,7 @@ class Accelerator:
 
     def _wait(self, n: int) -> None:
         """Reads `status` when the run should have ended, and then ever less often."""
-        pause, end = n * self._frame_s + self._latency_s, time.perf_counter() + self.timeout_s
+        pause, end = self.expected_s(n), time.perf_counter() + self.timeout_s
         _pause(pause)
         while True:
             status = self.read("status")

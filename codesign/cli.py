@@ -16,6 +16,7 @@ from codesign.arguments import Parser, command, positive, rate
 from codesign.cli_board import add_commands as add_board_commands
 from codesign.cli_compress import add_compress
 from codesign.cli_hls import add_hls
+from codesign.cli_measure import add_measure
 from codesign.errors import CheckFailed, UserError
 
 
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     add_hls(commands)
     _add_report(commands)
     add_board_commands(commands)
+    add_measure(commands)
     return parser
 
 

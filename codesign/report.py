@@ -12,6 +12,7 @@ from codesign.diff_table import html_diff
 from codesign.errors import UserError
 from codesign.hls_table import html_hls
 from codesign.html import Html, bar, folded, join, number, page, section, table, tag
+from codesign.measured import card, html_measured
 from codesign.show_fusions import html_fusions
 from codesign.words import accuracy_compared, calibrated_on, warnings_of
 
@@ -47,6 +48,7 @@ def report(m: Values, network: str) -> str:
         _header(m),
         _cards(m),
         _numbers(m),
+        html_measured(m["results"].get("measured")),
         _device(m),
         _stages(m),
         _quantization(m.get("quantization")),
@@ -89,6 +91,7 @@ def _cards(m: Values) -> Html:
               f"latency {timing['latency_us']:g} µs"),
         _card("LUT", f"{area['lut']:,.0f}", f"{_origin(area, e, 'synthesized')}, "
               f"{area['lut'] / m['board']['device']['lut']:.1%} of the device"),
+        *([_card(*card(results["measured"]))] if "measured" in results else []),
     ]  # fmt: skip
     return tag("div", *cards, class_="cards")
 

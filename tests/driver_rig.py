@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from boards import board_named
 from boards.driver import BASE
-from boards.overlay import hwh
 from codesign.cli import main
 from codesign.flow import Build
-from hw.axi.registers import register_map
 from hw.stream import pack, unpack
 
 MEMORY = 0x1000_0000
@@ -21,16 +18,6 @@ MEMORY = 0x1000_0000
 def compiled(model: Path, build: Path, *more: object) -> Build:
     assert main(["compile", str(model), "-o", str(build), *map(str, more)]) == 0
     return Build.open(build)
-
-
-def overlay(build: Build, folder: Path) -> Path:
-    """accelerator.bit and .hwh in a folder; the bitstream is empty, as the simulated board knows its logic."""
-    system = build.manifest["system"]
-    registers = register_map(len(system["inputs"]), len(system["outputs"]))
-    board = board_named(build.manifest["board"]["name"])
-    (folder / "accelerator.hwh").write_text(hwh(registers, board, build.manifest["estimated"]["clock_mhz"] * 1e6))
-    (folder / "accelerator.bit").write_bytes(b"")
-    return folder / "accelerator.bit"
 
 
 def samples(build: Build, count: int, seed: int = 0) -> list[np.ndarray]:

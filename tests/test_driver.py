@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boards import driver
+from boards import driver, stopwatch
 from boards.driver import Accelerator, DriverError, LinuxDevice
 from boards.overlay import BASE_ADDRESS
 from codesign.flow import Build
@@ -57,6 +57,7 @@ def test_one_file_for_python_3_8_with_numpy_and_pynq_alone() -> None:
     newer = (ast.Match, ast.TryStar) if sys.version_info >= (3, 11) else (ast.Match,)
     assert not [n for n in ast.walk(tree) if isinstance(n, newer)]
     assert driver.BASE == BASE_ADDRESS
+    ast.parse(Path(stopwatch.__file__).read_text(), feature_version=(3, 8))
 
 
 def test_results_equal_run_in_batches(build: Build) -> None:

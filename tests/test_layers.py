@@ -7,9 +7,10 @@ REPOSITORY = Path(__file__).parent.parent
 LAYERS = ("codesign", "hw", "sim", "boards")
 WHOLE_PATH = (
     "codesign/flow.py", "codesign/flow_compress.py", "codesign/flow_hls.py", "codesign/cli.py", "codesign/cli_board.py",
+    "codesign/cli_measure.py",
 )  # fmt: skip
 LONGEST_FILE = 300
-LONGER = {"boards/driver.py": 450}  # goes to a board as one file
+LONGER = {"boards/driver.py": 460}  # goes to a board as one file
 
 MODULES = {
     path.relative_to(REPOSITORY).as_posix(): path.read_text()

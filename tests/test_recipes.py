@@ -42,5 +42,6 @@ def test_every_operator_with_hardware_can_be_saved(op):
 
 
 def test_every_board_file_is_listed():
-    files = {p.stem for p in (Path(__file__).parent.parent / "boards").glob("*.py")} - {"__init__", "board"}
+    files = (Path(__file__).parent.parent / "boards").glob("*.py")
+    files = {p.stem for p in files if "\nBOARD = Board(" in p.read_text()}
     assert {b.name.replace("-", "_") for b in BOARDS} == files

@@ -14,13 +14,15 @@ import pytest
 pytest.importorskip("pynq", reason="the simulated board runs the driver on PYNQ (pip install codesign[pynq])")
 
 from boards.driver import Accelerator, DriverError, PynqDevice
+from boards.measure import write_overlay
 from boards.overlay import BASE_ADDRESS
 from boards.simdevice import SimDevice
+from codesign.cli import main
 from codesign.flow import Build
 from hw.pipeline import Pipeline
 from sim.system import DECERR, Dram
 from tests import models
-from tests.driver_rig import compiled, expected, overlay, samples
+from tests.driver_rig import compiled, expected, samples
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 STALLS = (0.0, 0.4)
@@ -37,7 +39,7 @@ class Board:
 
     def __init__(self, build: Build, folder: Path, batch: int = 64, timeout_s: float = 5.0, **device: Any) -> None:
         self.build, self.sim = build, SimDevice(build.path, build.manifest, **device)
-        self.pynq = PynqDevice(overlay(build, folder), lock=str(folder / "lock"))
+        self.pynq = PynqDevice(write_overlay(build.manifest, folder), lock=str(folder / "lock"))
         self.accelerator = Accelerator(build.path / "manifest.json", self.pynq, batch, timeout_s)
 
     def check(self, x: list[np.ndarray], sizes: tuple[int, ...] = (1, 7, 64)) -> None:
@@ -150,6 +152,7 @@ def test_a_second_user_of_the_board_is_told(board: Board, tmp_path: Path) -> Non
         PynqDevice(tmp_path / "accelerator.bit", lock=str(tmp_path / "lock"))
 
 
+@pytest.mark.slow  # another system to build
 def test_a_frame_of_the_wrong_length_is_told(build: Build, tmp_path: Path) -> None:
     """An accelerator whose third frame does not end where it must, under the same system."""
     copy = tmp_path / "spoilt"
@@ -187,6 +190,38 @@ module accelerator({", ".join(ports)});
 endmodule
 """
     )
+
+
+# ---- codesign measure ----
+def test_measure_says_what_was_simulated_and_what_estimated(build: Build, tmp_path: Path, capsys) -> None:
+    inputs = tmp_path / "x.npy"
+    np.save(inputs, samples(build, 70)[0])
+    assert main(["measure", str(build.path), "--inputs", str(inputs), "--count", "20", "--batch", "16", "--json"]) == 0
+    r = json.loads(capsys.readouterr().out)
+    assert r["device"] == "simulated device" and r["samples"] == 70 and r["inputs"] == "x.npy"
+    assert "simulated clocks at 100 MHz" in r["source"] and r["cortex_a9"]["source"].startswith("estimated")
+    single, batch = r["single"], r["batch"]
+    # the accelerator alone, where an earlier frame may have left borders ready, and the run around it
+    assert 0 < single["latency_cycles"] <= build.manifest["estimated"]["latency_cycles"]
+    assert single["split"]["fabric_us"] == single["latency_cycles"] / 100
+    assert single["split"]["transfer_us"] == (single["busy_cycles"] - single["latency_cycles"]) / 100 > 0
+    assert single["median_us"] <= single["p95_us"] <= single["p99_us"] <= single["max_us"]
+    assert batch["samples_a_call"] == 16 and batch["split"]["fabric_us"] == batch["busy_cycles"] / 100
+    rates = r["rates"]
+    assert rates["end_to_end_fps"] == min(rates["fabric_fps"], rates["ddr_fps"], rates["driver_fps"])
+    assert rates["ddr_fps"] == round(4.2e9 / rates["frame_bytes"])
+    assert Build.open(build.path).manifest["results"]["measured"] == r
+    assert main(["report", str(build.path)]) == 0
+    assert "simulated device, median of 20 calls" in (build.path / "report.html").read_text()
+
+
+def test_measure_refuses_in_one_line(build: Build, capsys) -> None:
+    for arguments, said in (
+        (["--device", "local"], "accelerator.bit is missing; make it with `codesign bitstream"),
+        (["--device", "moon"], "no device 'moon'; it is sim, or local"),
+    ):
+        assert main(["measure", str(build.path), *arguments]) == 2
+        assert said in capsys.readouterr().err
 
 
 # ---- networks that people have ----
