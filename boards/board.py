@@ -30,8 +30,9 @@ class Fclk:
 class Board:
     """A Zynq board: its part, how much of it there is, and the clocks that its boot loader sets up.
 
-    `ps_clock_hz`: the crystal at PS_CLK. `io_pll_hz`: what the clocks of the logic are divided from. Pins, DDR and
-    MIO are set by the board's boot loader before any design is loaded; a bitstream does not touch them.
+    `ps_clock_hz`: the crystal at PS_CLK. `io_pll_hz`: what the clocks of the logic are divided from. `jtag`: how
+    openFPGALoader is told of its cable. Pins, DDR and MIO are set by the board's boot loader before any design is
+    loaded; a bitstream does not touch them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Board:
     part: str
     device: Budget
     ps_clock_hz: float
+    jtag: tuple[str, ...]
     io_pll_hz: float = 1000e6
 
     @property

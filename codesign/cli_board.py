@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from codesign.arguments import command
 
 def add_commands(commands: Any) -> None:
     _add_bitstream(commands)
+    _add_deploy(commands)
 
 
 def _add_bitstream(commands: Any) -> None:
@@ -31,6 +33,57 @@ def _add_bitstream(commands: Any) -> None:
         "--read-back", action="store_true",
         help="run nothing: read what one of the folder's scripts made, here or on another machine",
     )  # fmt: skip
+
+
+def _add_deploy(commands: Any) -> None:
+    p = command(
+        commands, "deploy", _deploy, _show_deployed,
+        "Copy bitstream, driver and golden frames to a board over SSH, run them through the accelerator there and "
+        "compare every beat. What the board has already is not sent again. Needs `codesign bitstream` before. With "
+        "--jtag the logic is programmed over a cable instead; its processing system must have booted.",
+        "Examples: codesign deploy build --host xilinx@192.168.2.99;  codesign deploy build --jtag",
+    )  # fmt: skip
+    p.add_argument("build", type=Path, metavar="BUILD", help="a folder made by `codesign compile`")
+    p.add_argument("--host", metavar="USER@HOST", help="the board; its key must be in ~/.ssh/known_hosts")
+    p.add_argument("--port", type=int, default=22, metavar="N", help="of its SSH server (22)")
+    p.add_argument("--identity", type=Path, metavar="FILE", help="a private key, instead of your own keys and agent")
+    p.add_argument(
+        "--memory", metavar="ADDRESS:BYTES",
+        help="for a Linux without PYNQ: memory that it leaves alone, as in 0x1f000000:0x1000000",
+    )  # fmt: skip
+    p.add_argument(
+        "--jtag", action="store_true",
+        help="program over a cable by openFPGALoader; with --host, look at the identity afterwards",
+    )  # fmt: skip
+
+
+def _deploy(a: argparse.Namespace) -> dict[str, Any]:
+    from boards.deploy import BEFORE_JTAG, by_jtag, deploy
+    from boards.target import Target
+    from codesign.errors import UserError
+
+    target = Target.parse(a.host, a.port, a.identity) if a.host else None
+    if a.jtag:
+        print(f"codesign: note: {BEFORE_JTAG}", file=sys.stderr, flush=True)
+    elif target is None:
+        raise UserError("name the board with --host USER@HOST, or program it over a cable with --jtag")
+    with show.steps() as progress:
+        if a.jtag or target is None:
+            return by_jtag(a.build, target, progress)
+        return deploy(a.build, target, a.memory, progress)
+
+
+def _show_deployed(r: dict[str, Any]) -> None:
+    show.OUT.print(r["source"])
+    if "words" in r:
+        new = f"{len(r['sent'])} files sent" if r["sent"] else "nothing to send, the board has it all"
+        show.OUT.print(f"{r['folder']} on {r['host']}: {new}")
+        show.OUT.print(f"{r['frames']} frames, {r['words']} beats compared, {r['mismatches']} mismatches")
+        show.OUT.print(f"latency {r['latency_last']} cycles, by the design's own counter; FCLK0 {r['fclk0_mhz']:g} MHz")
+    elif r["checked"]:
+        show.OUT.print(f"identity {r['identity']} is that of the build; FCLK0 {r['fclk0_mhz']:g} MHz")
+    else:
+        show.OUT.print(f"the identity was not looked at (no --host): {r['how']}")
 
 
 def _bitstream(a: argparse.Namespace) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -12,69 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from boards import board_named, openxc7, vivado
+from boards import openxc7, vivado
 from boards.bitfile import Bitfile
 from boards.bitstream import BIN, BIT, FAILED_FOLDER, FOLDER, HWH, Job
-from codesign import __version__
-from codesign.build import NEEDED, read_manifest
+from codesign.build import read_manifest
 from codesign.cli import main
 from codesign.errors import UserError
-from hw.axi.system import system_verilog
-from hw.rtl import verilog
 from hw.yosys import run_yosys
 from tests.bitstream_reports import UTILISATION, nextpnr, timing
-from tests.test_axi_text import pipelines
-
-
-def bitfile(part: str = "7z020clg400", words: int = 40) -> bytes:
-    """A .bit as the tools write it: fields a to d, then the data with its synchronization word."""
-    fields = (("a", "top;UserID=0XFFFFFFFF;Version=2022.1"), ("b", part), ("c", "2024/01/01"), ("d", "00:00:00"))
-    head = b"\x00\x09" + bytes.fromhex("0ff00ff00ff00ff000") + b"\x00\x01"
-    for tag, text in fields:
-        head += tag.encode() + struct.pack(">H", len(text) + 1) + text.encode() + b"\0"
-    data = b"\xff" * 16 + bytes.fromhex("aa99556620000000") + bytes(range(8)) * ((words - 6) // 2)
-    return head + b"e" + struct.pack(">I", len(data)) + data
+from tests.board_rig import arguments_of, bitfile, make_build, make_texts, stand_in, writes
 
 
 @pytest.fixture(scope="module")
 def texts() -> dict[str, str]:
-    pipeline = pipelines(1)
-    return {"rtl/accelerator.v": verilog(pipeline), "rtl/system.v": system_verilog(pipeline, 7)}
+    return make_texts()
 
 
 @pytest.fixture
 def build(tmp_path: Path, texts) -> Path:
-    """As much of a build folder as a bitstream needs."""
-    folder = tmp_path / "build"
-    for name in ("rtl", "vectors"):
-        (folder / name).mkdir(parents=True)
-    for name, text in {**texts, "model.npz": ""}.items():
-        (folder / name).write_text(text)
-    manifest = {key: {} for key in NEEDED} | {
-        "schema": 1, "tool": {"name": "codesign", "version": __version__}, "board": board_named("pynq-z2").describe(),
-        "rtl": {"files": ["rtl/accelerator.v"]},
-        "system": {"files": ["rtl/system.v", "rtl/accelerator.v"], "inputs": [{}], "outputs": [{}]},
-        "estimated": {"clock_mhz": 100.0, "lut": 900.0, "ff": 800.0, "dsp": 0.0, "bram36": 0.5}, "results": {},
-    }  # fmt: skip
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
-
-
-def stand_in(folder: Path, name: str, body: str) -> None:
-    """A program that notes its arguments beside itself, then does `body` in its current folder."""
-    folder.mkdir(exist_ok=True)
-    note = f"import json, sys, os, pathlib\njson.dump(sys.argv[1:], open({str(folder / name)!r} + '.arguments', 'w'))\n"
-    (folder / name).write_text(f"#!{sys.executable}\n{note}{body}\n")
-    (folder / name).chmod(0o755)
-
-
-def writes(files: dict[str, str | bytes]) -> str:
-    pairs = {k: v if isinstance(v, bytes) else v.encode() for k, v in files.items()}
-    return f"for k, v in {pairs!r}.items(): pathlib.Path(k).write_bytes(v)"
-
-
-def arguments_of(folder: Path, name: str) -> list[str]:
-    return json.loads((folder / f"{name}.arguments").read_text())
+    return make_build(tmp_path / "build", texts)
 
 
 @pytest.fixture
