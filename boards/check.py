@@ -106,11 +106,11 @@ def look(manifest: Any, root: str) -> Any:
     return {"identity": found, "fclk0_mhz": clock}
 
 
-def leave_with(stream: Any) -> None:
-    """Ends this process when the stream does: nobody waits for it any more."""
+def leave_with_input() -> None:
+    """Ends this process when its standard input does: nobody waits for it any more."""
 
     def watch() -> None:
-        while stream.read(1):
+        while os.read(0, 1):  # of the descriptor: a buffer's lock would be held at the end of this process
             pass
         os._exit(1)
 
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--attended", action="store_true", help="end when standard input does")
     arguments = parser.parse_args()
     if arguments.attended:
-        leave_with(sys.stdin.buffer)
+        leave_with_input()
     with open(os.path.join(_HERE, "manifest.json")) as file:
         manifest = json.load(file)
     with open(os.path.join(_HERE, "clock.json")) as file:

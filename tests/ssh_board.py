@@ -30,7 +30,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin yes
 Subsystem sftp {sftp} -d {board.home}
-SetEnv HOME={board.home} PATH={board.programs}:{path} CODESIGN_WITHOUT_ROOT=1
+SetEnv HOME={board.home} TMPDIR={board.home} PATH={board.programs}:{path} CODESIGN_WITHOUT_ROOT=1
 """
 
 
