@@ -24,6 +24,8 @@ from hw.hls.project import digest
 from hw.hls.spec import TOP, HlsLayer, HlsNetwork
 
 FLAGS = ("-std=c++17", "-O2", "-fPIC", "-w", "-fno-gnu-unique")
+# Where the back ends keep their simulated types.
+INCLUDE = ("ap_types", "ac_types", "ac_types/include", "ac_math/include", "ac_simutils/include", "nnet_utils")
 STACK_BYTES = 512 << 20  # a thread's: layers keep whole tensors on the stack
 
 
@@ -116,7 +118,7 @@ def _compile(compiler: str, project: Path, work: Path, final: Path) -> None:
     """The library in `work`, with the weights that it reads when it is first called from `final`."""
     weights = project / "firmware" / "weights"
     shutil.copytree(weights, work / "weights", ignore=shutil.ignore_patterns("*.h")) if weights.exists() else None
-    include = [f"-I{p}" for p in ("firmware/ap_types", "firmware/ac_types/include", "firmware/ac_types", "firmware")]
+    include = [f"-Ifirmware/{p}" for p in INCLUDE]
     defines = [f'-DWEIGHTS_DIR="{final / "weights"}"']
     sources = [f"firmware/{TOP}.cpp", f"{TOP}_bridge.cpp"]
 
