@@ -57,13 +57,38 @@ def data(graph) -> Data:
     return Data({graph.inputs[0].name: x})
 
 
+PRUNED = {"prune": {"sparsity": 0.6, "layers": "conv, @pointwise, fc1"}}
 RECIPES = {
     "prune": [{"prune": {"sparsity": 0.6}}],
     "prune-global": [{"prune": {"sparsity": 0.6, "scope": "global"}}],
-    "csr": [{"prune": {"sparsity": 0.8}}, "csr"],
-    "csr-huffman": [{"prune": {"sparsity": 0.8}}, {"csr": {"huffman": True}}],
-    "bcsr": [{"prune": {"sparsity": 0.8}}, {"bcsr": {"block": "2x2"}}],
-    "huffman": [{"prune": {"sparsity": 0.8}}, {"huffman": {"layers": "@fc"}}],
+    "csr": [PRUNED, "csr"],
+    "csr-huffman": [PRUNED, {"csr": {"huffman": True}}],
+    "bcsr": [PRUNED, {"bcsr": {"block": "2x2"}}],
+    "n-of-m": ["n-of-m"],
+    "blocks": [{"blocks": {"sparsity": 0.5, "simd": 4, "pe": 2, "layers": "conv, fc1"}}],
+    "apoz": [{"apoz": {"zeros": 0.6}}],
+    "share": [{"share": {"bits": 3}}],
+    "share-wide": [{"share": {"bits": 5, "start": "density"}}],
+    "share-pruned": [PRUNED, {"share": {"bits": 2, "start": "random"}}, "huffman"],
+    "circulant": [{"circulant": {"block": 4}}],
+    "uniform": [{"uniform": {"bits": 4}}],
+    "stochastic": [{"uniform": {"bits": 6, "stochastic": True, "layers": "fc*"}}],
+    "balanced": [{"balanced": {"bits": 2}}],
+    "int4": [{"quantize": {"weights": "int4"}}, {"huffman": {"layers": "fc*"}}],
+    "uint5": [{"quantize": {"weights": "uint5"}}],
+    "pow2": [{"quantize": {"weights": "pow2(4)"}}],
+    "csd": [{"quantize": {"weights": "csd(8, digits=2)"}}],
+    "ternary": [{"quantize": {"weights": "ternary", "layers": "@fc"}}, {"csr": {"layers": "@fc"}}],
+    "fp8": [{"quantize": {"weights": "fp8_e4m3"}}],
+    "bfp": [{"quantize": {"weights": "bfp(6, block=8)"}}],
+    "posit": [{"quantize": {"weights": "posit(8, 0)"}}],
+    "bfloat16": [{"quantize": {"weights": "bfloat16"}}],
+    "binary": [{"binarize": {"layers": "point*"}}],
+    "binary-admm": [{"binarize": {"method": "admm"}}],
+    "binary-hashing": [{"binarize": {"method": "hashing", "layers": "fc1"}}],
+    "binary-two-step": [{"binarize": {"method": "two-step", "activations": 4}}],
+    "admm": [{"admm": {"weights": "int2"}}],
+    "huffman": [PRUNED, {"huffman": {"layers": "@fc"}}],
 }
 
 

@@ -8,7 +8,7 @@ from math import ceil, prod
 import numpy as np
 
 from codesign.compress.step import Product, constant_behind, products
-from codesign.compress.storage import encode, matrix_of
+from codesign.compress.storage import encode
 from codesign.graph import Constant, Graph, Node
 from codesign.ops.elementwise import Add, Div, Mul, Sub
 from codesign.quantize.canonical import PRODUCTS
@@ -50,7 +50,7 @@ def stored_bytes(weights: Node) -> int:
     assert isinstance(c, Constant)
     scales = WORD_BYTES * len(c.type.scale) if c.type.is_integer else 0
     if c.storage:
-        return encode(c.storage, matrix_of(c.value), c.type.format).bytes + scales
+        return encode(c.storage, c.value, c.type.format).bytes + scales
     return ceil(c.type.size * (c.type.format.bits if c.type.format else 8 * WORD_BYTES) / 8) + scales
 
 

@@ -1,13 +1,15 @@
-"""Steps that change how weights are kept, not what they are."""
+"""Steps that change how a file keeps weights."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from math import gcd
 from typing import ClassVar
 
+from codesign.compress.circulant import from_rows, rows_of
 from codesign.compress.count import stored_bytes
-from codesign.compress.step import Data, chosen
+from codesign.compress.step import Data, chosen, with_weights, within
 from codesign.errors import UserError
 from codesign.graph import Constant, Graph
 
@@ -58,6 +60,38 @@ class HuffmanCode:
 
     def apply(self, graph: Graph, data: Data | None) -> Told:
         return kept(graph, self.layers, "huffman")
+
+
+@dataclass(frozen=True)
+class Circulant:
+    """Every block of `block` inputs by `block` outputs (0: as large as fits) becomes the nearest circulant matrix, of
+    which the file keeps one row: between input channels and outputs, for each tap of a kernel."""
+
+    name: ClassVar[str] = "circulant"
+    paper: ClassVar[str] = "Cheng et al., An Exploration of Parameter Redundancy with Circulant Projections, 2015"
+
+    block: int = 0
+    layers: str = "*"
+
+    def __post_init__(self) -> None:
+        within(self.name, "block", self.block, 0, 1 << 16)
+
+    def apply(self, graph: Graph, data: Data | None) -> Told:
+        told: tuple[str, ...] = ()
+        for p in chosen(graph, self.layers):
+            size = gcd(gcd(*p.value.shape[-2:]), self.block)  # gcd(n, 0) is n
+            if size == 1:
+                told += (f"{p.label}: left as it is, no block divides its {p.value.shape[-2:]} inputs and outputs",)
+                continue
+            graph = with_weights(graph, {p.weights: from_rows(rows_of(p.value, size))})
+            graph, stored = kept(graph, literal(p.label), f"circulant({size})")
+            told += stored
+        return graph, told
+
+
+def literal(label: str) -> str:
+    """A pattern that matches this label."""
+    return "".join(f"[{c}]" if c in "*?[" else "?" if c == "," else c for c in label)
 
 
 def kept(graph: Graph, patterns: str, storage: str) -> Told:

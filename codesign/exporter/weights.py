@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from codesign.compress.step import constant_behind
-from codesign.compress.storage import Stored, encode, matrix_of
+from codesign.compress.storage import Stored, encode
 from codesign.exporter.writer import DOMAIN, QONNX, Writer
 from codesign.formats import Binary, Int
 from codesign.graph import Constant, Node
@@ -31,11 +31,11 @@ def weights(w: Writer, product: Node, perm: tuple[int, ...]) -> str:
 def _stored(w: Writer, name: str, constant: Constant, perm: tuple[int, ...]) -> str:
     """As the storage keeps it: by plain operators where those can read it, else by one of this tool's own domain."""
     value, kind = constant.value.transpose(perm), constant.type
-    stored = encode(constant.storage, matrix_of(constant.value), kind.format)
+    stored = encode(constant.storage, constant.value, kind.format)
     if constant.storage == "bfloat16":
-        return _bfloat16(w, name, stored.arrays["codes"].reshape(value.shape))
-    if constant.storage == "codebook":
-        return _looked_up(w, name, stored, value.shape)
+        return _bfloat16(w, name, stored.arrays["codes"].transpose(perm))
+    if constant.storage == "codebook" and kind.format is None:
+        return _looked_up(w, name, encode(constant.storage, value, None), value.shape)
     inputs = [w.constant(a, f"{name}.{key}", a.dtype.type) for key, a in stored.arrays.items()]
     attributes: dict[str, Any] = {"storage": constant.storage, "shape": list(value.shape)}
     if kind.format is not None:

@@ -73,7 +73,7 @@ class Writer:
     def constant(self, value: Any, stem: str, dtype: type = np.float32) -> str:
         """An initializer; its name."""
         name = self.fresh(stem)
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=dtype), name))
+        self.initializers.append(numpy_helper.from_array(np.array(value, dtype=dtype, order="C"), name))
         return name
 
     def fresh(self, stem: str) -> str:

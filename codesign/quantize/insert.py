@@ -44,12 +44,18 @@ def quantized_name(tensor: str) -> str:
 
 def _insert_weights(graph: Graph, nodes: dict[str, Node], layer: Layer, weights: Weights) -> None:
     """The product's constant becomes an integer one and its Dequantize, under the constant's name."""
-    integers, unit = _reduced(weights.codes.astype(np.int64))
+    codes, real = integer_nodes(graph, layer.weights, weights)
+    nodes[codes.name], nodes[real.name] = codes, real
+
+
+def integer_nodes(graph: Graph, name: str, weights: Weights, storage: str = "") -> tuple[Node, Node]:
+    """A constant of integers, and its Dequantize of the name that the real constant has; `storage`: see Constant."""
+    integers, unit = _reduced(weights.codes.astype(np.int64)) if not storage else (weights.codes.astype(np.int64), 1)
     shared = bool((weights.scale == weights.scale[0]).all())
     scale = tuple(float(s) * unit for s in (weights.scale[:1] if shared else weights.scale))
-    name = graph.fresh(f"{layer.weights}.codes")
-    nodes[name] = Node(name, Constant(TensorType(integers.shape, of_values(integers), scale), integers))
-    nodes[layer.weights] = Node(layer.weights, Dequantize(), (name,))
+    codes = graph.fresh(f"{name}.codes")
+    constant = Constant(TensorType(integers.shape, of_values(integers), scale), integers, storage)
+    return Node(codes, constant), Node(name, Dequantize(), (codes,))
 
 
 def _reduced(integers: np.ndarray) -> tuple[np.ndarray, int]:

@@ -28,7 +28,7 @@ def reconstruct(
     Each layer is fitted to what the quantized network gives it, the layers before fitted already.
     """
     fitted: Fitted = ({}, {})
-    for layer, s, given in _layers_met(real, quantized, layers, samples, progress):
+    for layer, s, given in layers_met(real, quantized, layers, samples, progress):
         found, bias = _fit(real, layer, weights[layer.product], s, steps)
         fitted[0][layer.product], fitted[1][layer.product] = found, bias
         given.put(layer.weights, found.real)
@@ -43,11 +43,11 @@ def fit_each(
     """Fitted (weights, bias) for each start of each product, while the quantized network stays as it is."""
     return {
         layer.product: [_fit(real, layer, start, s, steps) for start in weights[layer.product]]
-        for layer, s, _ in _layers_met(real, quantized, layers, samples, progress)
+        for layer, s, _ in layers_met(real, quantized, layers, samples, progress)
     }
 
 
-def _layers_met(
+def layers_met(
     real: Graph, quantized: Graph, layers: Sequence[Layer], samples: Mapping[str, np.ndarray],
     progress: Callable[[str], None],
 ) -> Iterator[tuple[Layer, Statistics, Walk]]:  # fmt: skip

@@ -23,7 +23,7 @@ def learn_rounding(values: np.ndarray, start: Weights, s: Statistics) -> Weights
     """Weights of less error than `start` on the layer's statistics; `values`: the real weights."""
     groups = len(s.xx)
     w, codes, local, scale = (by_group(a, groups) for a in (values, start.codes, start.local, start.scale))
-    form, target = _damped(s, w)
+    form, target = damped(s, w)
     pruned = (w == 0) & (codes == 0)  # what was made zero stays so: hardware skips it
     for _ in range(REFITS):
         codes = _sweep(codes, local, target / scale, form, start.format.levels, pruned)
@@ -31,7 +31,7 @@ def learn_rounding(values: np.ndarray, start: Weights, s: Statistics) -> Weights
     return Weights(start.format, from_groups(codes, values.shape), start.local, from_groups(scale, start.scale.shape))
 
 
-def _damped(s: Statistics, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def damped(s: Statistics, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(form, target): the error is w' form w - 2 w' target + constant, plus a pull towards the real weights."""
     form, target = s.covariance
     size = form.shape[-1]
