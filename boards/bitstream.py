@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boards import board_named, openxc7, vivado
+from boards import board_named, ipxact, openxc7, vivado
 from boards.bitfile import Bitfile
 from boards.board import Board
 from boards.overlay import hwh
@@ -25,7 +25,7 @@ from hw.axi.ps7 import CHIP_TOP, CLOCK_NET, CLOCK_PIN, chip_top
 from hw.axi.registers import register_map
 from hw.yosys import YosysError, run_yosys
 
-FOLDER, FAILED_FOLDER = "bitstream", "bitstream-failed"
+FOLDER, FAILED_FOLDER, IP_FOLDER = "bitstream", "bitstream-failed", "ip"
 NAME = "accelerator"  # PYNQ wants .bit and .hwh under one name
 BIT, BIN, HWH, OUTPUT_LOG = f"{NAME}.bit", f"{NAME}.bin", f"{NAME}.hwh", "output.log"
 TOOLS = {"vivado": vivado, "openxc7": openxc7}
@@ -107,6 +107,18 @@ def read_bitstream(build: Path, tool: str | None) -> dict[str, Any]:
     result = _result(ran[0], job, folder)
     record(build, "placed", result)
     return result
+
+
+def package_ip(build: Path) -> dict[str, Any]:
+    """BUILD/ip: the accelerator with its AXI4-Stream ports, for Vivado's IP catalogue."""
+    manifest = read_manifest(build)
+    rtl, name = manifest["rtl"], manifest["model"].get("file", "a network")
+    texts = {file: _text(build / file) for file in rtl["files"]}
+    with _fresh_folder(build) as folder:
+        files = ipxact.package(rtl, f"{name}, by codesign", texts, folder)
+        put_in_place(folder, build / IP_FOLDER)
+    return {"ip": str(build / IP_FOLDER), "vlnv": ":".join((ipxact.VENDOR, ipxact.LIBRARY, rtl["top"], ipxact.VERSION)),
+            "files": files}  # fmt: skip
 
 
 def _complete(folder: Path, tool: str) -> bool:

@@ -33,6 +33,10 @@ def _add_bitstream(commands: Any) -> None:
         "--read-back", action="store_true",
         help="run nothing: read what one of the folder's scripts made, here or on another machine",
     )  # fmt: skip
+    p.add_argument(
+        "--ip", action="store_true",
+        help="no bitstream: package the accelerator with its AXI4-Stream ports for a block design of your own",
+    )  # fmt: skip
 
 
 def _add_deploy(commands: Any) -> None:
@@ -87,9 +91,11 @@ def _show_deployed(r: dict[str, Any]) -> None:
 
 
 def _bitstream(a: argparse.Namespace) -> dict[str, Any]:
-    from boards.bitstream import make_bitstream, read_bitstream
+    from boards.bitstream import make_bitstream, package_ip, read_bitstream
     from codesign.build import read_manifest
 
+    if a.ip:
+        return package_ip(a.build)
     with show.steps() as progress:
         result = read_bitstream(a.build, a.tool) if a.read_back else make_bitstream(a.build, a.tool, progress)
     estimated = read_manifest(a.build)["estimated"]
@@ -97,6 +103,9 @@ def _bitstream(a: argparse.Namespace) -> dict[str, Any]:
 
 
 def _show_placed(r: dict[str, Any]) -> None:
+    if "ip" in r:
+        show.OUT.print(f"{r['vlnv']} in {r['ip']}; in Vivado: set_property ip_repo_paths {r['ip']} [current_project]")
+        return
     table = Table(title=r["source"], title_justify="left")
     for name in ("", "LUT", "FF", "DSP", "BRAM36"):
         table.add_column(name, justify="right" if name else "left")
