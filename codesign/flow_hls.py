@@ -59,7 +59,8 @@ def hls_build(
     network = lower(core, f"io_{io}", manifest["estimated"]["interval_cycles"])
     check_backend(options.backend, network)
     words, origin, warnings = _samples(build, inputs)
-    device = Device(manifest["board"]["part"], manifest["estimated"]["clock_mhz"])
+    part = manifest["board"]["part"] if options.backend != "quartus" else None  # which knows no Zynq
+    device = Device(part, manifest["estimated"]["clock_mhz"])
     result: dict[str, Any] = {
         "source": f"hls4ml {version('hls4ml')}, {options.backend}, io_{io}",
         "backend": options.backend,

@@ -25,9 +25,9 @@ STAMP = "codesign"  # instead of hls4ml's random one
 
 @dataclass(frozen=True)
 class Device:
-    """What the project is synthesized for."""
+    """What the project is synthesized for; no part: hls4ml's default for the back end."""
 
-    part: str
+    part: str | None
     clock_mhz: float
 
     @property
@@ -110,8 +110,7 @@ def require_hls4ml() -> None:
 
 def _layer(layer: HlsLayer, backend: str) -> dict[str, Any]:
     """As hls4ml's converters hand layers over."""
-    kind = "Input" if layer.kind == "Input" else layer.kind
-    own: dict[str, Any] = {"name": layer.name, "class_name": kind, **layer.attributes}
+    own: dict[str, Any] = {"name": layer.name, "class_name": layer.kind, **layer.attributes}
     if layer.kind == "Input":
         return {**own, "input_shape": list(layer.shape)}
     if "sum" in layer.precision:
@@ -177,13 +176,9 @@ def _check_formats(model: Any, network: HlsNetwork) -> None:
 def _found(layer: Any, name: str) -> Any:
     """The precision that hls4ml settled on."""
     if name == "result":
-        return _element(layer.get_output_variable().type).precision
+        return layer.get_output_variable().type.precision
     kind = layer.get_attr(f"{name}_t")
     return None if kind is None else kind.precision
-
-
-def _element(kind: Any) -> Any:
-    return kind
 
 
 @contextlib.contextmanager
