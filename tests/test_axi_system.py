@@ -194,12 +194,16 @@ def test_registers_and_identity() -> None:
     simulate(Rig(8, [8], [8]), filled(9), script)
 
 
+TO_RUN = 3  # clocks from the data of `start` on GP0 to the run: bridge, register, sequencer
+
+
 @pytest.mark.parametrize("stall", [0.0, 0.5])
 def test_counters_equal_the_simulators_count(stall: float) -> None:
     ram = filled(10, stall)
     rig = Rig(12, [4, 6], [3, 12])
     shell = rig.shell
-    seen = {"clock": 0, "blocked": 0}
+    seen = dict.fromkeys(("clock", "blocked", "hungry", "start", "answer", "frames"), 0)
+    left = [0, 0]  # beats that each input still has to give
     starts: list[list[int]] = [[], []]
     ends: list[list[int]] = [[], []]
 
@@ -207,24 +211,37 @@ def test_counters_equal_the_simulators_count(stall: float) -> None:
         names = [(getattr(shell, f"{letter}{k}"), letter, k) for letter in "sm" for k in range(2)]
         last = [shell.ends0, shell.ends1, shell.last0, shell.last1]
         signals = [s for port, _, _ in names for s in (port.valid, port.ready)]
-        inside = [False, False]
+        answers = [getattr(shell, f"write{k}").b for k in range(2)]
+        answered = [s for b in answers for s in (b.valid, b.ready)]
+        inside, w = [False, False], rig.bridge.axi.w
         while True:
-            _, _, *v = await ctx.tick().sample(*signals, *last)
+            _, _, *v, w_valid, w_ready, at, frames, b0, b1, b2, b3 = await ctx.tick().sample(
+                *signals, *last, w.valid, w.ready, rig.bridge.axi.aw.payload.addr[:12], w.payload.data, *answered
+            )
             seen["clock"] += 1
+            if w_valid and w_ready and at == rig.registers["start"].offset:
+                seen.update(start=seen["clock"], frames=frames, hungry=0, blocked=0)
+            if seen["clock"] == seen["start"] + TO_RUN:
+                left[:] = [seen["frames"] * p.beats for p in rig.ports[0]]
+            if (b0 and b1) or (b2 and b3):
+                seen["answer"] = seen["clock"]
+            hungry = False
             for k in range(2):
+                hungry |= bool(left[k] and not v[2 * k] and v[2 * k + 1])
                 if v[2 * k] and v[2 * k + 1]:
+                    left[k] -= 1
                     if not inside[k]:
                         starts[k].append(seen["clock"])
                     inside[k] = not v[8 + k]
                 if v[4 + 2 * k] and v[5 + 2 * k] and v[10 + k]:
                     ends[k].append(seen["clock"])
+            seen["hungry"] += hungry
             seen["blocked"] += any(v[4 + 2 * k] and not v[5 + 2 * k] for k in range(2))
 
     async def script(cpu: Cpu, ports: list[HpPort]) -> None:
         for frames in (1, 30):
             for record in (*starts, *ends):
                 record.clear()
-            seen["blocked"] = 0
             await check_run(cpu, ram, frames, random.Random(frames))
             first, final = (
                 [pick(pair) for pair in zip(*record, strict=True)] for record, pick in ((starts, min), (ends, max))
@@ -233,7 +250,9 @@ def test_counters_equal_the_simulators_count(stall: float) -> None:
             assert await cpu.read("latency_last") == latencies[-1]
             assert await cpu.read("latency_slowest") == max(latencies)
             assert await cpu.read("output_stalls") == seen["blocked"]
-            assert await cpu.read("busy_cycles") >= final[-1] - first[0]
+            assert await cpu.read("input_stalls") == seen["hungry"]
+            # from the first clock of the run to the one behind the last answer of memory
+            assert await cpu.read("busy_cycles") == seen["answer"] - (seen["start"] + TO_RUN) + 2
 
     simulate(rig, ram, script, watch=watch)
 
