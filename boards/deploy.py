@@ -34,7 +34,7 @@ Progress = Callable[[str], None]
 def deploy(build: Path, target: Target, memory: str | None, progress: Progress) -> dict[str, Any]:
     """Copy, run the check on the board, record what it found; `failed` where words differ or the clock is too fast."""
     manifest = read_manifest(build)
-    files, folder = _files(build, manifest), remote_folder(manifest)
+    files, folder = files_of(build, manifest), remote_folder(manifest)
     arguments = ["--memory", memory] if memory else []
     progress(f"connecting to {target}")
     with connect(target) as board:
@@ -52,7 +52,7 @@ def deploy(build: Path, target: Target, memory: str | None, progress: Progress) 
 def by_jtag(build: Path, target: Target | None, progress: Progress) -> dict[str, Any]:
     """Program the logic over a cable, then look at its identity over SSH where a board is given."""
     manifest = read_manifest(build)
-    files, folder = _files(build, manifest), remote_folder(manifest)
+    files, folder = files_of(build, manifest), remote_folder(manifest)
     program = shutil.which(PROGRAM)
     if program is None:
         raise UserError(f"{PROGRAM} is not on PATH (Debian: apt install openfpgaloader); or deploy with --host")
@@ -77,9 +77,9 @@ def remote_folder(manifest: Mapping[str, Any]) -> str:
     return f"codesign/{manifest['system']['identity'][:16]}"
 
 
-def run_check(board: Connection, folder: str, arguments: list[str]) -> dict[str, Any]:
-    """What check.py found; as root, which the registers need. CheckFailed in its own words."""
-    command = " ".join(["sh", "board.sh", "--attended", *map(shlex.quote, arguments)])
+def run_check(board: Connection, folder: str, arguments: list[str], script: str = "check.py") -> dict[str, Any]:
+    """What the script found; as root, which the registers need. CheckFailed in its own words."""
+    command = " ".join(["sh", "board.sh", script, "--attended", *map(shlex.quote, arguments)])
     lines: list[str] = []
     given = "" if board.run(_FREE, _CHECK_S) == 0 else f"{board.ask_password() or ''}\n"
     status = board.run(f"cd {shlex.quote(folder)} && {command}", _CHECK_S, given, lines.append)
@@ -87,13 +87,13 @@ def run_check(board: Connection, folder: str, arguments: list[str]) -> dict[str,
         found = json.loads(lines[-1])
     except (IndexError, ValueError):
         said = next((line for line in reversed(lines) if line.strip()), "it said nothing")
-        raise CheckFailed(f"the check on {board.target} ended with status {status}: {said}") from None
+        raise CheckFailed(f"{script} on {board.target} ended with status {status}: {said}") from None
     if "error" in found:
         raise CheckFailed(f"{board.target}: {found['error']}")
     return found
 
 
-def _files(build: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+def files_of(build: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     """Everything that the board gets, by name."""
     paths = {name: build / FOLDER / name for name in (BIT, HWH)}
     missing = [p for p in paths.values() if not p.is_file()]

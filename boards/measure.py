@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from boards import board_named, driver, stopwatch
+from boards.bitstream import BIT, FOLDER
+from boards.measure_remote import SCHEME, measure_remote, target_of
 from boards.overlay import hwh
 from codesign import arrays
 from codesign.errors import CheckFailed, UserError
@@ -30,10 +32,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure: inferences in all, samples a batch."""
+    """What to measure: inferences in all, samples a batch; how the board is reached.
+
+    `memory`: ADDRESS:BYTES that a Linux without PYNQ leaves alone; `identity`: a private key file for SSH.
+    """
 
     count: int = 200
     batch: int = 64
+    memory: str | None = None
+    identity: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Timed:
 
 def measure_build(
     build: Path, manifest: Mapping[str, Any], network: Model, device: str, inputs: Path | None, plan: Plan,
-    memory: str | None, progress: Progress,
+    progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
     """The result for the manifest; CheckFailed where outputs differ from the integer emulator."""
     system = manifest["system"]
@@ -56,7 +63,7 @@ def measure_build(
             raise UserError(f"{build} cannot be measured: {part['missing']}")
     samples, origin = _samples(network, inputs, plan)
     try:
-        timed = _run(build, manifest, device, samples, plan, memory, progress)
+        timed = _run(build, manifest, device, samples, plan, progress)
     except driver.DriverError as e:
         raise CheckFailed(f"{device}: {e}") from None
     _compare(network, samples, timed.outputs)
@@ -76,14 +83,19 @@ def _samples(network: Model, path: Path | None, plan: Plan) -> tuple[list[np.nda
 
 
 def _run(
-    build: Path, manifest: Mapping[str, Any], device: str, samples: list[np.ndarray], plan: Plan, memory: str | None,
-    progress: Progress,
-) -> Timed:  # fmt: skip
+    build: Path, manifest: Mapping[str, Any], device: str, samples: list[np.ndarray], plan: Plan, progress: Progress
+) -> Timed:
     if device == "sim":
         return _on_simulated(build, manifest, samples, plan, progress)
     if device == "local":
-        return _on_this_board(build, manifest, samples, plan, memory)
-    raise UserError(f"no device '{device}'; it is sim, or local on the board itself")
+        return _on_this_board(build, manifest, samples, plan)
+    if device.startswith(SCHEME):
+        arguments = ["--calls", str(plan.count), "--batch", str(plan.batch)]
+        arguments += ["--memory", plan.memory] if plan.memory else []
+        target = target_of(device, plan.identity)
+        outputs, found = measure_remote(build, manifest, target, samples, arguments, progress)
+        return Timed(outputs, found, str(target))
+    raise UserError(f"no device '{device}'; it is sim, ssh://USER@HOST, or local on the board itself")
 
 
 def _on_simulated(
@@ -113,15 +125,13 @@ def write_overlay(manifest: Mapping[str, Any], folder: Path) -> Path:
     return folder / "accelerator.bit"
 
 
-def _on_this_board(
-    build: Path, manifest: Mapping[str, Any], samples: list[np.ndarray], plan: Plan, memory: str | None
-) -> Timed:
+def _on_this_board(build: Path, manifest: Mapping[str, Any], samples: list[np.ndarray], plan: Plan) -> Timed:
     """The bitstream of the build on the board that this runs on."""
-    bitstream = build / "bitstream" / "accelerator.bit"
+    bitstream = build / FOLDER / BIT
     if not bitstream.is_file():
         raise UserError(f"{bitstream} is missing; make it with `codesign bitstream {build}`")
     try:
-        device = stopwatch.open_device(manifest, str(bitstream), memory, driver)
+        device = stopwatch.open_device(manifest, str(bitstream), plan.memory, driver)
     except ImportError as e:
         raise UserError(f"{e}; on a Linux without PYNQ give --memory ADDRESS:BYTES that Linux leaves alone") from None
     with closing(device):
@@ -155,9 +165,10 @@ def _described(manifest: Mapping[str, Any], timed: Timed, plan: Plan) -> dict[st
     simulated = timed.device == SIMULATED
     single, batch = (_split(timed.found[k], clock_mhz, simulated) for k in ("single", "batch"))
     logic = f"{'simulated' if simulated else 'measured'} clocks at {clock_mhz:g} MHz"
+    whose = "this machine's" if simulated or timed.device == "this board" else "the board's"
     a9 = {"cortex_a9": _on_a9(single, batch)} if simulated else {}
     return {
-        "source": f"{timed.device}: fabric and transfer in {logic}, the driver in this machine's time",
+        "source": f"{timed.device}: fabric and transfer in {logic}, the driver in {whose} time",
         "device": timed.device, "clock_mhz": clock_mhz, "batch_size": plan.batch, "warm_up_calls": stopwatch.WARM_UP,
         "single": single, "batch": batch, "rates": _rates(manifest, batch, plan.batch), **a9,
     }  # fmt: skip

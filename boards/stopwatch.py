@@ -1,6 +1,6 @@
 """Runs on the board, beside driver.py: inferences one by one and in batches, timed. Python 3.8 or newer, numpy.
 
-python3 stopwatch.py --calls 200 --batch 64     runs inputs_N.npy on accelerator.bit, writes outputs_N.npy; the last
+python3 stopwatch.py --calls 200 --batch 64     runs samples_N.npy on accelerator.bit, writes results_N.npy; the last
                                                 line is JSON: seconds and clocks of every call
 """
 
@@ -70,25 +70,31 @@ def open_device(manifest: Any, bitstream: str, memory: str | None, driver: Any) 
 
 
 def main() -> None:
+    import check
     import driver
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--memory", help="ADDRESS:BYTES that Linux leaves alone; without PYNQ")
+    parser.add_argument("--attended", action="store_true", help="end when standard input does")
     a = parser.parse_args()
+    if a.attended:
+        check.leave_with_input()
     manifest, bitstream = (os.path.join(_HERE, name) for name in ("manifest.json", "accelerator.bit"))
     try:
         with open(manifest) as file:
             content = json.load(file)
         device = open_device(content, bitstream, a.memory, driver)
         count = len(content["system"]["host"]["inputs"])
-        inputs = [np.load(os.path.join(_HERE, f"inputs_{k}.npy")) for k in range(count)]
+        inputs = [np.load(os.path.join(_HERE, f"samples_{k}.npy")) for k in range(count)]
         with driver.Accelerator(manifest, device, a.batch) as accelerator:
             results = accelerator.run(*inputs)
             for k, y in enumerate(results if isinstance(results, tuple) else (results,)):
-                np.save(os.path.join(_HERE, f"outputs_{k}.npy"), y)
+                np.save(os.path.join(_HERE, f"results_{k}.npy"), y)
             found = measure(accelerator, inputs, a.calls, a.batch)
+    except ImportError as e:
+        found = {"error": f"{e}; without PYNQ give --memory ADDRESS:BYTES that Linux leaves alone"}
     except driver.DriverError as e:
         found = {"error": str(e)}
     print(json.dumps({**found, "python": platform.python_version(), "machine": platform.machine()}))

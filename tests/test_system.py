@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from hw.pipeline import Pipeline
 from sim.system import DECERR, Dram
 from tests import models
 from tests.driver_rig import compiled, expected, samples
+from tests.ssh_board import ssh_board
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 STALLS = (0.0, 0.4)
@@ -215,10 +217,46 @@ def test_measure_says_what_was_simulated_and_what_estimated(build: Build, tmp_pa
     assert "simulated device, median of 20 calls" in (build.path / "report.html").read_text()
 
 
+PYTHON_OF_THE_BOARD = """#!{python}
+import json, os, runpy, sys
+from pathlib import Path
+sys.path[:0] = [os.getcwd(), {repository!r}]
+from boards.simdevice import SimDevice
+build = Path({build!r})
+SimDevice(build, json.loads((build / "manifest.json").read_text()))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_deploy_and_measure_over_ssh(build: Build, tmp_path: Path, monkeypatch, capsys) -> None:
+    """A real OpenSSH server whose python3 has the simulated board under PYNQ; the scripts there are the board's own."""
+    (tmp_path / "ssh").mkdir()
+    with ssh_board(tmp_path / "ssh") as board:
+        monkeypatch.setenv("HOME", str(board.client))
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+        names = {"python": sys.executable, "repository": str(EXAMPLES.parent), "build": str(build.path)}
+        (board.programs / "python3").write_text(PYTHON_OF_THE_BOARD.format(**names))
+        (board.programs / "python3").chmod(0o755)
+        (build.path / "bitstream").mkdir()
+        write_overlay(build.manifest, build.path / "bitstream")
+        assert main(["deploy", str(build.path), *board.arguments, "--json"]) == 0
+        deployed = json.loads(capsys.readouterr().out)
+        assert deployed["mismatches"] == 0 and deployed["device"] == "SimDevice"
+        host = f"ssh://{board.user}@127.0.0.1:{board.port}"
+        call = ["measure", str(build.path), "--device", host, "--count", "10", "--batch", "4", "--json"]
+        assert main(call) == 0
+        measured = json.loads(capsys.readouterr().out)
+    assert measured["mismatches"] == 0 and measured["device"] == f"{board.user}@127.0.0.1:{board.port}"
+    assert "measured clocks at 100 MHz, the driver in the board's time" in measured["source"]
+    assert "cortex_a9" not in measured
+    shutil.rmtree(build.path / "bitstream")
+
+
 def test_measure_refuses_in_one_line(build: Build, capsys) -> None:
     for arguments, said in (
         (["--device", "local"], "accelerator.bit is missing; make it with `codesign bitstream"),
-        (["--device", "moon"], "no device 'moon'; it is sim, or local"),
+        (["--device", "moon"], "no device 'moon'; it is sim, ssh://USER@HOST, or local"),
     ):
         assert main(["measure", str(build.path), *arguments]) == 2
         assert said in capsys.readouterr().err
