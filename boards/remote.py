@@ -8,7 +8,7 @@ import hashlib
 import shlex
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from boards.ssh_errors import told
@@ -147,7 +147,9 @@ async def _closed(ssh: asyncssh.SSHClientConnection) -> None:
 
 
 async def _listen(process: asyncssh.SSHClientProcess[str], given: str, heard: Callable[[str], None]) -> int:
-    process.stdin.write(given)
+    if given:
+        with suppress(BrokenPipeError):  # it has ended without reading
+            process.stdin.write(given)
     rest = ""
     while chunk := await process.stdout.read(_CHUNK):
         *lines, rest = (rest + str(chunk)).split("\n")

@@ -268,8 +268,9 @@ def test_the_check_ends_when_nobody_listens_any_more(tmp_path: Path) -> None:
 
 def test_the_check_tells_an_error_as_json(tmp_path: Path) -> None:
     command = beside(tmp_path, "def __init__(self, *_, **__): raise DriverError('no board')")
+    command.remove("--attended")  # nobody holds its input open here
     environment = {**os.environ, "CODESIGN_WITHOUT_ROOT": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, stdin=subprocess.PIPE, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and json.loads(done.stdout)["error"] == "no board"
 
 
