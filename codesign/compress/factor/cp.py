@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from codesign.errors import UserError
@@ -17,7 +19,9 @@ def cp(a: np.ndarray, rank: int) -> tuple[np.ndarray, ...]:
         from tensorly.decomposition import parafac
     except ImportError:
         raise UserError("step 'cp' needs tensorly: pip install 'codesign[compress]'") from None
-    weights, factors = parafac(a, rank, n_iter_max=SWEEPS, init="svd", tol=1e-7, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a rank is above a side: the other columns start at random
+        weights, factors = parafac(a, rank, n_iter_max=SWEEPS, init="svd", tol=1e-7, random_state=0)
     root = np.abs(weights) ** (1 / a.ndim)
     return tuple(np.sign(weights) * root * f if k == 0 else root * f for k, f in enumerate(factors))
 

@@ -28,10 +28,15 @@ def tt_svd(a: np.ndarray, error: float = 0.0, ranks: Sequence[int] = ()) -> Core
 
 def contracted(cores: Sequence[np.ndarray]) -> np.ndarray:
     """The tensor of a train or a ring: the first core's first rank meets the last one's last."""
+    return np.trace(contracted_open(cores), axis1=0, axis2=-1)
+
+
+def contracted_open(cores: Sequence[np.ndarray]) -> np.ndarray:
+    """(r, n1, .., nd, r'): the product of some neighbouring cores."""
     chain = cores[0]
     for core in cores[1:]:
         chain = np.tensordot(chain, core, axes=1)
-    return np.trace(chain, axis1=0, axis2=-1)
+    return chain
 
 
 def cut_spectra(a: np.ndarray) -> list[np.ndarray]:
