@@ -14,7 +14,6 @@ from codesign.compress.svd import Svd
 from codesign.compress.tensor_ring import TensorRing
 from codesign.compress.tensor_train import TensorTrain
 from codesign.compress.tucker import Tucker
-from codesign.errors import UserError
 from codesign.graph import Constant, Graph, Input, Node, TensorType
 from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add
@@ -27,7 +26,8 @@ from codesign.ops.unary import Unary
 WINDOWED: list[LowRank] = [
     Svd(rank=1000, form="output"), Svd(rank=1000, form="input"), Svd(rank=1000, form="separable"), Cp(rank=1000),
     Tucker(rank=1000), TensorTrain(rank=1000), TensorRing(rank=1000), TensorRing(rank=1000, closing=3),
-    BlockTerm(rank=1000), BlockTerm(rank=1000, blocks=1), Kronecker(rank=1000), Kronecker(rank=1000, inputs=1, outputs=6),
+    BlockTerm(rank=1000), BlockTerm(rank=1000, blocks=1), Kronecker(rank=1000),
+    Kronecker(rank=1000, inputs=1, outputs=6),
 ]  # fmt: skip
 DENSE = [
     Svd(rank=1000), Kronecker(rank=1000), TensorTrain(rank=1000), TensorTrain(rank=1000, parts=2),
@@ -54,7 +54,8 @@ def network(stride: tuple[int, int] = (1, 1), seed: int = 0) -> Graph:
     nodes += [
         constant("w2", size, 12), Node("fc", MatMul(), ("f", "w2")), constant("b2", 12),
         Node("a2", Add(), ("fc", "b2")), Node("r2", Unary("relu"), ("a2",)),
-        constant("w3", 12, 5), Node("last", MatMul(), ("r2", "w3")), constant("b3", 5), Node("y", Add(), ("last", "b3")),
+        constant("w3", 12, 5), constant("b3", 5), Node("last", MatMul(), ("r2", "w3")),
+        Node("y", Add(), ("last", "b3")),
     ]  # fmt: skip
     return Graph((Input("x", TensorType((8, 8, 4))),), tuple(nodes), ("y",))
 

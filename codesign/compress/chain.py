@@ -103,7 +103,7 @@ def ringed(graph: Graph, node: Node, cores: Sequence[np.ndarray]) -> Chain:
 
     Each product takes the last axis m that is left, with its rank, to the next rank and n, which then goes outermost.
     """
-    closing, tail, nodes, names = cores[0].shape[0], cores[-1].shape[2] * cores[0].shape[0], [], []
+    tail, nodes, names = cores[-1].shape[2] * cores[0].shape[0], [], []
     rows = int(np.prod([c.shape[1] for c in cores[:-1]]))
 
     def put(suffix: str, op: Reshape | Transpose, data: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from codesign.compress.channels import Channels, Family
+from codesign.compress.channels import Channels, Family, without
 from codesign.compress.fit import dense_task, fit_all
 from codesign.compress.remove import Removed, remove
 from codesign.compress.step import Data, Samples, chosen, needed, one_of, with_weights, within
@@ -74,7 +74,7 @@ class ChannelPruning:
         real = folded(graph)
         given = Given(graph, real, Channels(real), samples)
         families, notes = self._families(given)
-        gone = self._gone(families, self.importance(given, families)) if families else []
+        gone = self._gone(given.channels, families, self.importance(given, families)) if families else []
         for family, labels in zip(families, gone):
             names = " + ".join(map(given.label_of, family.layers))
             notes.append(f"{names}: {len(family.labels) - len(labels)} of {len(family.labels)} channels stay")
@@ -101,8 +101,8 @@ class ChannelPruning:
                 notes.append(f"{product.label} keeps its channels: {why}")
         return found, notes
 
-    def _gone(self, families: Sequence[Family], worth: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The labels of each family that go."""
+    def _gone(self, channels: Channels, families: Sequence[Family], worth: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The labels of each family that go; one stays of every tensor."""
         bar = float(np.quantile(np.concatenate(worth), self.sparsity)) if self.scope == "global" else 0.0
         gone = []
         for family, values in zip(families, worth):
@@ -110,7 +110,18 @@ class ChannelPruning:
             stay = (values > bar).sum() if self.scope == "global" else size - round(self.sparsity * size)
             stay = min(size, max(1, -(-int(stay) // self.multiple)) * self.multiple)
             gone.append(family.labels[np.argsort(values, kind="stable")[: size - stay]])
-        return gone
+        spared = _spared(channels, {int(i): v for f, w in zip(families, worth) for i, v in zip(f.labels, w)}, gone)
+        return [labels[without(labels, spared)] for labels in gone]
+
+
+def _spared(channels: Channels, worth: Mapping[int, float], gone: Sequence[np.ndarray]) -> set[int]:
+    """The best label of every tensor that would lose all of them."""
+    every, spared = {int(i) for labels in gone for i in labels}, set()
+    for labels in channels.labels.values():
+        there = set(np.unique(labels).tolist())
+        if there <= every:
+            spared.add(max(there, key=lambda i: worth[i]))
+    return spared
 
 
 def _refitted(real: Graph, removed: Removed, samples: Samples) -> Graph:

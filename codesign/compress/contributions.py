@@ -38,13 +38,19 @@ class Reader:
         return one_hot.T @ (self.moments * (self.weights @ self.weights.T)) @ one_hot / self.power
 
 
+def shared(found: Sequence[Reader], labels: int) -> np.ndarray:
+    """(labels, labels): the covariance of what channels contribute to all the layers that read them."""
+    return sum((r.shared(labels) for r in found), np.zeros((labels, labels)))
+
+
 def readers(given: Given, families: Sequence[Family], step: str) -> list[list[Reader]]:
     """The layers that read each family, with their moments on the samples."""
     found: list[list[Reader]] = [[] for _ in families]
     walk = Walk(given.real, given.needs_samples(step))
     place = [{int(label): k for k, label in enumerate(f.labels)} for f in families]
     for node in given.real.nodes:
-        mine = [k for k, p in enumerate(place) if p.keys() & set(given.channels.reads.get(node.name, np.empty(0)).tolist())]
+        read = set(given.channels.reads.get(node.name, np.empty(0)).tolist())
+        mine = [k for k, p in enumerate(place) if p.keys() & read]
         weights = given.real.constants.get(node.inputs[1]) if mine else None
         if weights is not None and not (isinstance(node.op, Conv) and node.op.is_depthwise(weights.shape)):
             x = walk.values[node.inputs[0]]

@@ -44,7 +44,8 @@ Axes = list[np.ndarray]  # the indices that are left along each axis
 
 def _left(graph: Graph, name: str, stays: np.ndarray) -> Axes:
     """What is left of a tensor along each axis; UserError where that is no box."""
-    found = [np.flatnonzero(stays.any(axis=tuple(k for k in range(stays.ndim) if k != axis))) for axis in range(stays.ndim)]
+    every = range(stays.ndim)
+    found = [np.flatnonzero(stays.any(axis=tuple(k for k in every if k != axis))) for axis in every]
     if stays.sum() != np.prod([len(a) for a in found], dtype=np.int64) or not stays.any():
         node = graph.by_name.get(name)
         raise UserError(

@@ -24,7 +24,9 @@ class TensorTrain(LowRank):
 
     name: ClassVar[str] = "tensor-train"
     on_vectors: ClassVar[bool] = True
-    paper: ClassVar[str] = "Novikov et al., Tensorizing Neural Networks, 2015; Oseledets, Tensor-Train Decomposition, 2011"
+    paper: ClassVar[str] = (
+        "Novikov et al., Tensorizing Neural Networks, 2015; Oseledets, Tensor-Train Decomposition, 2011"
+    )
 
     parts: int = 3
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from codesign.compress.channel_pruning import ChannelPruning, Given
 from codesign.compress.channels import Family
-from codesign.compress.contributions import readers
+from codesign.compress.contributions import readers, shared
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class ThiNet(ChannelPruning):
 
     def importance(self, given: Given, families: Sequence[Family]) -> list[np.ndarray]:
         found = readers(given, families, self.name)
-        return [greedy(sum((r.shared(len(f.labels)) for r in rs), np.zeros((len(f.labels),) * 2))) for f, rs in zip(families, found)]
+        return [greedy(shared(rs, len(f.labels))) for f, rs in zip(families, found)]
 
 
-def greedy(shared: np.ndarray) -> np.ndarray:
-    """shared (n, n): the covariance of contributions -> the power that is lost when each is left out in its turn."""
-    size, lost = len(shared), 0.0
+def greedy(covariance: np.ndarray) -> np.ndarray:
+    """covariance (n, n) of contributions -> the power that is lost when each is left out in its turn."""
+    size, lost = len(covariance), 0.0
     left, worth, with_gone = np.ones(size, dtype=bool), np.zeros(size), np.zeros(size)
     for _ in range(size):
-        powers = np.where(left, lost + 2 * with_gone + np.diag(shared), np.inf)
+        powers = np.where(left, lost + 2 * with_gone + np.diag(covariance), np.inf)
         k = int(np.argmin(powers))
         lost = max(lost, float(powers[k]))  # so that what goes later is never worth less
         left[k], worth[k] = False, lost
-        with_gone = with_gone + shared[k]
+        with_gone = with_gone + covariance[k]
     return worth

@@ -17,7 +17,7 @@ def rearranged(w: np.ndarray, outer: Pair) -> np.ndarray:
 
 
 def kpsvd(w: np.ndarray, outer: Pair, terms: int) -> tuple[np.ndarray, np.ndarray]:
-    """w -> (terms, m1, n1), (terms, m2, n2): the nearest sum of so many Kronecker products of the first with the second."""
+    """w -> (terms, m1, n1), (terms, m2, n2): the nearest sum of Kronecker products first x second."""
     (m1, n1), (m, n) = outer, w.shape
     left, right = truncated(rearranged(w, outer), terms)
     return left.T.reshape(-1, m1, n1), right.reshape(-1, m // m1, n // n1)
