@@ -110,7 +110,7 @@ def test_families_follow_the_graph():
     found = {f.layers: len(f.labels) for f in Channels(residual()).families()}
     assert found == {("a", "c"): 8, ("b",): 12}
     found = {f.layers: len(f.labels) for f in Channels(joined()).families()}
-    # the inputs of a layer in two groups are tied pairwise: 0-4 with 5-9, so both branches are; its outputs 0-3 with 4-7
+    # what a layer in two groups reads is tied pairwise, which ties both branches; so is what it makes
     assert found == {("a", "b"): 5, ("g",): 4}
 
 
