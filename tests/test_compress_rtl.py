@@ -18,7 +18,15 @@ from tests.models import Model
 from tests.test_compress import RECIPES
 
 SLOW = ("--target-fps", "2000")  # everything folded: small designs
-QUICK = ("bcsr", "blocks", "bfp", "binary-two-step")  # of the others, minutes in all: `make test-all`
+QUICK = (
+    "bcsr",
+    "blocks",
+    "bfp",
+    "binary-two-step",
+    "svd-separable",
+    "tensor-ring-fc",
+    "surgeon",
+)  # of the others, minutes in all: `make test-all`
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +38,8 @@ def tiny(tmp_path_factory) -> tuple[Path, Path]:
     def w(*shape: int) -> str:
         return m.constant(rng.normal(size=shape) / np.sqrt(np.prod(shape[1:])))
 
-    c = m.add("Relu", m.add("Conv", "x", w(4, 4, 3, 3), w(4), name="conv"))
+    c, norm = m.add("Conv", "x", w(4, 4, 3, 3), w(4), name="conv"), [m.constant(v) for v in np.eye(4) + 0.5]
+    c = m.add("Relu", m.add("BatchNormalization", c, *norm))
     d = m.add("Relu", m.add("Conv", c, w(4, 1, 1, 1), w(4), group=4, name="depthwise"))
     p = m.add("Relu", m.add("Conv", d, w(8, 4, 1, 1), w(8), name="pointwise"))
     h = m.add("Relu", m.add("Gemm", m.add("Flatten", p, axis=1), w(32, 8), w(8), name="fc1"))
