@@ -9,6 +9,8 @@ the second and the fourth, dense layers of 512, 512 and 10. The input has 8 bits
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,21 @@ class Builder:
         parts = [self.constant(f"{name}.{key}", value) for key, value in values.items()]
         return self.bipolar(f"{name}.sign", self.add("BatchNormalization", f"{name}.norm", x, *parts))
 
+    def dense(self, x: str, widths: Sequence[int]) -> str:
+        """Dense layers between so many elements, each with signs."""
+        for k, (inputs, neurons) in enumerate(pairwise(widths)):
+            x = self.add("MatMul", f"fc{k}", x, self.weights(f"fc{k}", inputs, neurons))
+            x = self.signs(f"fc{k}", x, neurons, 0.3 * np.sqrt(inputs))
+        return x
+
+    def model(self, name: str, given: tuple[int, ...], result: str, made: tuple[int, ...]) -> onnx.ModelProto:
+        """The graph from `x` to a result."""
+        kind = onnx.TensorProto.FLOAT
+        x, y = helper.make_tensor_value_info("x", kind, given), helper.make_tensor_value_info(result, kind, made)
+        graph = helper.make_graph(self.nodes, name, [x], [y], self.constants)
+        opsets = [helper.make_opsetid("", 13), helper.make_opsetid(QONNX, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
 
 def cnv() -> onnx.ModelProto:
     """The whole network, ten scores."""
@@ -66,16 +83,15 @@ def cnv() -> onnx.ModelProto:
         x = b.signs(name, x, filters, 0.3 * np.sqrt(inputs) if k else 1.0)
         x = b.add("MaxPool", f"{name}.pool", x, kernel_shape=[2, 2], strides=[2, 2]) if pooled else x
         channels = filters
-    x = b.add("Flatten", "flatten", x)
-    for k, neurons in enumerate(DENSE):
-        x = b.signs(f"fc{k}", b.add("MatMul", f"fc{k}", x, b.weights(f"fc{k}", channels, neurons)), neurons, 5.0)
-        channels = neurons
-    scores = b.add("MatMul", "scores", x, b.weights("scores", channels, CLASSES))
-    ports = (("x", (1, *SHAPE)), (scores, (1, CLASSES)))
-    given, made = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in ports)
-    graph = helper.make_graph(b.nodes, "cnv", [given], [made], b.constants)
-    opsets = [helper.make_opsetid("", 13), helper.make_opsetid(QONNX, 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    x = b.dense(b.add("Flatten", "flatten", x), (channels, *DENSE))
+    scores = b.add("MatMul", "scores", x, b.weights("scores", DENSE[-1], CLASSES))
+    return b.model("cnv", (1, *SHAPE), scores, (1, CLASSES))
+
+
+def dense(widths: Sequence[int]) -> onnx.ModelProto:
+    """Binary dense layers between so many elements."""
+    b = Builder()
+    return b.model("dense", (1, widths[0]), b.dense(b.bipolar("input", "x"), widths), (1, widths[-1]))
 
 
 def images(count: int) -> np.ndarray:

@@ -162,3 +162,10 @@ class Pipeline:
 
     def _shaped(self, value: np.ndarray, edge: Edge) -> np.ndarray:
         return value.reshape(len(value), *self.stream_to(edge).shape)
+
+
+def alone(stage: Stage) -> Pipeline:
+    """A stage of one input and one output as a pipeline of its own."""
+    edges = (Edge(None, 0, "stage", 0), Edge("stage", 0, None, 0))
+    (x,), (y,) = stage.inputs, stage.outputs
+    return Pipeline((Placed("stage", stage),), edges, (("x", x),), (("y", y),))

@@ -15,7 +15,7 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.lib import stream
 from amaranth.sim import Simulator, SimulatorContext
 
-from hw.pipeline import Edge, Pipeline, Placed, Stage
+from hw.pipeline import Stage, alone
 from hw.rtl import verilog
 from hw.stream import StreamType, pack, unpack
 
@@ -87,9 +87,7 @@ def random_frames(stage: Stage, count: int, seed: int = 0) -> list[np.ndarray]:
 
 def verilog_of(stage: Stage) -> str:
     """A stage of one input and output as a design of its own, module `accelerator`, with primitives for synthesis."""
-    edges = (Edge(None, 0, "stage", 0), Edge("stage", 0, None, 0))
-    (x,), (y,) = stage.inputs, stage.outputs
-    return verilog(Pipeline((Placed("stage", stage),), edges, (("x", x),), (("y", y),)))
+    return verilog(alone(stage))
 
 
 def every_frame(stream_type: StreamType) -> np.ndarray:

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from codesign.formats import Format
 from hw.arith.order import Order
 from hw.arith.product import Place, Product, Sums
-from hw.arith.replay import Replay
+from hw.arith.replay import replay
 from hw.buffer import Skid
 from hw.elastic import Chain, Datapath, gate
 from hw.loops import counters
@@ -165,7 +165,7 @@ class FoldedStream(wiring.Component):
                 m.d.sync += x.eq(self.i.payload)
             m.d.comb += [core.x.eq(x), core.valid.eq(self.i.valid), self.i.ready.eq(skid.run)]
         else:
-            m.submodules.replay = kept = Replay(len(self.i.payload), self.order)
+            m.submodules.replay = kept = replay(len(self.i.payload), self.order)
             connect(m, flipped(self.i), kept.i)
             m.d.comb += [core.x.eq(kept.x), core.valid.eq(kept.valid), core.last.eq(kept.last), kept.run.eq(skid.run)]
         return m

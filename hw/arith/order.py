@@ -89,7 +89,10 @@ class Order:
 
         Only arrivals and reading itself ever hold it up. A vector's writing may wait for its half: but where reading
         takes longer than writing the vector is there before the reader is, and else the half is free in time.
+        A vector of one beat is held, and its first reading takes it.
         """
+        if self.beats == 1:
+            return serve(np.maximum(arrive, 0), self.passes)[:, None] + np.arange(self.passes)
         waits, lags = self._lags(arrive)
         starts = serve(lags[:, -1], self.steps)
         free = np.concatenate([[0], starts[:-1] + self.steps])
@@ -122,6 +125,8 @@ class Order:
 
     def writes(self, arrive: np.ndarray) -> np.ndarray:
         """Arrival times (vectors * beats) -> times of the writes; a vector waits until its half has been read."""
+        if self.beats == 1:
+            return self.reads(arrive)[:, 0]
         ready = np.maximum(arrive, 0).reshape(-1, self.beats)
         released = self.reads(arrive)[:, -1]
         ready[2:, 0] = np.maximum(ready[2:, 0], released[:-2] + 1)

@@ -16,7 +16,7 @@ from hw.netlist.sizes import heap_sites
 from hw.stages.unrolled import layer_luts
 
 # Flip-flops a LUT of the circuits that `pipelined` registers, fitted by benchmarks/circuits.py.
-_FLIP_FLOPS = {Place.CONSTANT: 1.4, Place.CHOSEN: 0.5, Place.TABLE: 0.9, Place.MEMORY: 1.1}
+_FLIP_FLOPS = {Place.CONSTANT: 1.4, Place.CHOSEN: 0.5, Place.TABLE: 0.6, Place.MEMORY: 1.1}
 
 
 def product_cost(product: Product, most_bits: int) -> Cost:

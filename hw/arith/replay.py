@@ -62,6 +62,41 @@ class Replay(wiring.Component):
         return walk.beat, walk.end, ~walk.end
 
 
+class Hold(wiring.Component):
+    """The same for vectors of one beat: `x` is a register, which the first reading of a vector fills."""
+
+    i: stream.Interface
+    valid: Signal
+    last: Signal
+    run: Signal
+    x: Signal
+
+    def __init__(self, bits: int, passes: int) -> None:
+        self.passes = passes
+        control = {"valid": Out(1), "last": Out(1), "run": In(1)}
+        super().__init__({"i": In(stream.Signature(bits)), "x": Out(bits), **control})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        step, free, held = self.valid & self.run, Signal(), Signal(len(self.x), reset_less=True)
+        (reading,), _ = counters(m, [self.passes], step)
+        with m.If(step & free):
+            m.d.sync += held.eq(self.i.payload)
+        m.d.comb += [
+            free.eq(reading == 0),
+            self.i.ready.eq(free & self.run),
+            self.valid.eq(self.i.valid | ~free),
+            self.last.eq(1),
+            self.x.eq(held),
+        ]
+        return m
+
+
+def replay(bits: int, order: Order) -> Replay | Hold:
+    """What keeps vectors of so many bits a beat."""
+    return Hold(bits, order.passes) if order.beats == 1 else Replay(bits, order)
+
+
 def _toggle(m: Module, when: Value) -> Signal:
     """Which of the two halves: the other one from `when` on."""
     half = Signal()
@@ -75,7 +110,9 @@ def replay_depth(beats: int) -> int:
 
 
 def replay_cost(bits: int, order: Order) -> Cost:
-    """Of a Replay, its output register included."""
+    """Of `replay`, its output register included."""
+    if order.beats == 1:
+        return counters_cost([order.passes]) + Cost(lut=3, ff=bits)
     half = (order.beats - 1).bit_length()
     reading = counters_cost([order.passes, order.beats]) if order.complete else walk_cost(order)
     control = counters_cost([order.beats]) + reading + Cost(lut=9 + half / 2, ff=4)

@@ -1,0 +1,144 @@
+"""Binary networks as whole designs: TFC over its foldings, FINN's CNV, and dense layers that fill the chip.
+
+    .venv/bin/python -m benchmarks.binary {tfc,tfc-rate,cnv,dense} [--simulate] [--synthesize]
+
+Synthesis goes stage by stage, each with the ports of a design of its own, and is cached; its sum leaves nothing out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from boards import board_named
+from codesign.cost import Cost
+from codesign.graph import Graph
+from codesign.importer import import_model
+from codesign.passes import run_passes
+from codesign.passes.split import Model, split
+from examples.cnv import cnv, dense, images
+from hw.compare import Compare
+from hw.describe import describe_rtl
+from hw.estimate import Timing, estimate_cost, estimate_timing
+from hw.pipeline import Pipeline, alone
+from hw.plan import plan_for_interval
+from hw.rtl import TOP, verilog
+from hw.stages.fifo import Fifo
+from hw.synth import synthesize
+from sim.check import Shown, simulate
+
+MNIST = Path(__file__).parent.parent.parent / "shared/data/models/mnist"
+BOARD = board_named("pynq-z2")
+FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Network:
+    """An integer network at a rate; `synapses`: products of a frame; real samples to simulate."""
+
+    name: str
+    model: Model
+    interval: int
+    synapses: int
+    x: np.ndarray
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        return plan_for_interval(self.model.core, BOARD.budget, self.interval)[1]
+
+    @cached_property
+    def timing(self) -> Timing:
+        return estimate_timing(self.pipeline)
+
+    @property
+    def estimated(self) -> Cost:
+        return estimate_cost(self.pipeline)
+
+    def synthesized(self, told: Callable[[str], None]) -> Cost:
+        """Paired LUTs and the rest, the sum of every stage and FIFO by itself."""
+        p = self.pipeline
+        parts = [(placed.name, placed.stage) for placed in p.stages]
+        parts += [(f"fifo {k}", Fifo(p.stream_from(e), e.depth)) for k, e in enumerate(p.edges) if e.depth]
+        whole = Cost()
+        for name, stage in parts:
+            used = synthesize(verilog(alone(stage)), TOP)
+            part = Cost(used.lut_paired, used.ff, used.dsp, used.bram36)
+            told(f"{name}: {part}, estimated {stage.cost()}")
+            whole += part
+        return whole
+
+    def simulated(self) -> Shown:
+        """The RTL's words and cycles without stalls; CheckFailed where one is not the emulator's."""
+        before = self.model.to_core({self.model.before.inputs[0].name: self.x})
+        core = self.model.core
+        golden = core.run({i.name: before[i.name] for i in core.inputs})
+        with tempfile.TemporaryDirectory() as name:
+            build, described = Path(name), describe_rtl(self.pipeline)
+            (build / "rtl").mkdir()
+            (build / described["files"][0]).write_text(verilog(self.pipeline))
+            (build / "manifest.json").write_text(json.dumps({"rtl": described}))
+            return simulate(build, self.pipeline, before, golden, "verilator", None, None, lambda done, total: None)
+
+
+def network(name: str, proto: onnx.ModelProto, interval: int, synapses: int, x: np.ndarray) -> Network:
+    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+        onnx.save(proto, file.name)
+        source = import_model(file.name).graph
+    compare = Compare(BOARD.budget, interval, frozenset())
+    graph, _ = run_passes(source, frozenset(), compare)
+    return Network(name, split(graph), interval, synapses, x)
+
+
+def tfc(interval: int) -> Network:
+    """FINN's example: 784-64-64-64-10 on 28x28 bits, 59,008 synapses."""
+    x = np.random.default_rng(1).uniform(size=(FRAMES, 1, 28, 28)).astype(np.float32)
+    return network("TFC_1W1A", onnx.load(MNIST / "TFC_1W1A.onnx"), interval, 784 * 64 + 2 * 64 * 64 + 640, x)
+
+
+CNV_SYNAPSES = (
+    9 * (900 * 3 * 64 + 784 * 64 * 64 + 144 * 64 * 128 + 100 * 128 * 128 + 9 * 128 * 256 + 256 * 256)
+    + 256 * 512 + 512 * 512 + 5120
+)  # fmt: skip
+
+
+def finn_cnv(interval: int = 5000) -> Network:
+    return network("CNV", cnv(), interval, CNV_SYNAPSES, images(FRAMES))
+
+
+DENSE = (256, 256, 256, 192)
+
+
+def filled(interval: int = 4) -> Network:
+    """Three dense layers, a vector every four cycles: 45,056 synapses a cycle."""
+    x = np.random.default_rng(1).normal(size=(64, DENSE[0])).astype(np.float32)
+    return network("dense", dense(DENSE), interval, sum(a * b for a, b in zip(DENSE, DENSE[1:], strict=False)), x)
+
+
+NETWORKS: dict[str, Callable[[], Network]] = {"tfc": lambda: tfc(64), "cnv": finn_cnv, "dense": filled}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("--simulate", action="store_true")
+    parser.add_argument("--synthesize", action="store_true")
+    arguments = parser.parse_args()
+    of = NETWORKS[arguments.network]()
+    print(f"{of.name}: estimated {of.estimated}, {of.timing}", flush=True)
+    if arguments.synthesize:
+        print("synthesized, LUTs paired:", of.synthesized(lambda text: print(text, flush=True)))
+    if arguments.simulate:
+        shown = of.simulated()
+        print(f"simulated: {shown.frames} frames, {shown.words} words, all equal; interval {shown.interval_cycles}")
+
+
+if __name__ == "__main__":
+    main()
