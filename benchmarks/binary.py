@@ -1,6 +1,6 @@
 """Binary networks as whole designs: TFC over its foldings, FINN's CNV, and dense layers that fill the chip.
 
-    .venv/bin/python -m benchmarks.binary {tfc,tfc-rate,cnv,dense} [--simulate] [--synthesize]
+    .venv/bin/python -m benchmarks.binary {tfc,cnv,dense} [--simulate] [--synthesize]
 
 Synthesis goes stage by stage, each with the ports of a design of its own, and is cached; its sum leaves nothing out.
 """
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,6 @@ import onnx
 
 from boards import board_named
 from codesign.cost import Cost
-from codesign.graph import Graph
 from codesign.importer import import_model
 from codesign.passes import run_passes
 from codesign.passes.split import Model, split
@@ -119,7 +119,7 @@ DENSE = (256, 256, 256, 192)
 def filled(interval: int = 4) -> Network:
     """Three dense layers, a vector every four cycles: 45,056 synapses a cycle."""
     x = np.random.default_rng(1).normal(size=(64, DENSE[0])).astype(np.float32)
-    return network("dense", dense(DENSE), interval, sum(a * b for a, b in zip(DENSE, DENSE[1:], strict=False)), x)
+    return network("dense", dense(DENSE), interval, sum(a * b for a, b in pairwise(DENSE)), x)
 
 
 NETWORKS: dict[str, Callable[[], Network]] = {"tfc": lambda: tfc(64), "cnv": finn_cnv, "dense": filled}
