@@ -11,6 +11,7 @@ from rich.table import Table
 
 from codesign import show
 from codesign.arguments import command, positive
+from codesign.errors import UserError
 
 
 def add_compress(commands: Any) -> None:
@@ -24,7 +25,23 @@ def add_compress(commands: Any) -> None:
     )  # fmt: skip
     p.add_argument("model", type=Path, metavar="MODEL", help="a float ONNX file")
     p.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the ONNX file to write")
-    p.add_argument("--recipe", type=Path, required=True, metavar="R", help="a .yaml file with the steps in order")
+    p.add_argument("--recipe", type=Path, metavar="R", help="a .yaml file with the steps in order")
+    p.add_argument(
+        "--budget", metavar="B",
+        help="in place of a recipe, search one that stays within this and uses least of it, as in "
+        "lut=40000,bram36=120,fps=2000,accuracy-drop=1.0 (points): ranks, sparsities, widths of each layer by Optuna",
+    )  # fmt: skip
+    p.add_argument("--trials", type=_count, default=60, metavar="N", help="with --budget: networks to try (60)")
+    p.add_argument(
+        "--study", metavar="URL",
+        help="with --budget: the data base of the search, which several processes may share and later ones go on with "
+        "(a SQLite file beside OUT)",
+    )  # fmt: skip
+    p.add_argument(
+        "--calibration-labels", type=Path, metavar="C",
+        help="with --budget: classes of the calibration samples, by which networks are chosen; without them, by how "
+        "often they answer as the model does",
+    )  # fmt: skip
     p.add_argument(
         "--calibration", type=Path, metavar="X",
         help="samples that steps may see, and by which the result is quantized to be costed: .npy or .npz",
@@ -46,8 +63,28 @@ def _compress(a: argparse.Namespace) -> dict[str, Any]:
 
     files = (a.recipe, a.calibration, a.evaluation, a.labels)
     options = CompressOptions(*files, a.precision, a.board, a.clock_mhz, a.target_fps)
+    if a.budget is not None:
+        return _search(a, options)
+    if a.study is not None or a.calibration_labels is not None:
+        raise UserError("--study and --calibration-labels belong to a search; give its --budget")
     with show.steps() as progress:
         return compress_model(a.model, a.output, options, progress)
+
+
+def _search(a: argparse.Namespace, options: Any) -> dict[str, Any]:
+    from codesign.flow_search import SearchOptions, search_model
+
+    if a.recipe is not None:
+        raise UserError("--budget searches a recipe; leave --recipe out")
+    wanted = SearchOptions(a.budget, a.calibration_labels, a.study, a.trials)
+    with show.steps() as progress:
+        return search_model(a.model, a.output, options, wanted, progress)
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 1_000_000):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return int(text)
 
 
 def _show(r: dict[str, Any]) -> None:
@@ -67,6 +104,9 @@ def _show(r: dict[str, Any]) -> None:
         if row["hardware_missing"]:
             show.OUT.print(f"{row['step']}: no hardware figures: {escape(row['hardware_missing'])}")
     show.OUT.print(ORIGIN)
+    if "front" in r:
+        tried = f"{len(r['trials'])} networks tried, chosen by {r['selected_by']} on the calibration samples"
+        show.OUT.print(f"{tried}; recipe: {r['recipe']}; Pareto front: {r['front']['html']}")
     show.OUT.print(f"written: {r['output']}, {r['file_bytes']:,} bytes")
 
 

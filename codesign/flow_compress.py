@@ -13,6 +13,7 @@ from codesign import arrays
 from codesign.compress.recipe import read_recipe
 from codesign.compress.report import Costing, Hardware, Meter, Scored, accuracy, apply_recipe
 from codesign.compress.step import Data, rounded
+from codesign.cost import Figures
 from codesign.errors import UserError
 from codesign.exporter import export_model
 from codesign.graph import Graph
@@ -37,7 +38,7 @@ class CompressOptions:
     """What a person may say: files, and the hardware in whose terms steps are reported (`target_fps`: the rate of all
     of them; None: what the network as given reaches in a quarter of the board)."""
 
-    recipe: Path
+    recipe: Path | None
     calibration: Path | None = None
     evaluation: Path | None = None
     labels: Path | None = None
@@ -60,6 +61,8 @@ class Given:
 
 def compress_model(model: Path, output: Path, options: CompressOptions, progress: Progress) -> dict[str, Any]:
     """Apply a recipe to a model and write the result as ONNX; what each step did."""
+    if options.recipe is None:
+        raise UserError("--recipe says what to do; or give a --budget, by which one is searched")
     steps = read_recipe(options.recipe)
     progress(f"importing {model.name}")
     given = read_given(model, options)
@@ -126,12 +129,15 @@ class BoardCosts:
 
     def __call__(self, graph: Graph) -> Hardware:
         fused, parts = integers(graph, self.data, self.precision)
-        boundless = self.target.budget.part(BOUNDLESS)
-        pipeline = plan_for_interval(parts.core, boundless, self.interval_cycles)[1]
         energy = sum(x.energy_pj for x in layers_of(fused))
         scored = self.scored
         scores = None if scored is None else accuracy(parts.run(scored.samples), scored.labels)
-        return Hardware(self.precision, figures(pipeline), energy, scores)
+        return Hardware(self.precision, self.figures_of(parts), energy, scores)
+
+    def figures_of(self, network: Model) -> Figures:
+        """Of an integer network at that rate, whatever the size of the board."""
+        boundless = self.target.budget.part(BOUNDLESS)
+        return figures(plan_for_interval(network.core, boundless, self.interval_cycles)[1])
 
 
 def integers(network: Graph, data: Data, precision: str) -> tuple[Graph, Model]:

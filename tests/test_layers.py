@@ -6,7 +6,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parent.parent
 LAYERS = ("codesign", "hw", "sim", "boards")
 WHOLE_PATH = (
-    "codesign/flow.py", "codesign/flow_compress.py", "codesign/flow_hls.py", "codesign/cli.py", "codesign/cli_board.py",
+    "codesign/flow.py", "codesign/flow_compress.py", "codesign/flow_search.py", "codesign/flow_hls.py",
+    "codesign/cli.py", "codesign/cli_board.py",
     "codesign/cli_measure.py",
 )  # fmt: skip
 LONGEST_FILE = 300
