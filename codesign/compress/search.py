@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codesign.compress import STEPS
 from codesign.compress.limits import Limits
 from codesign.compress.recipe import recipe_of
 from codesign.compress.step import Data, Product, Step, products, rounded
@@ -74,8 +73,9 @@ class Space:
         return [*factors, *zeros, *widths]
 
     def factorizes(self, p: Product) -> bool:
-        """Whether a low rank is tried."""
-        return any(s.name == "svd" for s in STEPS) and p.kind in FACTORIZED and p.value.size >= LEAST_WEIGHTS
+        """Whether a low rank is tried: the parts have the layer's name in front of theirs, which no other may have."""
+        alone = sum(q.label.startswith(p.label) for q in self.layers) == 1
+        return alone and p.kind in FACTORIZED and p.value.size >= LEAST_WEIGHTS
 
 
 def applied(graph: Graph, entries: Sequence[dict[str, Any]], data: Data | None) -> Graph:
