@@ -11,12 +11,14 @@ import pytest
 from codesign.cli import main
 from codesign.compress import STEPS
 from codesign.compress.count import count
+from codesign.compress.neurons import nonzero_shares, rectified
 from codesign.compress.recipe import read_recipe, recipe_of, written
-from codesign.compress.step import Data, products, rounded
+from codesign.compress.step import Data, products, rounded, with_weights
 from codesign.errors import UserError
 from codesign.exporter import export_model
 from codesign.graph import Graph
 from codesign.importer import import_model
+from codesign.ops.elementwise import Add
 from tests.models import Model
 from tests.onnx_count import count_file
 
@@ -66,7 +68,7 @@ RECIPES = {
     "bcsr": [PRUNED, {"bcsr": {"block": "2x2"}}],
     "n-of-m": ["n-of-m"],
     "blocks": [{"blocks": {"sparsity": 0.5, "simd": 4, "pe": 2, "layers": "conv, fc1"}}],
-    "apoz": [{"apoz": {"zeros": 0.6}}],
+    "apoz": [{"apoz": {"sparsity": 0.4}}],
     "share": [{"share": {"bits": 3}}],
     "share-wide": [{"share": {"bits": 5, "start": "density"}}],
     "share-pruned": [PRUNED, {"share": {"bits": 2, "start": "random"}}, "huffman"],
@@ -207,3 +209,17 @@ def test_labels_alone_are_refused(cnn, tmp_path, capsys):
     argv = ["compress", cnn, "-o", tmp_path / "y.onnx", "--recipe", tmp_path / "r.yaml", "--labels", "l.npy"]
     assert main([str(a) for a in argv]) == 2
     assert "--evaluation" in capsys.readouterr().err
+
+
+def test_the_channel_that_is_never_used_goes_first(graph, data):
+    """An offset far below zero keeps a rectified channel at zero."""
+    name = next(n.inputs[1] for n in graph.nodes if n.origin == "norm" and isinstance(n.op, Add))
+    offset = graph.constants[name].copy()
+    offset.reshape(-1)[5] = -1000.0
+    silent = with_weights(graph, {name: offset})
+    end = rectified(silent, products(silent)[0].node.name)
+    assert nonzero_shares(silent, [end], data.samples)[end][5] == 0
+    smaller, notes = recipe_of([{"apoz": {"sparsity": 0.125, "layers": "conv"}}])[0].apply(silent, data)
+    assert notes == ("conv: 7 of 8 channels stay",)
+    before, after = (next(p.value for p in products(g) if p.label == "depthwise") for g in (silent, smaller))
+    np.testing.assert_array_equal(after, np.delete(before, 5, axis=-1))

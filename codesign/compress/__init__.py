@@ -24,8 +24,8 @@ from codesign.compress.tensor_train import TensorTrain
 from codesign.compress.thinet import ThiNet
 from codesign.compress.tucker import Tucker
 
-PRUNING = (Prune, NOfM, Blocks, Apoz)
-CHANNELS = (FilterNorm, GeometricMedian, Slimming, ThiNet, Lasso, Surgeon)
+PRUNING = (Prune, NOfM, Blocks)
+CHANNELS = (FilterNorm, GeometricMedian, Slimming, Apoz, ThiNet, Lasso, Surgeon)
 LOW_RANK = (Svd, Kronecker, Cp, Tucker, TensorTrain, TensorRing, BlockTerm)
 SHARING = (Share, Circulant, Csr, Bcsr, HuffmanCode)
 QUANTIZING = (Quantize, Uniform, Balanced, Binarize, Admm)

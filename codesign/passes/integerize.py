@@ -181,7 +181,9 @@ def _product(lifting: Lifting, node: Node) -> str | None:
         raise _refused(node, str(e), QUANTIZER) from e
 
 
-QUANTIZER = "put a quantizer (Quant, BipolarQuant, MultiThreshold) in front of it"
+QUANTIZER = (
+    "put a quantizer (Quant, BipolarQuant, MultiThreshold) in front of it, or compile it with --calibration samples.npy"
+)
 
 
 def _refused(node: Node, reason: str, help: str) -> UserError:
