@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from codesign.compress.block_term import BlockTerm
 from codesign.compress.cp import Cp
 from codesign.compress.kronecker import Kronecker
-from codesign.compress.low_rank import LowRank
-from codesign.compress.step import Data
+from codesign.compress.low_rank import LowRank, kernel_of
+from codesign.compress.step import Data, chosen, single, with_weights
 from codesign.compress.svd import Svd
 from codesign.compress.tensor_ring import TensorRing
 from codesign.compress.tensor_train import TensorTrain
+from codesign.compress.tidy import folded
 from codesign.compress.tucker import Tucker
+from codesign.errors import UserError
 from codesign.graph import Constant, Graph, Input, Node, TensorType
 from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add
@@ -75,7 +79,7 @@ def same(before: Graph, after: Graph, tolerance: float = 1e-4) -> None:
 @pytest.mark.parametrize("stride", [(1, 1), (2, 1)])
 def test_a_convolution_at_full_rank_is_itself(step, stride):
     graph = network(stride)
-    after, notes = type(step)(**{**vars(step), "layers": "conv"}).apply(graph, None)
+    after, notes = replace(step, layers="conv").apply(graph, None)
     same(graph, after)
     assert notes[0].startswith("conv: rank ") and len(after.nodes) > len(graph.nodes)
 
@@ -84,18 +88,71 @@ def test_a_convolution_at_full_rank_is_itself(step, stride):
 @pytest.mark.parametrize("layer", ["fc", "last"])
 def test_a_matrix_product_at_full_rank_is_itself(step, layer):
     graph = network()
-    after, notes = type(step)(**{**vars(step), "layers": layer}).apply(graph, None)
+    after, notes = replace(step, layers=layer).apply(graph, None)
     same(graph, after)
     assert notes[0].startswith(f"{layer}: rank ")
 
 
-@pytest.mark.parametrize("step", [type(s)(**{**vars(s), "rank": 2, "layers": "conv"}) for s in WINDOWED], ids=str)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("step", [*WINDOWED, *DENSE], ids=str)
+def test_the_layers_of_a_chain_multiply_back_into_one(step, rank):
+    """At any rank the chain answers as the one layer whose kernel its factors make."""
+    graph, layer = folded(network((1, 2))), "conv" if step in WINDOWED else "fc"
+    small = replace(step, rank=rank, layers=layer)
+    (product,) = chosen(graph, layer)
+    method = small.method(product)
+    ranks = [min(rank, len(s)) for s in method.spectra(kernel_of(product))]
+    factors = tuple(single(f) for f in method.factors(kernel_of(product), ranks))
+    whole = with_weights(graph, {product.weights: method.kernel(factors).reshape(product.value.shape)})
+    same(whole, small.apply(graph, None)[0])
+    assert method.count(ranks) == sum(w.size for w in method.weights(factors))
+
+
+@pytest.mark.parametrize("step", [replace(s, rank=2, layers="conv") for s in WINDOWED], ids=str)
 def test_answers_are_kept_better_than_weights_keep_them(step):
     """Held-out samples; the same ranks, fitted to what the layer answers instead of its weights."""
     graph, x, unseen = network(), samples(150), samples(100, seed=2)
     plain, _ = step.apply(graph, None)
-    aware, _ = type(step)(**{**vars(step), "responses": True}).apply(graph, Data(x))
+    aware, _ = replace(step, responses=True).apply(graph, Data(x))
     assert [n.name for n in plain.nodes] == [n.name for n in aware.nodes]
     wanted = graph.run(unseen)["y"]
     errors = [float(((g.run(unseen)["y"] - wanted) ** 2).mean()) for g in (plain, aware)]
     assert errors[1] < 0.95 * errors[0]
+
+
+def test_ranks_follow_energy_error_and_share():
+    graph = network()
+    kernel = graph.constants["w"].reshape(-1, 6)
+    for given in ({"energy": 0.8}, {"error": 0.5}, {"share": 0.5}):
+        small, notes = Svd(**given, layers="conv").apply(graph, None)
+        first, second = (small.constants[small.by_name[n].inputs[1]] for n in ("conv.1", "conv"))
+        rank, left = first.shape[-1], first.reshape(-1, first.shape[-1]) @ second[0, 0] - kernel
+        energy = 1 - (left**2).sum() / (kernel**2).sum()
+        assert energy >= given.get("energy", 0) and 1 - energy <= given.get("error", 1) ** 2
+        assert first.size + second.size <= given.get("share", 1) * kernel.size
+        assert notes == (f"conv: rank {rank}, {first.size + second.size} of {kernel.size} weights",)
+
+
+def test_layers_that_a_step_cannot_help_say_why():
+    graph = network()
+    _, notes = Tucker(share=0.6).apply(graph, None)
+    assert notes[0].startswith("conv: rank") and "no window of several taps" in notes[1]
+    same(graph, Svd(energy=0.9999, layers="point").apply(graph, None)[0])
+    assert "are not fewer" in Svd(energy=0.9999, layers="point").apply(graph, None)[1][0]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Svd(), "needs one of rank, energy, error and share, not 0"),
+        (lambda: Svd(rank=2, energy=0.5), "not 2 of them"),
+        (lambda: Svd(energy=1.5), "energy is 1.5; it must be from 0 to 1"),
+        (lambda: Svd(rank=2, form="odd"), "form 'odd' is unknown"),
+        (lambda: Cp(energy=0.5), "give rank or share"),
+        (lambda: Svd(rank=2, responses=True).apply(network(), None), "--calibration"),
+        (lambda: Svd(rank=2, layers="none*").apply(network(), None), "match no layer"),
+    ],
+)
+def test_what_a_step_refuses(make, words):
+    with pytest.raises(UserError, match=words):
+        make()
