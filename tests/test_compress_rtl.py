@@ -18,15 +18,7 @@ from tests.models import Model
 from tests.test_compress import RECIPES
 
 SLOW = ("--target-fps", "2000")  # everything folded: small designs
-QUICK = (
-    "bcsr",
-    "blocks",
-    "bfp",
-    "binary-two-step",
-    "svd-separable",
-    "tensor-ring-fc",
-    "surgeon",
-)  # of the others, minutes in all: `make test-all`
+QUICK = ("bcsr", "blocks", "bfp", "binary-two-step", "tensor-ring-fc")  # of the others, minutes in all: `make test-all`
 
 
 @pytest.fixture(scope="module")

@@ -111,7 +111,7 @@ def ringed(graph: Graph, node: Node, cores: Sequence[np.ndarray]) -> Chain:
         return nodes[-1].name
 
     data = put("rows", Reshape((rows, cores[-1].shape[1])), node.inputs[0])
-    weights = matrices(cores)
+    *weights, _ = matrices(cores)
     for k, w in enumerate(weights):
         if k > 0:
             inner = cores[-1 - k].shape[1] * cores[-1 - k].shape[3]
@@ -122,14 +122,30 @@ def ringed(graph: Graph, node: Node, cores: Sequence[np.ndarray]) -> Chain:
             rows, tail = rows * tail, cores[-1 - k].shape[2]
         data = _layer(graph, node, MatMul(), w, k, len(weights) + 1, data, nodes, names)
     data = put("turn", Transpose((1, 0)), data)
-    size = int(np.prod([c.shape[2] for c in cores]))
-    nodes.append(Node(node.name, Reshape((size,)), (data,), node.origin))
+    restored(graph, node, data, nodes, names)
     return Chain(tuple(nodes), tuple(names))
 
 
+def restored(graph: Graph, node: Node, data: str, nodes: list[Node], names: list[str]) -> None:
+    """The product's channels, which layers before left in another shape, as an image that is multiplied by ones.
+
+    A depthwise layer of ones is what a bias for each channel and an activation can follow, in hardware, too.
+    """
+    *front, channels = graph.types[node.name].shape
+    image = (*front, channels) if len(front) == 2 else (int(np.prod(front, dtype=np.int64)), 1, channels)
+    nodes.append(Node(graph.fresh(f"{node.name}.image"), Reshape(image), (data,), node.origin))
+    _layer(graph, node, Conv(groups=channels), ones(channels), len(names), len(names) + 1, nodes[-1].name, nodes, names)
+
+
+def ones(channels: int) -> np.ndarray:
+    """The weights of a depthwise layer that changes nothing."""
+    return np.ones((1, 1, 1, channels))
+
+
 def matrices(cores: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The constants of `ringed`, the last core's first: (m r', r n), with the closing rank in front of the first m."""
-    last = cores[-1].transpose(1, 0, 2, 3)
+    """The constants of `ringed`, the last core's first: (m r', r n), with the closing rank in front of the first m; the
+    ones of the last layer."""
+    last, size = cores[-1].transpose(1, 0, 2, 3), int(np.prod([c.shape[2] for c in cores]))
     between = [c.transpose(1, 3, 0, 2).reshape(c.shape[1] * c.shape[3], -1) for c in cores[-2:0:-1]]
     first = cores[0].transpose(0, 1, 3, 2)
-    return [last.reshape(len(last), -1), *between, first.reshape(-1, first.shape[3])]
+    return [last.reshape(len(last), -1), *between, first.reshape(-1, first.shape[3]), ones(size)]

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from codesign.compress.chain import Chain, Link, border_of
+from codesign.compress.chain import Chain, Link, border_of, ones, restored
 from codesign.compress.factor.kronecker import kpsvd, rearranged
 from codesign.compress.factor.least_squares import Arrays
 from codesign.compress.factor.svd import spectrum
@@ -86,14 +86,14 @@ class Products(Method):
         raise NotImplementedError("between the two products channels change places")
 
     def weights(self, factors: Arrays) -> list[np.ndarray]:
-        """Inner (c2, t o2); outer (c1 t, o1), or as a convolution (rows, columns, c1 t, o2 o1)."""
+        """Inner (c2, t o2); outer (c1 t, o1), or as a convolution (rows, columns, c1 t, o2 o1); ones."""
         outer, inner = factors
         first = inner.transpose(1, 0, 2).reshape(self.c2, -1)
         second = outer.transpose(1, 2, 3, 0, 4).reshape(*self.shape[:2], -1, self.o1)
-        return [first, np.tile(second, self.o2) if self.windowed else second[0, 0]]
+        return [first, np.tile(second, self.o2) if self.windowed else second[0, 0], ones(self.shape[3])]
 
     def chain(self, graph: Graph, node: Node, factors: Arrays) -> Chain:
-        (first, second), nodes = self.weights(factors), []
+        (first, second, _), nodes = self.weights(factors), []
         border = border_of(graph, node) if self.windowed else None
         data = border.inputs[0] if border else node.inputs[0]
         *front, _ = graph.types[data].shape
@@ -120,4 +120,5 @@ class Products(Method):
             data = put("2", MatMul(), data, names[1], origin=f"{label}/2")
         data = put("2.split", Reshape((int(np.prod(size[:-1])), self.o2, self.o1)), data)
         data = put("2.turn", Transpose((0, 2, 1)), data)
-        return Chain((*nodes, Node(node.name, Reshape(size), (data,), node.origin)), tuple(names))
+        restored(graph, node, data, nodes, names)
+        return Chain(tuple(nodes), tuple(names))

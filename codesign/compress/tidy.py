@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codesign.graph import Constant, Graph, Node
+from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add
+from codesign.ops.layout import Reshape
 from codesign.quantize.canonical import fold_norms, is_product
 
 
@@ -30,5 +32,14 @@ def without_idle_sums(graph: Graph) -> Graph:
 
 
 def replaced(graph: Graph, product: str, nodes: tuple[Node, ...]) -> Graph:
-    """The graph with other nodes in place of one, the last of which has its name."""
-    return graph.replace([n for n in graph.nodes if n.name != product] + list(nodes))
+    """A canonical graph with other nodes in place of a product, the last of which has its name.
+
+    Where that gives an image instead of a vector, the bias is added to the image.
+    """
+    found = {n.name: n for n in graph.nodes} | {n.name: n for n in nodes}
+    (total,), shape = graph.readers[product], graph.types[product].shape
+    if isinstance(nodes[-1].op, Conv) and len(shape) != 3:
+        image = replace(total, name=graph.fresh(f"{total.name}.image"))
+        found[image.name] = image
+        found[total.name] = Node(total.name, Reshape(shape), (image.name,), total.origin)
+    return graph.replace(found.values())
