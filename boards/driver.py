@@ -185,6 +185,7 @@ class Accelerator:
         self._prepare()
         self._plans = {}
         self.laps = np.zeros(3)  # seconds of the last call: packing; accelerator and transfers; unpacking
+        self.paused_s = 0.0  # in the middle one of them, without a look at the accelerator
 
     def __enter__(self) -> Accelerator:
         return self
@@ -264,7 +265,7 @@ class Accelerator:
                 raise DriverError(f"input '{i['name']}' must be (samples, {shape}), as many samples in every input; "
                                   f"it is {np.shape(x)}, and {len(arrays)} inputs were given")  # fmt: skip
         results = [np.empty((total, *r["shape"]), r["type"]) for r in self.host["results"]]
-        self.laps[:] = 0
+        self.laps[:], self.paused_s = 0, 0.0
         for start in range(0, total, self.batch):
             part = slice(start, min(start + self.batch, total))
             self._run(part.stop - start, [x[part] for x in arrays], [r[part] for r in results])
@@ -303,7 +304,7 @@ class Accelerator:
     def _wait(self, n: int) -> None:
         """Reads `status` when the run should have ended, and then ever less often."""
         pause, end = self.expected_s(n), time.perf_counter() + self.timeout_s
-        _pause(pause)
+        self.paused_s += _pause(pause)
         while True:
             status = self.read("status")
             if not status & 1:
@@ -311,7 +312,7 @@ class Accelerator:
             if time.perf_counter() > end:
                 self.reset()
                 raise DriverError(f"no end of a batch of {n} within {self.timeout_s:g} s; the accelerator was reset")
-            _pause(pause / 4)
+            self.paused_s += _pause(pause / 4)
             pause *= 2
         bits = self.system["status"]
         said = [text.format(k) for name, text in _EVENTS for k in range(4) if status >> bits[name] + k & 1]
@@ -322,14 +323,14 @@ class Accelerator:
             raise DriverError("someone else reset or started the accelerator while it worked; this batch is lost")
 
 
-def _pause(seconds: float) -> None:
-    """Sleeps, or turns around where that is too coarse."""
+def _pause(seconds: float) -> float:
+    """Sleeps, or turns around where that is too coarse; how long it was."""
+    begun = now = time.perf_counter()
     if seconds > 2e-4:
         time.sleep(min(seconds, 0.05))
-        return
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        pass
+    while now < begun + min(seconds, 2e-4):
+        now = time.perf_counter()
+    return time.perf_counter() - begun
 
 
 class _Frames:

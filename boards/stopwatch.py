@@ -12,52 +12,40 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 WARM_UP = 5  # calls before the first that counts
-LAPS = ("packing_s", "waiting_s", "unpacking_s")
+SECONDS = ("total_s", "packing_s", "waiting_s", "unpacking_s", "paused_s")
+CLOCKS = ("busy_cycles", "latency_slowest", "input_stalls", "output_stalls")
 
 
-def nothing_outside() -> float:
-    return 0.0
-
-
-def measure(
-    accelerator: Any, inputs: list[np.ndarray], calls: int, batch: int, outside_s: Callable[[], float] = nothing_outside
-) -> dict[str, Any]:
-    """`single`: calls of one sample; `batch`: as many samples as `calls` at least, in calls of `batch`.
-
-    `outside_s`: seconds so far that the machine has spent on what a board's logic does by itself; taken out.
-    """
+def measure(accelerator: Any, inputs: list[np.ndarray], calls: int, batch: int) -> dict[str, Any]:
+    """`single`: calls of one sample; `batch`: as many samples as `calls` at least, in calls of `batch`."""
     in_batches = max(-(-calls // batch), 3)
     return {
-        "single": series(accelerator, inputs, 1, calls, outside_s),
-        "batch": series(accelerator, inputs, batch, in_batches, outside_s),
+        "single": series(accelerator, inputs, 1, calls),
+        "batch": series(accelerator, inputs, batch, in_batches),
     }
 
 
-def series(
-    accelerator: Any, inputs: list[np.ndarray], size: int, calls: int, outside_s: Callable[[], float]
-) -> dict[str, Any]:
+def series(accelerator: Any, inputs: list[np.ndarray], size: int, calls: int) -> dict[str, Any]:
     """`calls` calls of `size` samples behind WARM_UP others: seconds of each call and lap, the design's counts."""
-    names = ("total_s", *LAPS, "outside_s", "busy_cycles", "latency_cycles", "input_stalls", "output_stalls")
-    found: dict[str, list[float]] = {name: [] for name in names}
+    found: dict[str, list[float]] = {name: [] for name in (*SECONDS, *CLOCKS)}
     for k in range(-WARM_UP, calls):
         samples = [x[(np.arange(size) + k * size) % len(x)] for x in inputs]
-        outside, begun = outside_s(), time.perf_counter()
+        begun = time.perf_counter()
         accelerator.run(*samples)
-        total, outside = time.perf_counter() - begun, outside_s() - outside
+        total = time.perf_counter() - begun
         if k < 0:
             continue
         counts = accelerator.counters()
-        clocks = [counts[n] for n in ("busy_cycles", "latency_slowest", "input_stalls", "output_stalls")]
-        for name, value in zip(names, (total, *map(float, accelerator.laps), outside, *clocks)):
+        seconds = (total, *map(float, accelerator.laps), accelerator.paused_s)
+        for name, value in zip(found, (*seconds, *(counts[name] for name in CLOCKS))):
             found[name].append(value)
-    return {"size": size, "calls": calls, "warm_up": WARM_UP, "expected_s": accelerator.expected_s(size), **found}
+    return {"size": size, "calls": calls, "warm_up": WARM_UP, **found}
 
 
 def open_device(manifest: Any, bitstream: str, memory: str | None, driver: Any) -> Any:

@@ -55,7 +55,8 @@ def _measure(a: argparse.Namespace) -> dict[str, Any]:
 
 
 def _show(r: dict[str, Any]) -> None:
-    table = Table(title=f"Microseconds of a call; {r['source']}", title_justify="left")
+    show.OUT.print(f"Microseconds of a call; {r['source']}")
+    table = Table()
     table.add_column("")
     for head in measured.heads(r):
         table.add_column(head, justify="right")
