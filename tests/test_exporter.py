@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import helper, numpy_helper
 
 from codesign.compress.step import rounded
 from codesign.errors import UserError
@@ -18,6 +19,7 @@ from codesign.graph import Constant, Dequantize, Graph, Input, Node, TensorType
 from codesign.importer import import_model
 from codesign.ops.conv import Conv
 from codesign.ops.elementwise import Add
+from codesign.ops.matmul import MatMul
 from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
 from codesign.quantize import is_quantized
@@ -137,3 +139,28 @@ def test_two_convolutions_may_share_padding(tmp_path):
     one, two = (m.add("Conv", padded, m.constant(np.ones((3, 2, 3, 3)))) for _ in range(2))
     graph = import_model(m.save(tmp_path / "m.onnx", m.add("Concat", one, two, axis=1))).graph
     assert [n.op_type for n in check(graph, tmp_path).graph.node] == ["Conv", "Conv", "Concat", "Identity"]
+
+
+@pytest.mark.parametrize("storage", ["csr", "csr+huffman", "huffman", "circulant(3)", "pow2(4)", "bfp(4, block=2)"])
+@pytest.mark.parametrize("defect", ["short", "missing", "shape", "storage"])
+def test_damaged_weights_are_refused(tmp_path, storage, defect):
+    value = np.tile([[1.0, -2.0, 4.0]], (6, 1)) if storage == "pow2(4)" else np.diag([1.0, 2.0, 3.0])
+    kind = TensorType(value.shape, Int(-7, 7))
+    nodes = (
+        Node("codes", Constant(kind, value, storage)),
+        Node("w", Dequantize(), ("codes",)),
+        Node("y", MatMul(), ("x", "w"), "fc"),
+    )
+    proto = model_of(Graph((Input("x", TensorType((len(value),))),), nodes, ("y",)))
+    node = next(n for n in proto.graph.node if n.op_type == "Weights")
+    if defect == "short":
+        tensor = next(t for t in proto.graph.initializer if t.name == node.input[0])
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor)[:0], tensor.name))
+    elif defect == "missing":
+        del node.input[-1]
+    else:
+        attribute = next(a for a in node.attribute if a.name == defect)
+        attribute.CopyFrom(helper.make_attribute(defect, [0, 3] if defect == "shape" else "zip"))
+    onnx.save(proto, tmp_path / "m.onnx")
+    with pytest.raises(UserError, match="Weights"):
+        import_model(tmp_path / "m.onnx")

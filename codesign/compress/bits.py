@@ -23,7 +23,9 @@ def packed(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def unpacked(data: np.ndarray, width: int, size: int) -> np.ndarray:
-    """The first `size` numbers of what `packed` gave, int64."""
+    """The first `size` numbers of what `packed` gave, int64; ValueError where it is shorter."""
+    if 8 * data.size < width * size:
+        raise ValueError(f"{data.size} bytes do not hold {size} numbers of {width} bits")
     bits = np.unpackbits(data, count=width * size, bitorder="little").reshape(size, width).astype(np.uint64)
     return (bits << np.arange(width, dtype=np.uint64)).sum(axis=1, dtype=np.uint64).astype(np.int64)
 
