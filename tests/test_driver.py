@@ -364,3 +364,15 @@ def test_linux_runs_batches_through_memory(build: Build, root: Path) -> None:
         stop.set()
         watcher.join()
     assert peek(root, 0xF800_8000) & 1 == peek(root, 0xF800_8014) & 1 == 0
+
+
+def test_values_outside_of_an_assumed_format_are_refused_as_run_does(tmp_path: Path) -> None:
+    m = models.Model(1, 6)
+    model = m.save(tmp_path / "open.onnx", m.add("MatMul", "x", m.weight(6, 4), name="fc"))
+    build = compiled(model, tmp_path / "build")
+    assert build.manifest["assumed_inputs"]
+    accelerator = Accelerator(build.path / "manifest.json", GoldenBoard(build))
+    x = samples(build, 5)
+    np.testing.assert_array_equal(accelerator.run(*x), expected(build, x)[0])
+    with pytest.raises(DriverError, match=r"input 'x' leaves its format: .*-32768..32767"):
+        accelerator.run(x[0] * 1000)

@@ -194,6 +194,19 @@ endmodule
     )
 
 
+@pytest.mark.slow  # another system to build
+@pytest.mark.parametrize("stall", STALLS)
+def test_two_inputs_and_two_outputs_keep_apart(tmp_path: Path, stall: float) -> None:
+    m = models.Model(1, 6)
+    m.inputs.append(m.value("z", 1, 4))
+    first = m.add("MatMul", m.quant("x", bits=5), m.weight(6, 3), name="a")
+    second = m.add("MatMul", m.quant("z", 0.5, bits=3), m.weight(4, 3, seed=1), name="b")
+    model = m.save(tmp_path / "two.onnx", first, second)
+    board = Board(compiled(model, tmp_path / "build"), tmp_path, dram=Dram(stall=stall))
+    assert len(board.build.manifest["system"]["inputs"]) == len(board.build.manifest["system"]["outputs"]) == 2
+    board.check(samples(board.build, 130))
+
+
 # ---- codesign measure ----
 def test_measure_says_what_was_simulated_and_what_estimated(build: Build, tmp_path: Path, capsys) -> None:
     inputs = tmp_path / "x.npy"
