@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,7 @@ def measured(case: Case) -> Found:
         result.exact = exact(case, build, folder / "x.npy")
         print(result.exact, flush=True)
         if case.plain:
-            wanted = next(iter(build.network.run({build.network.before.inputs[0].name: x}).values()))
-            result.plain = plain(MODELS / case.file, x, wanted.reshape(len(x), -1))
+            result.plain = plain(MODELS / case.file, x, partial(real_outputs, build))
     return result
 
 
@@ -141,13 +141,20 @@ def exact(case: Case, build: Build, x: Path) -> str:
     return f"| {case.file} | {r['io']} | {' | '.join(counts)} |"
 
 
-def plain(path: Path, x: np.ndarray, wanted: np.ndarray) -> list[str]:
-    """hls4ml's own path, with its own defaults and with wider ones: a line each."""
+def real_outputs(build: Build, x: np.ndarray) -> np.ndarray:
+    """What the model means, (samples, size)."""
+    (given,) = build.network.before.inputs
+    return next(iter(build.network.run({given.name: x}).values())).reshape(len(x), -1)
+
+
+def plain(path: Path, x: np.ndarray, exactly: Callable[[np.ndarray], np.ndarray]) -> list[str]:
+    """hls4ml's own path, with its own defaults and with wider ones: a line each, also for inputs cut off as there."""
     lines = []
     for title, chosen in (("its own defaults", None), (f"`{WIDER}` by default", WIDER)):
         try:
-            got, told = plain_outputs(path, x, chosen)
-            lines.append(f"- {title}: {difference(got, wanted)}{told}")
+            got, bits, told = plain_outputs(path, x, chosen)
+            cut = exactly((np.floor(x.astype(np.float64) * 2.0**bits) / 2.0**bits).astype(np.float32))
+            lines.append(f"- {title}: {difference(got, exactly(x))}{told}; {after_cut(got, cut, bits)}")
         except Exception as e:  # hls4ml raises plain exceptions: what it says is the finding
             lines.append(f"- {title}: refused, “{' '.join(str(e).split())[:200]}”")
             break
@@ -163,8 +170,14 @@ def difference(got: np.ndarray, wanted: np.ndarray) -> str:
     )
 
 
-def plain_outputs(path: Path, x: np.ndarray, chosen: str | None) -> tuple[np.ndarray, str]:
-    """What hls4ml's compiled library gives, and what its conversion left open."""
+def after_cut(got: np.ndarray, cut: np.ndarray, bits: int) -> str:
+    """How much of the difference is that it cuts the inputs off."""
+    left = int((np.abs(got - cut) > 1e-9).sum())
+    return f"where the exact network, too, gets the inputs cut off to {bits} fraction bits, {left:,} differ"
+
+
+def plain_outputs(path: Path, x: np.ndarray, chosen: str | None) -> tuple[np.ndarray, int, str]:
+    """What hls4ml's compiled library gives, the fraction bits of its input, and what its conversion left open."""
     import hls4ml
 
     with tempfile.TemporaryDirectory() as folder, quiet(), warnings.catch_warnings(record=True) as said:
@@ -179,7 +192,8 @@ def plain_outputs(path: Path, x: np.ndarray, chosen: str | None) -> tuple[np.nda
         told = left_open(project, [str(w.message) for w in said if "hls4ml" in w.filename])
         project.compile()
         images = x.transpose(0, 2, 3, 1) if has_windows else x
-        return np.asarray(project.predict(np.ascontiguousarray(images))).reshape(len(x), -1), told
+        bits = project.get_input_variables()[0].type.precision.fractional
+        return np.asarray(project.predict(np.ascontiguousarray(images))).reshape(len(x), -1), bits, told
 
 
 def prepared(path: Path) -> tuple[Any, bool]:

@@ -69,7 +69,9 @@ def weights_span(values: np.ndarray) -> Int:
     span = span_of(values)
     if span.lo >= 0:
         return Int(0, max(span.hi, 3))  # two bits at least
-    return Int(-4, 3) if span.bits == 2 and span.lo == -2 else span
+    if span.lo == -1:
+        return Int(-1, max(span.hi, 1))  # two bits at least
+    return Int(-4, 3) if span.bits == 2 else span
 
 
 def signed_hull(*spans: Int) -> Int:
