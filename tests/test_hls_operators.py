@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.errors import UserError
@@ -62,6 +62,7 @@ def test_weights_are_never_of_a_width_that_hls4ml_reads_otherwise(values: list[i
     assert not (span.signed and span.bits == 2 and min(values) < -1)
 
 
+@settings(deadline=None)  # the first one imports hls4ml
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2000))
 def test_reuse_factors_are_what_hls4ml_computes_with(inputs: int, outputs: int, cycles: int) -> None:
     from hls4ml.backends import get_backend
