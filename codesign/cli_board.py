@@ -80,10 +80,13 @@ def _deploy(a: argparse.Namespace) -> dict[str, Any]:
 def _show_deployed(r: dict[str, Any]) -> None:
     show.OUT.print(r["source"])
     if "words" in r:
-        new = f"{len(r['sent'])} files sent" if r["sent"] else "nothing to send, the board has it all"
+        new = f"sent {', '.join(r['sent'])}" if r["sent"] else "nothing to send, the board has it all"
         show.OUT.print(f"{r['folder']} on {r['host']}: {new}")
         show.OUT.print(f"{r['frames']} frames, {r['words']} beats compared, {r['mismatches']} mismatches")
-        show.OUT.print(f"latency {r['latency_last']} cycles, by the design's own counter; FCLK0 {r['fclk0_mhz']:g} MHz")
+        show.OUT.print(
+            f"the last frame took {r['latency_last']} cycles behind the others, by the design's own counter; "
+            f"FCLK0 {r['fclk0_mhz']:g} MHz"
+        )
     elif r["checked"]:
         show.OUT.print(f"identity {r['identity']} is that of the build; FCLK0 {r['fclk0_mhz']:g} MHz")
     else:
