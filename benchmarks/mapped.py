@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import resource
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,14 @@ ECP5_DEVICE = ("--85k", "--package", "CABGA756", "--speed", "6", "--out-of-conte
 
 @dataclass(frozen=True)
 class Mapped:
-    """A design after synthesis; `delay_ns`: the worst path's cells alone."""
+    """A design after synthesis; `delay_ns`: the worst path's cells alone; `yosys_s`: processor time.
+
+    `lut_paired_anyhow`: paired as though two LUTs of one site could both drive a carry chain's selects.
+    """
 
     lut: int
     lut_paired: int
+    lut_paired_anyhow: int
     ff: int
     carry4: int
     delay_ns: float
@@ -45,7 +49,7 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Routed:
-    """A design after place and route for the ECP5; `tool_s`: of synthesis, placement and routing."""
+    """A design after place and route for the ECP5; `tool_s`: processor time of all of it."""
 
     fmax_mhz: float
     luts: int
@@ -54,17 +58,29 @@ class Routed:
 
 def mapped(verilog: str, top: str) -> Mapped:
     """On the xc7z020."""
-    return Mapped(**_kept("mapped", [verilog, top], lambda: asdict(_map(verilog, top))))
-
-
-def _map(verilog: str, top: str) -> Mapped:
     command = SYNTHESIS.format(top=top)
+    kept = _kept("mapped", [verilog, command, EXPANDED], lambda: _synthesized(verilog, command, top))
+    cells = cells_of(kept["blif"])
+    used = utilisation(cells, command)
+    unbound = utilisation([replace(c, beside=()) for c in cells], command)
+    return Mapped(
+        used.lut, used.lut_paired, unbound.lut_paired, used.ff, used.carry4, kept["delay_ns"], kept["seconds"]
+    )
+
+
+def _synthesized(verilog: str, command: str, top: str) -> dict[str, Any]:
+    """The mapped netlist, its delay, and Yosys' processor time."""
     script = f"read_verilog design.v\n{command}\nopt_clean\nwrite_blif design.blif\n"
-    started = time.perf_counter()
+    started = _child_seconds()
     _, written = run_yosys(script, {"design.v": verilog}, ["design.blif"])
-    seconds = time.perf_counter() - started
-    used = utilisation(cells_of(written["design.blif"]), command)
-    return Mapped(used.lut, used.lut_paired, used.ff, used.carry4, _delay(written["design.blif"], top), seconds)
+    seconds, blif = _child_seconds() - started, written["design.blif"]
+    return {"blif": blif, "delay_ns": _delay(blif, top), "seconds": seconds}
+
+
+def _child_seconds() -> float:
+    """Processor time of the programs called so far: it does not depend on what else the machine does."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _delay(blif: str, top: str) -> float:
@@ -89,7 +105,7 @@ def routed(verilog: str, top: str, environment: Path) -> Routed:
 
 
 def _route(verilog: str, top: str, environment: Path) -> Routed:
-    started = time.perf_counter()
+    started = _child_seconds()
     script = f"read_verilog -D CODESIGN_GENERIC design.v\nsynth_ecp5 -abc9 -top {top} -json design.json\n"
     _, written = run_yosys(script, {"design.v": verilog}, ["design.json"])
     with tempfile.TemporaryDirectory(prefix="codesign_ecp5_") as folder:
@@ -101,12 +117,12 @@ def _route(verilog: str, top: str, environment: Path) -> Routed:
             raise RuntimeError(f"nextpnr-ecp5: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
         report = json.loads((Path(folder) / "report.json").read_text())
     fmax = max(clock["achieved"] for clock in report["fmax"].values())
-    return Routed(fmax, report["utilization"]["TRELLIS_COMB"]["used"], time.perf_counter() - started)
+    return Routed(fmax, report["utilization"]["TRELLIS_COMB"]["used"], _child_seconds() - started)
 
 
 def _kept(kind: str, inputs: list[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """A result by the content of what it comes from; the Yosys version is part of that."""
-    text = "\0".join([*inputs, yosys_version(), Path(__file__).read_text()])
+    text = "\0".join([*inputs, yosys_version()])
     path = cache_folder(kind) / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
     if not path.exists():
         path.write_text(json.dumps(make()))

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 CUTOFF = {"da4ml": 5.0, "alkaid": 2.0}  # delay units a pipeline stage: the settings of the figures
-FOLDER = {"da4ml": ("src", "src/static"), "alkaid": ("src", "src/static")}
 
 
 def network(x: Any, layers: list[tuple[np.ndarray, np.ndarray, int, int]]) -> Any:
@@ -70,8 +69,9 @@ def main() -> None:
     comb, model = generate(peer, folder, bool(signed), bits, layers)
     seconds = time.perf_counter() - started
     wrong = (comb.predict(samples.astype(np.float64)) != reference(samples, layers)).any(axis=1).sum()
-    sources = [p for sub in FOLDER[peer] for p in sorted((folder / sub).glob("*.v")) if "wrapper" not in p.name]
-    (folder / "design.v").write_text("\n".join(p.read_text() for p in sources))
+    own = "\n".join(p.read_text() for p in sorted((folder / "src").glob("*.v")) if "wrapper" not in p.name)
+    static = [p.read_text() for p in sorted((folder / "src/static").glob("*.v")) if p.stem in own]
+    (folder / "design.v").write_text("\n".join([own, *static]))
     cycles = model.latency if peer == "alkaid" else len(model._pipe.solutions)
     told = {"seconds": seconds, "cost": float(comb.cost), "cycles": int(cycles), "wrong": int(wrong)}
     (folder / "peer.json").write_text(json.dumps(told))

@@ -114,6 +114,11 @@ def _add_compile(commands: Any) -> None:
         help="use no more than this of the board, as in lut=20000,bram36=40; a mixed precision is chosen to fit it (at "
         "--target-fps; without a rate, folded as far as possible)",
     )  # fmt: skip
+    p.add_argument(
+        "--style", choices=("auto", "folded", "unrolled", "table"), default="auto",
+        help="how products are made: folded over cycles, every weight as gates, or neurons as truth tables (auto: the "
+        "cheapest that keeps the rate)",
+    )  # fmt: skip
     _add_fusions(p)
     p.add_argument(
         "--calibration", type=Path, metavar="X",
@@ -239,7 +244,7 @@ def _compile(a: argparse.Namespace) -> dict[str, Any]:
     from codesign.words import warnings_of
 
     quantization = Calibration(a.calibration, a.precision, a.observer, tuple(a.without), a.evaluation, a.labels)
-    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse), a.budget, quantization, a.savings)
+    options = Options(a.board, a.clock_mhz, a.target_fps, tuple(a.no_fuse), a.budget, quantization, a.savings, a.style)
     with show.steps() as progress:
         manifest = compile_model(a.model, a.output, options, progress)
     return {"build": str(a.output), "warnings": warnings_of(manifest.get("quantization", {})), **manifest}

@@ -60,6 +60,7 @@ from hw.layers import Folding
 from hw.lower import lower
 from hw.pipeline import Pipeline
 from hw.plan import plan_fastest, plan_for_interval, plan_modest
+from hw.style import Style
 from hw.synth import synthesize
 from sim.check import simulate
 from sim.cocotb_run import copy_bench
@@ -153,11 +154,11 @@ def target_of(board: Board, options: Options) -> Target:
 
 def choose_folding(core: Graph, board: Board, options: Options) -> tuple[Plan, Pipeline]:
     """The plan for the rate that the user asked for; CheckFailed says what binds where there is none."""
-    target, off = target_of(board, options), switched_off(options.no_fuse, FUSIONS)
+    target, off, style = target_of(board, options), switched_off(options.no_fuse, FUSIONS), Style.of(options)
     if target.interval_cycles is not None:
-        return plan_for_interval(core, target.budget, target.interval_cycles, off)
-    whole = options.target_fps == "max" or options.budget is not None
-    return (plan_fastest if whole else plan_modest)(core, target.budget, off)
+        return plan_for_interval(core, target.budget, target.interval_cycles, off, style)
+    plan = plan_fastest if options.target_fps == "max" or options.budget is not None else plan_modest
+    return plan(core, target.budget, off, style)
 
 
 def _fill(

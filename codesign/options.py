@@ -13,6 +13,7 @@ class Options:
 
     `budget`: less of some resources than the board has, and all of it to be used, as in `lut=20000,bram36=40`.
     `savings`: also lay the network out without each fusion, to say what it saves.
+    `style`: how every product is made: auto, folded, unrolled or table.
     """
 
     board: str = "pynq-z2"
@@ -22,3 +23,4 @@ class Options:
     budget: str | None = None
     quantization: Calibration = field(default_factory=Calibration)
     savings: bool = False
+    style: str = "auto"

@@ -16,6 +16,7 @@ from codesign.ops.threshold import Threshold
 from hw.layers import Folding, layer_of
 from hw.lower import FREE
 from hw.stages.unrolled import Unrolled
+from hw.style import AUTO, Style
 
 ACTIVATIONS = (Threshold, Table, Requant, Center)  # take over the lanes of what they follow
 
@@ -65,8 +66,8 @@ def _over_budget(over: str, plan: Plan, budget: Budget, wanted: int, fastest: Pl
 class Space:
     """Every folding of every layer of a graph, costed once."""
 
-    def __init__(self, core: Graph, budget: Budget) -> None:
-        self.core, self.budget = core, budget
+    def __init__(self, core: Graph, budget: Budget, style: Style = AUTO) -> None:
+        self.core, self.budget, self.style = core, budget, style
         self._activations: dict[tuple[str, int], Cost] = {}
         given = {i.name for i in core.inputs}
         self.layers = [
@@ -83,9 +84,8 @@ class Space:
     def _pareto(self, node: Node) -> list[Choice]:
         """The foldings that no other beats in both cycles and cost, the fastest first."""
         layer = layer_of(self.core, node)
-        every = [
-            Choice(f, layer.cycles(self.core, node, f), self._cost(node, f)) for f in layer.foldings(self.core, node)
-        ]
+        foldings = self.style.offers(self.core, node, layer.foldings(self.core, node))
+        every = [Choice(f, layer.cycles(self.core, node, f), self._cost(node, f)) for f in foldings]
         every.sort(key=lambda c: (c.cycles, self.weight(c.cost)))
         best: list[Choice] = []
         for choice in every:

@@ -17,13 +17,16 @@ from hw.stream import StreamType
 class Folding:
     """Elements in and out of a layer in a cycle; `whole`: a sliding window hands over all its positions at once.
 
-    `skip`: blocks of weights that are all zero take no cycle.
+    `skip`: blocks of weights that are all zero take no cycle. Where nothing is folded, weights become `gates` ("auto",
+    "unrolled" or "table"; see hw/style.py), with so many `levels` of logic between registers.
     """
 
     lanes_in: int
     lanes_out: int
     whole: bool = False
     skip: bool = False
+    levels: int = 4
+    gates: str = "auto"
 
 
 Chain = list[tuple[str, Stage]]  # (suffix of the stage's name, stage)

@@ -76,7 +76,7 @@ def _weights(graph: Graph, node: Node) -> np.ndarray:
 # --- products -------------------------------------------------------------------------------------------------
 
 
-def _matrix(graph: Graph, node: Node) -> np.ndarray:
+def matrix_of(graph: Graph, node: Node) -> np.ndarray:
     """The weights of a product as (K, N); grouped convolutions as their block-diagonal matrix."""
     w = _weights(graph, node)
     if isinstance(node.op, MatMul):
@@ -113,7 +113,7 @@ def _product_foldings(graph: Graph, node: Node) -> list[Folding]:
     channels = source_type(graph, node)[0].shape[-1]
     if _is_depthwise(graph, node):
         return [Folding(d, d) for d in divisors(channels)]
-    matrix = _matrix(graph, node)
+    matrix = matrix_of(graph, node)
     rows, columns = matrix.shape
     serial = [Folding(i, o) for i in divisors(channels) for o in divisors(columns)]
     if not matrix.all():
@@ -130,7 +130,7 @@ def _product_cycles(graph: Graph, node: Node, folding: Folding) -> int:
     if _is_depthwise(graph, node):
         taps = int(np.prod(graph.types[node.inputs[1]].shape[:2]))
         return max(came, positions * source.shape[-1] // folding.lanes_in * taps)
-    matrix = _matrix(graph, node)
+    matrix = matrix_of(graph, node)
     rows, columns = matrix.shape
     if folding.skip:
         return max(came, positions * _order(matrix, folding).interval)
@@ -154,17 +154,25 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
         window = Window(stream, kernel, op.stride, op.dilation, channelwise=False, parallel=folding.whole)
         chain.append(("window", window))
         stream = window.outputs[0]
-    matrix = _matrix(graph, node)
+    matrix = matrix_of(graph, node)
     bias = -zero * matrix.sum(0) if zero else None
     fmt = graph.types[node.inputs[1]].format
     assert fmt is not None
     if not fmt.contains(matrix):  # the zeros between the blocks of a grouped binary convolution
         fmt = hull(fmt, of_values(matrix))
     product = MatVec(stream, matrix, fmt, folding.lanes_out, stream.lanes, bias, folding.skip)
-    if stream.lanes == stream.shape[-1] and product.pe == matrix.shape[1]:  # nothing is folded: constants as gates
-        sums = product.outputs[0].format
-        return [*chain, ("unrolled", Unrolled(stream, (Dense(matrix, _or_zeros(bias, matrix), sums),)))]
+    if nothing_folded(graph, node, folding):
+        layer = Dense(matrix, _or_zeros(bias, matrix), product.outputs[0].format)
+        return [*chain, ("unrolled", Unrolled(stream, (layer,), folding.levels, folding.gates))]
     return [*chain, ("matvec", product)]
+
+
+def nothing_folded(graph: Graph, node: Node, folding: Folding) -> bool:
+    """Whether a product takes whole vectors and gives all its results at once: then its weights become gates."""
+    if _is_depthwise(graph, node):
+        return False
+    rows, columns = matrix_of(graph, node).shape
+    return columns == folding.lanes_out and (folding.whole or rows == folding.lanes_in)
 
 
 def _or_zeros(bias: np.ndarray | None, matrix: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from hw.fuse import fuse
 from hw.lower import lower
 from hw.pipeline import Pipeline, counted
 from hw.stages.fifo import Fifo
+from hw.style import AUTO, Style
 
 MODEST = 0.25  # of a budget, where no rate is asked for
 
@@ -28,10 +29,10 @@ def _without_fifos(core: Graph, plan: Plan, off: Collection[str]) -> Pipeline:
 
 
 def plan_for_interval(
-    core: Graph, budget: Budget, interval_cycles: int, off: Collection[str] = ()
+    core: Graph, budget: Budget, interval_cycles: int, off: Collection[str] = (), style: Style = AUTO
 ) -> tuple[Plan, Pipeline]:
     """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none."""
-    space, wanted = Space(core, budget), interval_cycles
+    space, wanted = Space(core, budget, style), interval_cycles
     while True:
         plan = fold(space, wanted)
         pipeline = pipeline_of(core, plan, off)
@@ -49,15 +50,19 @@ def plan_for_interval(
     return plan, pipeline
 
 
-def plan_fastest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tuple[Plan, Pipeline]:
+def plan_fastest(
+    core: Graph, budget: Budget, off: Collection[str] = (), style: Style = AUTO
+) -> tuple[Plan, Pipeline]:  # fmt: skip
     """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
-    space = Space(core, budget)
+    space = Space(core, budget, style)
     return _fastest(space, budget, off) or _slowest(space, budget, off)
 
 
-def plan_modest(core: Graph, budget: Budget, off: Collection[str] = ()) -> tuple[Plan, Pipeline]:
+def plan_modest(
+    core: Graph, budget: Budget, off: Collection[str] = (), style: Style = AUTO
+) -> tuple[Plan, Pipeline]:  # fmt: skip
     """The fastest plan within a share of a budget; where that is too little, within all of it."""
-    space = Space(core, budget)
+    space = Space(core, budget, style)
     modest = _fastest(space, budget.part(MODEST), off)
     return modest or _fastest(space, budget, off) or _slowest(space, budget, off)
 

@@ -27,7 +27,7 @@ def join_unrolled(rewriting: Rewriting) -> None:
         if isinstance(reader.stage, ElementStage):
             _take_function(rewriting, producer, producer.stage, reader, reader.stage)
         elif isinstance(reader.stage, Unrolled):
-            joined = Unrolled(producer.stage.input, (*producer.stage.layers, *reader.stage.layers))
+            joined = replace(producer.stage, layers=(*producer.stage.layers, *reader.stage.layers))
             rewriting.merge((producer, reader), joined, "the next layer in the same netlist")
 
 
@@ -41,10 +41,10 @@ def _take_function(
         rewriting.refuse((producer, reader), "only one function that rises or falls goes into a layer's netlist")
         return
     ended = replace(last, activation=stairs)
-    if not takes(ended, before[-1].output if before else layers.input.format):
+    if not takes(ended, before[-1].output if before else layers.input.format, layers.gates):
         rewriting.refuse((producer, reader), "too many uneven steps for look-up tables: the function keeps its stage")
         return
-    rewriting.merge((producer, reader), Unrolled(layers.input, (*before, ended)), "staircases in the layer's netlist")
+    rewriting.merge((producer, reader), replace(layers, layers=(*before, ended)), "staircases in the layer's netlist")
 
 
 def _stairs(function: ElementStage) -> Threshold | None:

@@ -39,10 +39,11 @@ class Carry:
 
 @dataclass(frozen=True)
 class Register:
-    """A flip-flop without reset or enable."""
+    """A flip-flop without reset or enable; `copy`: one of several that are equal, which synthesis must not merge."""
 
     input: int
     output: int
+    copy: bool = False
 
 
 Cell = Lut | Carry | Register

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from codesign.ops.threshold import Threshold
 from hw.netlist.cells import FALSE, Literal, Lut, Netlist
 from hw.netlist.heap import Heap, summed
 from hw.netlist.matrix import Number, matrix, sum_ranges
+from hw.netlist.neurons import MOST_BITS, codes_of, from_table
 from hw.netlist.patterns import GROUPS, pattern_sums
 from hw.netlist.staircase import DIRECT, Stairs, count
 from hw.netlist.tables import table_of
@@ -31,21 +33,72 @@ class Dense:
     def output(self) -> Format:
         return self.sums if self.activation is None else self.activation.format
 
+    def only(self, neurons: Sequence[int]) -> Dense:
+        """The layer with some of its neurons."""
+        op = self.activation
+        if op is not None:
+            rows = [a[neurons] if len(a) > 1 else a for a in (op.thresholds, op.base, op.step)]
+            op = replace(op, thresholds=rows[0], base=rows[1], step=rows[2])
+        return replace(self, weights=self.weights[:, neurons], bias=self.bias[neurons], activation=op)
+
 
 Code = Sequence[Literal]  # an element, lowest bit first, as streams carry it
 
 
-def takes(layer: Dense, x: Format) -> bool:
+def takes(layer: Dense, x: Format, gates: str = "auto") -> bool:
     """Whether every staircase of the layer has a circuit here."""
-    if layer.activation is None:
+    if layer.activation is None or gates == "table":
         return True
     numbers, weights, constants = _terms(layer, [[0] * x.bits] * len(layer.weights), x)
     lows, highs = sum_ranges(numbers, weights, constants)
     return all(s.takes for s in _stairs(layer.activation, lows, highs))
 
 
-def dense(n: Netlist, layer: Dense, inputs: Sequence[Code], x: Format) -> list[list[Literal]]:
-    """The codes of the layer's N outputs."""
+def dense(n: Netlist, layer: Dense, inputs: Sequence[Code], x: Format, gates: str = "auto") -> list[list[Literal]]:
+    """The codes of the layer's N outputs, by `gates`: "unrolled" sums, "table" for every neuron, "auto" the cheaper."""
+    everything = range(layer.weights.shape[1])
+    if gates == "table":
+        return _mixed(n, inputs, layer, x, everything)
+    small = [k for k in everything if gates == "auto" and fan_in_bits(layer, k, x) <= MOST_BITS]
+    choices = [[], small, [k for k in small if _table_is_cheaper(layer, k, x)]] if small else [[]]
+    ways: list[Way] = [partial(_mixed, layer=layer, x=x, tabled=chosen) for chosen in choices]
+    return _cheapest(n, inputs, ways)
+
+
+def fan_in_bits(layer: Dense, neuron: int, x: Format) -> int:
+    """Bits that a neuron reads."""
+    return int(np.count_nonzero(layer.weights[:, neuron])) * x.bits
+
+
+def _table_is_cheaper(layer: Dense, neuron: int, x: Format) -> bool:
+    """Of one neuron alone."""
+    alone = layer.only([neuron])
+    blank = [[0] * x.bits] * len(layer.weights)
+    table, sums = (_sites(partial(_mixed, layer=alone, x=x, tabled=t), blank) for t in ([0], []))
+    return table <= sums
+
+
+def _mixed(
+    n: Netlist, inputs: Sequence[Code], layer: Dense, x: Format, tabled: Sequence[int]
+) -> list[list[Literal]]:  # fmt: skip
+    """Some neurons as tables, the others as sums."""
+    others = [k for k in range(layer.weights.shape[1]) if k not in set(tabled)]
+    made = {k: _table(n, layer, k, inputs, x) for k in tabled}
+    if others:
+        made |= dict(zip(others, _summed(n, layer.only(others), inputs, x), strict=True))
+    return [made[k] for k in range(layer.weights.shape[1])]
+
+
+def _table(n: Netlist, layer: Dense, neuron: int, inputs: Sequence[Code], x: Format) -> list[Literal]:
+    """One neuron's code, by enumeration of all that it reads."""
+    reads = np.flatnonzero(layer.weights[:, neuron])
+    weights = layer.weights[reads, neuron].astype(np.int64)
+    codes = codes_of(weights, int(layer.bias[neuron]), x, layer.activation, neuron, layer.output)
+    return from_table(n, codes, layer.output.bits, [bit for k in reads for bit in inputs[k]])
+
+
+def _summed(n: Netlist, layer: Dense, inputs: Sequence[Code], x: Format) -> list[list[Literal]]:
+    """Sums in compressor heaps, and staircases behind them."""
     numbers, weights, constants = _terms(layer, inputs, x)
     if layer.activation is None:
         whole = _cheapest(n, numbers, _ways(weights, constants, [0] * weights.shape[1], numbers))
@@ -55,7 +108,7 @@ def dense(n: Netlist, layer: Dense, inputs: Sequence[Code], x: Format) -> list[l
     return [_step(n, y, s, layer.activation, k) for k, (y, s) in enumerate(zip(sums, stairs, strict=True))]
 
 
-Way = Callable[[Netlist, Sequence[Number]], list[Number]]
+Way = Callable[[Netlist, Sequence[Any]], list[Any]]  # of numbers, or of codes
 
 
 def _ways(
@@ -73,15 +126,23 @@ def _ways(
     return ways
 
 
-def _cheapest(n: Netlist, inputs: Sequence[Number], ways: Sequence[Way]) -> list[Number]:
-    """The sums in the way that takes the fewest look-up tables, found by trying each."""
+def _cheapest(n: Netlist, inputs: Sequence[Any], ways: Sequence[Way]) -> list[Any]:
+    """What the ways make, in the way that takes the fewest look-up tables, found by trying each."""
     return (min(ways, key=lambda way: _sites(way, inputs)) if len(ways) > 1 else ways[0])(n, inputs)
 
 
-def _sites(way: Way, inputs: Sequence[Number]) -> int:
+def _sites(way: Way, inputs: Sequence[Any]) -> int:
+    """Look-up tables of a way, on inputs of its own."""
     trial = Netlist()
-    way(trial, [replace(x, bits=tuple(trial.input(str(k), len(x.bits)))) for k, x in enumerate(inputs)])
+    way(trial, [_renewed(trial, str(k), x) for k, x in enumerate(inputs)])
     return sum(isinstance(cell, Lut) for cell in trial.cells)
+
+
+def _renewed(trial: Netlist, name: str, x: Any) -> Any:
+    """A number or a code of as many bits."""
+    return (
+        replace(x, bits=tuple(trial.input(name, len(x.bits)))) if isinstance(x, Number) else trial.input(name, len(x))
+    )
 
 
 def _terms(layer: Dense, inputs: Sequence[Code], x: Format) -> tuple[list[Number], np.ndarray, np.ndarray]:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from hw.netlist.cells import Carry, Literal, Lut, Netlist, Register
+from hw.netlist.fanout import reads, wide_nets, with_copies
 from hw.netlist.sweep import swept
 from hw.netlist.tables import depends
 
 CHAIN = 1.0  # levels that a carry chain adds behind its look-up tables
+FEW = 2  # levels where a ternary adder counts as two, its first table left out: it then stands alone between registers
 
 
 @dataclass
@@ -17,11 +19,15 @@ class Staged:
     """The netlist being rebuilt, and for every old net its stage, its depth there, and its copies stage by stage."""
 
     made: Netlist
+    wide: set[int]
     stage: dict[int, int] = field(default_factory=dict)
     depth: dict[int, float] = field(default_factory=dict)
     copies: dict[int, list[int]] = field(default_factory=dict)
 
     def put(self, net: int, new: int, stage: int, depth: float) -> None:
+        """A net as made in a stage; a wide one is read from a register only."""
+        if net in self.wide:
+            new, stage, depth = self.made.register(2 * new) >> 1, stage + 1, 0.0
         self.stage[net], self.depth[net], self.copies[net] = stage, depth, [new]
 
     def at(self, net: int, stage: int) -> int:
@@ -40,18 +46,34 @@ class Staged:
         """Its depth in a stage: 0 where it comes from a register."""
         return self.depth[net] if net and self.stage[net] == stage else 0.0
 
+    def originals(self, made: set[int]) -> set[int]:
+        """The old nets of new ones that are read as they are made."""
+        return {net for net, copies in self.copies.items() if copies[0] in made}
+
     def first(self, nets: Iterable[int]) -> int:
         """The first stage in which all these nets are."""
         return max((self.stage[net] for net in nets if net), default=0)
 
 
 def pipelined(netlist: Netlist, levels: float) -> tuple[Netlist, int]:
-    """The netlist with registers, at most `levels` look-up tables between them, and its latency in clocks.
+    """The netlist with registers, at most `levels` of logic between them, and its latency in clocks.
 
     Inputs are taken as registered outside; all outputs come from registers of one stage. A carry chain stays in one
-    stage with the look-up tables that feed its selects, since only there do they reach it without another one.
+    stage with the look-up tables that feed its selects, since only there do they reach it without another one. No net
+    has more than MOST_READERS readers: what would is registered first, and the register is made several times.
     """
-    netlist, staged = swept(netlist), Staged(Netlist())
+    netlist, wide = swept(netlist), set()
+    while True:
+        staged, latency = _staged(netlist, levels, wide)
+        more = staged.originals(wide_nets(staged.made)) - wide
+        if not more:
+            return with_copies(staged.made), latency
+        wide |= more
+
+
+def _staged(netlist: Netlist, levels: float, wide: set[int]) -> tuple[Staged, int]:
+    """Everything in its stage, `wide` nets behind registers."""
+    staged = Staged(Netlist(), wide)
     for name, nets in netlist.inputs.items():
         for net, new in zip(nets, staged.made.input(name, len(nets)), strict=True):
             staged.put(net, new >> 1, 0, 0.0)
@@ -60,7 +82,7 @@ def pipelined(netlist: Netlist, levels: float) -> tuple[Netlist, int]:
     last = staged.first(bit >> 1 for bits in netlist.outputs.values() for bit in bits) + 1
     for name, bits in netlist.outputs.items():
         staged.made.output(name, [staged.literal(bit, last) for bit in bits])
-    return staged.made, last
+    return staged, last
 
 
 def _groups(netlist: Netlist) -> Iterator[list[Lut | Carry]]:
@@ -81,32 +103,32 @@ def _groups(netlist: Netlist) -> Iterator[list[Lut | Carry]]:
 def _place(staged: Staged, group: list[Lut | Carry], levels: float) -> None:
     """A group in the first stage where it is not too deep."""
     own = {net for cell in group for net in cell.outputs}
-    stage = staged.first(net for cell in group for net in _read(cell) if net not in own)
-    depths = _depths(staged, group, stage)
+    stage = staged.first(net for cell in group for net in reads(cell) if net not in own)
+    depths = _depths(staged, group, stage, levels)
     if max(depths.values()) > levels:
         stage += 1
-        depths = _depths(staged, group, stage)
+        depths = _depths(staged, group, stage, levels)
     for cell in group:
         outputs = staged.made.new(len(cell.outputs))
+        staged.made.cells.append(_moved(staged, cell, stage, outputs))
         for net, new in zip(cell.outputs, outputs, strict=True):
             staged.put(net, new, stage, depths[net])
-        staged.made.cells.append(_moved(staged, cell, stage, outputs))
 
 
-def _read(cell: Lut | Carry) -> list[int]:
-    return list(cell.inputs) if isinstance(cell, Lut) else [bit >> 1 for bit in (*cell.select, *cell.data)]
-
-
-def _depths(staged: Staged, group: list[Lut | Carry], stage: int) -> dict[int, float]:
+def _depths(staged: Staged, group: list[Lut | Carry], stage: int, levels: float) -> dict[int, float]:
     """Levels up to every output of a group in a stage."""
     depths: dict[int, float] = {}
+    own = {net for cell in group for net in cell.outputs}
+    entering = max(staged.arrival(net, stage) for cell in group for net in reads(cell) if net not in own)
 
     def arrival(net: int) -> float:
         return depths[net] if net in depths else staged.arrival(net, stage)
 
     for cell in group:
         if isinstance(cell, Carry):
-            deepest = max(arrival(net) for net in _read(cell)) + CHAIN
+            deepest = max(arrival(net) for net in reads(cell)) + CHAIN
+            if levels <= FEW:
+                deepest = min(deepest, FEW + entering)
             depths.update(dict.fromkeys(cell.outputs, deepest))
             continue
         for table, output in zip(cell.tables, cell.outputs, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hw.netlist.cells import FALSE, Carry, Cell, Lut, Netlist, Register
+from hw.netlist.fanout import reads
 
 
 def swept(netlist: Netlist) -> Netlist:
@@ -15,7 +16,7 @@ def swept(netlist: Netlist) -> Netlist:
         needed = _trimmed(cell, used)
         if needed is not None:
             kept.append(needed)
-            used.update(_reads(needed))
+            used.update(reads(needed))
     return replace(netlist, cells=kept[::-1])
 
 
@@ -38,9 +39,3 @@ def _shortened(cell: Carry, used: set[int]) -> Carry | None:
     # The last column's data only makes the carry out, which keeps its net.
     data = (*cell.data[: size - 1], FALSE)
     return Carry(cell.select[:size], data, cell.carry_in, (*cell.outputs[:size], cell.outputs[-1]))
-
-
-def _reads(cell: Cell) -> list[int]:
-    if isinstance(cell, Register):
-        return [cell.input]
-    return list(cell.inputs) if isinstance(cell, Lut) else [bit >> 1 for bit in (*cell.select, *cell.data)]

@@ -21,16 +21,19 @@ def module(netlist: Netlist, name: str, enabled: bool = False) -> str:
     ]
     when = "if (run) " if enabled else ""
     logic = [cell for cell in netlist.cells if not isinstance(cell, Register)]
+    registers = [cell for cell in netlist.cells if isinstance(cell, Register)]
     lines = [
         f"module {name}({', '.join(ports)});",
-        *_wires(netlist),
         "`ifdef SYNTHESIS", "`ifndef CODESIGN_GENERIC", "`define CODESIGN_PRIMITIVES", "`endif", "`endif",
+        *_wires(netlist),
         "`ifdef CODESIGN_PRIMITIVES",
         *(line for cell in logic for line in (_lut_cell(cell) if isinstance(cell, Lut) else _carry_cells(cell))),
+        *(_register_cell(cell, enabled) for cell in registers if cell.copy),
         "`else",
         *(line for cell in logic for line in (_lut_plain(cell) if isinstance(cell, Lut) else _carry_plain(cell))),
+        *(_register(cell, when) for cell in registers if cell.copy),
         "`endif",
-        *(f"always @(posedge aclk) {when}n{c.output} <= n{c.input};" for c in netlist.cells if isinstance(c, Register)),
+        *(_register(cell, when) for cell in registers if not cell.copy),
         *(f"assign {port} = {_vector([_literal(b) for b in bits])};" for port, bits in netlist.outputs.items()),
         "endmodule",
     ]  # fmt: skip
@@ -41,7 +44,10 @@ def _wires(netlist: Netlist) -> Iterator[str]:
     for port, nets in netlist.inputs.items():
         yield from (f"wire n{net} = {port}[{k}];" for k, net in enumerate(nets))
     for cell in netlist.cells:
-        if isinstance(cell, Register):
+        if isinstance(cell, Register) and cell.copy:
+            primitive, plain = f"wire n{cell.output};", f"(* keep *) reg n{cell.output};"
+            yield "\n".join(("`ifdef CODESIGN_PRIMITIVES", primitive, "`else", plain, "`endif"))
+        elif isinstance(cell, Register):
             yield f'(* shreg_extract = "no" *) reg n{cell.output};'  # slices have more flip-flops than they need
         else:
             yield f"wire {', '.join(f'n{net}' for net in cell.outputs)};"
@@ -67,10 +73,21 @@ def _lut_cell(cell: Lut) -> Iterator[str]:
         init = f"{1 << size}'h{_repeated(cell.tables[0], len(cell.inputs), size):x}"
         yield f"LUT{size} #(.INIT({init})) u{cell.outputs[0]}({', '.join(pins)}, .O(n{cell.outputs[0]}));"
         return
-    six, five = (_repeated(t, size, 5) for t in cell.tables)
-    pins += [f".I{j}(1'b0)" for j in range(size, 5)] + [".I5(1'b1)"]
+    six, five = (_highest(t, size) for t in cell.tables)  # the last inputs come last, and the highest pins are fast
+    pins = [f".I{j}(1'b0)" for j in range(5 - size)]
+    pins += [f".I{5 - size + j}(n{net})" for j, net in enumerate(cell.inputs)] + [".I5(1'b1)"]
     outputs = f".O6(n{cell.outputs[0]}), .O5(n{cell.outputs[1]})"
     yield f"LUT6_2 #(.INIT(64'h{six << 32 | five:016x})) u{cell.outputs[0]}({', '.join(pins)}, {outputs});"
+
+
+def _register(cell: Register, when: str) -> str:
+    return f"always @(posedge aclk) {when}n{cell.output} <= n{cell.input};"
+
+
+def _register_cell(cell: Register, enabled: bool) -> str:
+    """A primitive, since synthesis makes one of equal registers."""
+    pins = f".C(aclk), .CE({'run' if enabled else "1'b1"}), .R(1'b0), .D(n{cell.input}), .Q(n{cell.output})"
+    return f"FDRE u{cell.output}({pins});"
 
 
 def _repeated(table: int, size: int, wanted: int) -> int:
@@ -78,6 +95,12 @@ def _repeated(table: int, size: int, wanted: int) -> int:
     for k in range(size, wanted):
         table |= table << (1 << k)
     return table
+
+
+def _highest(table: int, size: int) -> int:
+    """The table on the highest of five inputs."""
+    spread = 1 << (5 - size)
+    return sum(((1 << spread) - 1) << (row * spread) for row in range(1 << size) if table >> row & 1)
 
 
 def _lut_plain(cell: Lut) -> Iterator[str]:

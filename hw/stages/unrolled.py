@@ -28,11 +28,15 @@ LEVELS = 4  # look-up tables and carry chains between registers: 100 MHz with wi
 
 @dataclass(frozen=True, eq=False)
 class Unrolled:
-    """(..., K) -> (..., N): layers one behind the other, each with constant weights; a beat is a whole vector."""
+    """(..., K) -> (..., N): layers one behind the other, each with constant weights; a beat is a whole vector.
+
+    `levels` of logic between registers; `gates` as `hw.netlist.dense.dense` takes them.
+    """
 
     input: StreamType
     layers: tuple[Dense, ...]
     levels: float = LEVELS
+    gates: str = "auto"
 
     def __post_init__(self) -> None:
         if self.input.lanes != self.input.shape[-1]:
@@ -121,7 +125,7 @@ class _Content:
     def __init__(self, stage: Unrolled) -> None:
         self.stage = stage
         arrays = [a for layer in stage.layers for a in (layer.weights, layer.bias, *_staircase(layer))]
-        parts = [stage.input.format, stage.levels, *(layer.output for layer in stage.layers)]
+        parts = [stage.input.format, stage.levels, stage.gates, *(layer.output for layer in stage.layers)]
         text = repr([*parts, *((a.shape, a.dtype.str, a.tobytes()) for a in arrays)])
         self.digest = hashlib.sha256(text.encode()).hexdigest()
 
@@ -145,6 +149,6 @@ def _built(content: _Content) -> tuple[Netlist, int]:
     bits = n.input("x", stage.input.beat_bits)
     codes: Sequence[Sequence[int]] = [bits[k : k + fmt.bits] for k in range(0, len(bits), fmt.bits)]
     for layer in stage.layers:
-        codes, fmt = dense(n, layer, codes, fmt), layer.output
+        codes, fmt = dense(n, layer, codes, fmt, stage.gates), layer.output
     n.output("y", [bit for code in codes for bit in code])
     return pipelined(n, stage.levels)
