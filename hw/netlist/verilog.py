@@ -86,7 +86,8 @@ def _register(cell: Register, when: str) -> str:
 
 def _register_cell(cell: Register, enabled: bool) -> str:
     """A primitive, since synthesis makes one of equal registers."""
-    pins = f".C(aclk), .CE({'run' if enabled else "1'b1"}), .R(1'b0), .D(n{cell.input}), .Q(n{cell.output})"
+    enable = "run" if enabled else "1'b1"
+    pins = f".C(aclk), .CE({enable}), .R(1'b0), .D(n{cell.input}), .Q(n{cell.output})"
     return f"FDRE u{cell.output}({pins});"
 
 
