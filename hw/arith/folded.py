@@ -11,6 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.formats import Format
+from hw.arith.multipliers import Multipliers
 from hw.arith.order import Order
 from hw.arith.product import Place, Product, Sums
 from hw.arith.replay import replay
@@ -30,7 +31,8 @@ class Folded:
 
     weights (folds, neurons, synapses), in the order of use; bias (results, neurons). The neurons are split
     evenly into `banks`, and so are the lanes of x: a bank's neurons read its `synapses` lanes. With one fold the
-    weights are constants in the logic. `late`: x comes a clock later than it has to.
+    weights are constants in the logic. `late`: x comes a clock later than it has to. `dsp_lanes`: neurons that
+    share a DSP48E1; 0: none is used.
     """
 
     x: Format
@@ -41,6 +43,7 @@ class Folded:
     y: Format
     banks: int = 1
     late: bool = False
+    dsp_lanes: int = 0
 
     @property
     def folds(self) -> int:
@@ -81,8 +84,15 @@ class Folded:
 
     @cached_property
     def product(self) -> Product:
-        """What one clock adds."""
+        """What one clock adds, where LUTs do it."""
         return Product(self.x, self.w, self.weights, self.banks)
+
+    @cached_property
+    def multipliers(self) -> Multipliers | None:
+        """The DSP48E1s, where they do it."""
+        if not self.dsp_lanes:
+            return None
+        return Multipliers(self.x, self.y, self.weights, self.banks, self.dsp_lanes)
 
     @property
     def sums(self) -> Sums:
@@ -96,7 +106,11 @@ class Folded:
     @cached_property
     def initial(self) -> np.ndarray:
         """What each sum starts from (results, neurons): bias, and what the circuits leave out."""
-        return self.bias + np.add.reduceat(self.product.correction, self.runs.cumsum() - self.runs)
+        if self.multipliers:
+            left = np.broadcast_to(self.multipliers.correction, self.weights.shape[:2])
+        else:
+            left = self.product.correction
+        return self.bias + np.add.reduceat(left, self.runs.cumsum() - self.runs)
 
     @property
     def low_bits(self) -> int:
@@ -116,18 +130,22 @@ class Folded:
     @property
     def starts(self) -> Fields:
         """The accumulators' first values, by result fold."""
+        if self.multipliers and self.multipliers.accumulates:
+            return self.multipliers.starts(self.initial)
         return Fields((self.initial >> self.low_bits).T)
 
     @property
     def fetch_clocks(self) -> int:
         """From the choice of a beat until it and its weights are in registers: block RAM needs a second one."""
+        if self.multipliers:  # whose inputs are registers
+            return 1
         remembered = self.product.place is Place.MEMORY and rom_in_blocks(self.folds, self.word_bits)
         return 2 if self.late or remembered else 1
 
     @property
     def latency(self) -> int:
         """Clocks from the choice of a result's last beat until the result is offered."""
-        return self.fetch_clocks + self.sums.latency + 1
+        return self.fetch_clocks + (self.multipliers or self.sums).latency + 1
 
 
 class FoldedStream(wiring.Component):
@@ -195,12 +213,17 @@ class FoldedCircuit(wiring.Component):
         m = Module()
         f = self.folded
         result, address, first, last = self._places(m)
-        sums = self._sums(m, register(m, self.x, f.fetch_clocks - 1), address)
+        x = register(m, self.x, f.fetch_clocks - 1)
         clocks = f.latency - 1
         counted = Signal(clocks)
         m.d.sync += counted.eq(Cat(self.valid, counted))
-        start = f.starts.read(m, register(m, result, clocks - 1))
-        self._accumulate(m, sums, start, register(m, first, clocks), counted[-1])
+        if f.multipliers and f.multipliers.accumulates:
+            start, begins = f.starts.read(m, register(m, result, clocks - 2)), register(m, first, clocks - 1)
+            y = f.multipliers.results(m, self._elements(x), address, start, begins, counted[-1], self.run)
+            m.d.comb += self.y.eq(Cat(*y))
+        else:
+            start = f.starts.read(m, register(m, result, clocks - 1))
+            self._accumulate(m, self._sums(m, x, address), start, register(m, first, clocks), counted[-1])
         m.d.comb += self.issue.eq(counted[-1] & register(m, last, clocks))
         return m
 
@@ -217,9 +240,16 @@ class FoldedCircuit(wiring.Component):
             m.d.sync += first.eq(self.last)
         return _counted(m, f.results, self.valid & self.last), _counted(m, f.folds, self.valid), first, self.last
 
+    def _elements(self, x: Value) -> list[Value]:
+        bits = self.folded.x.bits
+        return [element(x[k * bits : (k + 1) * bits], self.folded.x) for k in range(self.folded.lanes)]
+
     def _sums(self, m: Module, x: Value, address: Value) -> list[Value]:
         """Each neuron's part of its sum in this clock, from inputs and the place of their weights."""
-        f, sums = self.folded, self.folded.sums
+        f = self.folded
+        if f.multipliers:
+            return f.multipliers.sums(m, self._elements(x), address, self.run)
+        sums = f.sums
         if f.product.place is Place.MEMORY:
             y = Cat(self._neuron(m, x, w, k) for k, w in enumerate(self._weights(m, address)))
         else:

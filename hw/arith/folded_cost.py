@@ -19,6 +19,8 @@ def folded_stream_cost(folded: Folded, order: Order | None = None) -> Cost:
     """Of a FoldedStream."""
     x_bits = folded.lanes * folded.x.bits
     fetch = Cost(ff=x_bits) if order is None else replay_cost(x_bits, order)
+    if folded.multipliers:
+        return fetch + folded.multipliers.cost() + _behind_multipliers_cost(folded) + _control_cost(folded)
     products = product_cost(folded.product, folded.sum_bits) + _memory_cost(folded)
     return fetch + products + _accumulators_cost(folded) + _control_cost(folded)
 
@@ -39,6 +41,13 @@ def _accumulators_cost(folded: Folded) -> Cost:
     return adders + folded.starts.cost() + skid_cost(folded.neurons * folded.y.bits)
 
 
+def _behind_multipliers_cost(folded: Folded) -> Cost:
+    assert folded.multipliers is not None
+    held = skid_cost(folded.neurons * folded.y.bits)
+    return folded.starts.cost() + held if folded.multipliers.accumulates else _accumulators_cost(folded)
+
+
 def _control_cost(folded: Folded) -> Cost:
     counts = [folded.results, folded.beats or folded.folds]
-    return counters_cost(counts) + Cost(lut=4, ff=folded.fetch_clocks + _TYPICAL_LATENCY + 3)
+    clocks = folded.multipliers.latency if folded.multipliers else _TYPICAL_LATENCY
+    return counters_cost(counts) + Cost(lut=4, ff=folded.fetch_clocks + clocks + 3)

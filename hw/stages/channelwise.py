@@ -23,12 +23,14 @@ class ChannelwiseMac:
     """(..., C/L, T, L) -> (..., C * M): weights (T, C) or (T, C, M), bias (C * M,); L lanes in, L * M out.
 
     Output channel c * M + m is the sum over the taps of channel c with filter m of that channel.
+    `dsp_lanes`: see Folded.
     """
 
     input: StreamType
     weights: np.ndarray
     weight_format: Format
     bias: np.ndarray | None = None
+    dsp_lanes: int = 0
 
     def __post_init__(self) -> None:
         groups, taps, lanes = self.input.shape[-3:]
@@ -73,7 +75,9 @@ class ChannelwiseMac:
         by_group = self._filters.reshape(taps, groups, -1).transpose(1, 0, 2)
         weights = by_group.reshape(groups * taps, -1, 1)
         bias, runs = self._bias.reshape(groups, -1), np.full(groups, taps)
-        return Folded(self.input.format, self.weight_format, weights, bias, runs, self._format, banks=lanes)
+        return Folded(
+            self.input.format, self.weight_format, weights, bias, runs, self._format, lanes, dsp_lanes=self.dsp_lanes
+        )
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
         x = np.swapaxes(frames[0], -3, -2)  # (..., T, C/L, L)

@@ -28,7 +28,7 @@ class MatVec:
     Groups: input (..., G * K) group after group, weights (G, K, N), bias (G * N,), output (..., G * N).
     The output's format is the exact range of the sums. Weights that are all used every clock are constants in
     the logic, others are the words of a ROM. `skip`: blocks of simd x pe weights that are all zero (in every group)
-    take no clock.
+    take no clock. `dsp_lanes`: see Folded.
     """
 
     input: StreamType
@@ -38,6 +38,7 @@ class MatVec:
     simd: int
     bias: np.ndarray | None = None
     skip: bool = False
+    dsp_lanes: int = 0
 
     def __post_init__(self) -> None:
         groups, k, n = self._grouped.shape
@@ -92,7 +93,8 @@ class MatVec:
         weights = (split if order.complete else split[:, order.used]).reshape(-1, self.pe, self.simd)
         late = self.order is not None and in_blocks(replay_depth(order.beats), self.input.beat_bits)
         bias, runs = self._bias.reshape(-1, self.pe), np.tile(order.runs, groups)
-        return Folded(self.input.format, self.weight_format, weights, bias, runs, self._format, late=late)
+        formats = self.input.format, self.weight_format
+        return Folded(*formats, weights, bias, runs, self._format, late=late, dsp_lanes=self.dsp_lanes)
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
         groups, k, _ = self._grouped.shape

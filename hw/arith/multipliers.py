@@ -1,0 +1,169 @@
+"""Folded products in DSP48E1s: weights that share multipliers, cascades over the synapses, sums in the slice or behind.
+
+Where a neuron has one synapse a clock and every lane holds whole results, the slice accumulates them itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Value, signed
+
+from codesign.cost import Cost
+from codesign.formats import Format
+from hw.arith.dsp import PRODUCT_CLOCKS, Accumulator, Cascade
+from hw.arith.packing import FACTOR_BITS, SUM_BITS, WORD_BITS, Cascades, packing_of
+from hw.arith.tree import adder_tree, delay_cost, tree_cost, tree_latency, tree_levels
+from hw.ports import resize
+from hw.register import register
+from hw.rom import Field, Fields
+
+
+@dataclass(frozen=True, eq=False)
+class Multipliers:
+    """Of a Folded: weights (folds, neurons, synapses), results of format y, `lanes` neurons a multiplier at most."""
+
+    x: Format
+    y: Format
+    weights: np.ndarray
+    banks: int
+    lanes: int
+
+    @cached_property
+    def cascades(self) -> Cascades:
+        packing = packing_of(self.x, self.weights, self.lanes)
+        if packing is None:
+            raise ValueError(f"{self.lanes} products with {self.x} do not fit a multiplier")
+        return Cascades.longest(self.x, self.weights, packing, self.banks)
+
+    @property
+    def synapses(self) -> int:
+        return self.weights.shape[2]
+
+    @property
+    def count(self) -> int:
+        """DSP48E1s."""
+        return len(self.cascades.groups) * self.synapses
+
+    @cached_property
+    def accumulates(self) -> bool:
+        """Whether the slices hold the results."""
+        room = self.cascades.packing.room(min(self.lanes, self.weights.shape[1] // self.banks))
+        return self.synapses == 1 and self.y.bits <= min(room)
+
+    @property
+    def latency(self) -> int:
+        """Clocks from x and its weights to the sums of one clock."""
+        c = self.cascades
+        return PRODUCT_CLOCKS if self.accumulates else PRODUCT_CLOCKS + c.length + tree_latency(tree_levels(c.count))
+
+    @property
+    def correction(self) -> np.ndarray:
+        """What the sums of one clock have too much, less (neurons,)."""
+        return np.zeros(self.weights.shape[1], np.int64) if self.accumulates else -self.cascades.offsets.sum(1)
+
+    def fields(self, synapse: int) -> Fields:
+        """What the multipliers of a synapse read: their words' digits, group by group."""
+        w, digits = self.weights[:, :, synapse], self.cascades.packing.digits
+        return Fields([d for group in self.cascades.groups for d in digits([w[:, n] for n in group])])
+
+    def starts(self, initial: np.ndarray) -> Fields:
+        """What accumulating slices start from, initial (results, neurons): digits as above."""
+        numbers = initial + self._turned
+        digits = self.cascades.packing.digits
+        return Fields([d for group in self.cascades.groups for d in digits([numbers[:, n] for n in group])])
+
+    @property
+    def _turned(self) -> int:
+        """Added to a result so that its lane is at least 0."""
+        return (1 << (self.y.bits - 1)) if self.y.signed else 0
+
+    def cost(self) -> Cost:
+        """Of the slices, their memories and delays, and the sums over a neuron's cascades."""
+        delays = [self.cascades.delay(k) for k in range(self.synapses)]
+        memories = [self.fields(k) for k in range(self.synapses)]
+        address_bits = (len(self.weights) - 1).bit_length() if any(f.width for f in memories) else 0
+        cost = Cost(dsp=self.count, ff=address_bits * max(delays))
+        for delay, memory in zip(delays, memories, strict=True):
+            cost += memory.cost() + delay_cost(self.banks * self.x.bits, delay)
+        return cost + self._adders_cost()
+
+    def _adders_cost(self) -> Cost:
+        """Of a tree over each neuron's cascades."""
+        c, cost = self.cascades, Cost()
+        if c.count > 1:
+            for highest in c.highest:
+                cost += tree_cost([int(h).bit_length() for h in highest])
+        return cost
+
+    # --- the circuit ---
+
+    def sums(self, m: Module, x: list[Value], address: Value, run: Value) -> list[Value]:
+        """Each neuron's part of its sum in this clock, less the correction; `address` a clock ahead of x (lanes)."""
+        operands = self._operands(m, x, address)
+        return [
+            value
+            for k, group in enumerate(self.cascades.groups)
+            for value in self._group_sums(m, k, group, operands, run)
+        ]
+
+    def _operands(self, m: Module, x: list[Value], address: Value) -> list[tuple[list[Value], list[Value]]]:
+        """Of every synapse: the words by group and the factors by bank, delayed as its place in the cascade asks."""
+        addresses, operands = [address], []
+        for synapse in range(self.synapses):
+            delay = self.cascades.delay(synapse)
+            while len(addresses) <= delay:
+                addresses.append(register(m, addresses[-1]))
+            row = self.fields(synapse).read(m, addresses[delay])
+            factors = [register(m, x[bank * self.synapses + synapse], delay) for bank in range(self.banks)]
+            operands.append((self._words(row, WORD_BITS), [resize(f, FACTOR_BITS) for f in factors]))
+        return operands
+
+    def _words(self, row: list[Field], bits: int) -> list[Value]:
+        """Digits of all groups -> a word for each."""
+        words, start = [], 0
+        for group in self.cascades.groups:
+            digits = [_value(d) for d in row[start : start + len(group)]]
+            start += len(group)
+            low = [resize(d, self.cascades.packing.spacing) for d in digits[:-1]]
+            words.append(Cat(*low, resize(digits[-1], bits - sum(map(len, low)))))
+        return words
+
+    def _group_sums(
+        self, m: Module, k: int, group: range, operands: list[tuple[list[Value], list[Value]]], run: Value
+    ) -> list[Value]:
+        c, bank = self.cascades, group[0] // (self.weights.shape[1] // self.banks)
+        parts: list[list[Value]] = [[] for _ in group]
+        for j, start in enumerate(c.starts):
+            ours = operands[start : start + c.length]
+            offsets = c.offsets[list(group), j]
+            m.submodules += (chain := Cascade(len(ours), int(c.packing.words(offsets))))
+            m.d.comb += [
+                chain.run.eq(run),
+                chain.a.eq(Cat(words[k] for words, _ in ours)),
+                chain.b.eq(Cat(factors[bank] for _, factors in ours)),
+            ]
+            for lane, n in enumerate(group):
+                low = lane * c.packing.spacing
+                parts[lane].append(chain.p[low : low + int(c.highest[n, j]).bit_length()])
+        return [adder_tree(m, p, tree_levels(c.count)) for p in parts]
+
+    def results(
+        self, m: Module, x: list[Value], address: Value, start: list[Field], first: Value, go: Value, run: Value
+    ) -> list[Value]:
+        """Each neuron's result out of accumulating slices; `start` and `first` come a clock before `go`."""
+        ((words, factors),) = self._operands(m, x, address)
+        size, results = self.weights.shape[1] // self.banks, []
+        for group, word, begin in zip(self.cascades.groups, words, self._words(start, SUM_BITS), strict=True):
+            m.submodules += (part := Accumulator())
+            m.d.comb += [part.run.eq(run), part.a.eq(word), part.b.eq(factors[group[0] // size])]
+            m.d.comb += [part.start.eq(begin), part.first.eq(first), part.go.eq(go)]
+            lanes = [part.p[k * self.cascades.packing.spacing :][: self.y.bits] for k in range(len(group))]
+            results += [Cat(lane[:-1], lane[-1] ^ bool(self._turned)) for lane in lanes]
+        return results
+
+
+def _value(digit: Field) -> Value:
+    return Const(digit, signed(SUM_BITS)) if isinstance(digit, int) else digit
