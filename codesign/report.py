@@ -109,15 +109,16 @@ def _missing(title: str, kind: str) -> Html:
 
 
 def _numbers(m: Values) -> Html:
-    """Estimated, simulated and synthesized side by side."""
+    """Estimated, simulated and synthesized side by side; the whole chip placed, and the board, where they are known."""
     results = m["results"]
-    columns = [m["estimated"], results.get("simulated"), results.get("synthesized")]
-    kinds = ("estimated", "simulated", "synthesized")
+    kinds = ["estimated", "simulated", "synthesized", *(k for k in ("placed", "deployed") if k in results)]
+    columns = [m["estimated"], *(results.get(kind) for kind in kinds[1:])]
     head = ["", *(_column(kind, values) for kind, values in zip(kinds, columns, strict=True))]
     rows = [
         ("Latency", "latency_cycles", "{:,} cycles"),
         (f"Latency at {m['estimated']['clock_mhz']:g} MHz", "latency_us", "{:,g} µs"),
         ("Interval between frames", "interval_cycles", "{:,} cycles"),
+        ("Clock reached", "fmax_mhz", "{:,.1f} MHz"),
         ("Rate of the fabric alone", "fabric_fps", "{:,.0f} frames/s"),
         ("Samples compared", "samples", "{:,}"),
         ("Words compared", "words", "{:,}"),

@@ -103,6 +103,17 @@ SYNTHESIZED = {
 }  # fmt: skip
 
 
+PLACED = {"source": "placed and routed (nextpnr)", "fmax_mhz": 123.4, "lut": 3_456, "ff": 2, "dsp": 3, "bram36": 4.5}
+DEPLOYED = {"source": "deployed: the board's DMA", "words": 77_777, "mismatches": 0}
+
+
+def test_the_chip_and_the_board_stand_beside_the_rest_where_they_are_known() -> None:
+    shown = Page(report(manifest(placed=PLACED, deployed=DEPLOYED), "the fused graph")).shown
+    for text in ("123.4 MHz", "3,456", "placed", "nextpnr", "deployed", "77,777"):
+        assert text in shown
+    assert "placed" not in Page(report(manifest(), "the fused graph")).shown
+
+
 def test_a_complete_page_shows_every_number_with_its_origin() -> None:
     page = Page(report(manifest(accuracy=ACCURACY, simulated=SIMULATED, synthesized=SYNTHESIZED), "the fused graph"))
     for text in ("92.50%", "1,983 cycles", "2,079 cycles", "20.79 µs", "50,000", "869", "4,321", "stall seed 5"):
