@@ -20,6 +20,7 @@ from codesign.errors import UserError
 from hw.yosys import run_yosys
 from tests.bitstream_reports import UTILISATION, nextpnr, timing
 from tests.board_rig import arguments_of, bitfile, make_build, make_texts, stand_in, writes
+from tests.interruption import heed_interruption
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,7 @@ def test_an_interruption_ends_the_tool_and_leaves_nothing(build: Path, tools: Pa
     process = subprocess.Popen(
         [sys.executable, "-m", "codesign.cli", "bitstream", str(build)], stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        preexec_fn=heed_interruption,
     )  # fmt: skip
     pid_file = tools / "pid"
     for _ in range(600):

@@ -20,6 +20,7 @@ from boards.bitstream import BIT, FOLDER, HWH
 from codesign.build import read_manifest
 from codesign.cli import main
 from tests.board_rig import IDENTITY, arguments_of, bitfile, make_build, make_texts, stand_in
+from tests.interruption import heed_interruption
 from tests.ssh_board import SshBoard, ssh_board
 
 FOUND = {
@@ -198,6 +199,7 @@ def test_an_interruption_ends_both_sides_and_the_next_deployment_works(build: Pa
     process = subprocess.Popen(
         [sys.executable, "-m", "codesign.cli", "deploy", str(build), *board.arguments], stderr=subprocess.PIPE,
         text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        preexec_fn=heed_interruption,
     )  # fmt: skip
     for _ in range(600):
         if pid_file.exists() and pid_file.read_text().strip():

@@ -93,7 +93,7 @@ def test_sensitivity_is_that_of_the_whole_network_with_one_knob_turned(given, se
 @pytest.mark.parametrize("network", NETWORKS)
 def test_regions_cost_what_the_whole_costs_but_for_what_joins_them(network):
     given = candidates(prepared(network()), "mse", ("bias",), quiet)
-    price = replace(PRICE, off=("horizontal",))  # which joins layers of several regions
+    price = replace(PRICE, off=("horizontal", "joins"))  # which join layers of several regions
     regions = RegionCosts(given, price, quiet)
     for level in (0, 3):
         setting = dict.fromkeys(given.knobs, level)
