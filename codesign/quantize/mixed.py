@@ -18,7 +18,7 @@ from codesign.cost import Budget, Cost
 from codesign.errors import CheckFailed, UserError
 from codesign.graph import Graph
 from codesign.quantize import Quantized, apply
-from codesign.quantize.candidates import Sensitivity, candidates, measure, output_error
+from codesign.quantize.candidates import Candidates, Sensitivity, candidates, measure, output_error
 from codesign.quantize.choose_ranges import MEASURED, OTHERWISE
 from codesign.quantize.knobs import Knob, Setting, precision_for, precision_text
 from codesign.quantize.prepare import canonical, prepare
@@ -26,6 +26,7 @@ from codesign.quantize.regions import Price, RegionCosts
 
 ROUNDS = 8  # of choosing, each knowing what those before cost as a whole
 LEAST_WIN = 1e-9  # of a budget
+MARGIN = 0.02  # of a budget, by which candidates are costed apart from what they become
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,35 @@ def quantize_mixed(
     sensitivity = measure(given, progress)
     search = Search(RegionCosts(given, price, progress), sensitivity, price.target.budget)
     setting, cost = given.widest, price.of(given.graph(given.widest))
+
+    def tried(setting: Setting) -> tuple[Quantized, Mixed]:
+        """A setting quantized as a whole; its cost may be beyond the budget."""
+        result = apply(found, precision_for(found, setting), observer, steps, progress)
+        error = output_error(found.real, result.graph, found.samples)
+        knobs = tuple((k, sensitivity.added[k], i) for k, i in setting.items())
+        text, cost = precision_text(found, setting), price.of(result.graph)
+        return result, Mixed(text, search.budget, cost, sensitivity.error(setting), error, knobs)
+
     for _ in range(ROUNDS):
         search.learn(setting, cost)
         setting = search.best(given.widest)
-        result = apply(found, precision_for(found, setting), observer, steps, progress)
-        cost = price.of(result.graph)
+        best = tried(setting)
+        cost = best[1].cost
         if not search.budget.exceeded_by(cost):
-            error = output_error(found.real, result.graph, found.samples)
-            knobs = tuple((k, sensitivity.added[k], i) for k, i in setting.items())
-            text = precision_text(found, setting)
-            return result, Mixed(text, search.budget, cost, sensitivity.error(setting), error, knobs)
+            alike = [tried(s) for s in _alike(given, price)]  # what is predicted is not always what comes true
+            fit = [t for t in alike if not search.budget.exceeded_by(t[1].cost)]
+            return min(best, *fit, key=lambda t: t[1].measured_error) if fit else best
     raise CheckFailed(search.unreachable(cost))
+
+
+def _alike(given: Candidates, price: Price) -> list[Setting]:
+    """The widest formats, the same for all layers, that just about fit; none where not even the narrowest do."""
+    nearly = price.target.budget.part(1 + MARGIN)
+    for level in range(max(len(k.options) for k in given.knobs)):
+        setting = {k: min(level, len(k.options) - 1) for k in given.knobs}
+        if not nearly.exceeded_by(price.of(given.graph(setting))):
+            return [setting]
+    return []
 
 
 class Search:
