@@ -220,7 +220,7 @@ def test_counters_equal_the_simulators_count(stall: float) -> None:
             )
             seen["clock"] += 1
             if w_valid and w_ready and at == rig.registers["start"].offset:
-                seen.update(start=seen["clock"], frames=frames, hungry=0, blocked=0)
+                seen.update({"start": seen["clock"], "frames": frames, "hungry": 0, "blocked": 0})
             if seen["clock"] == seen["start"] + TO_RUN:
                 left[:] = [seen["frames"] * p.beats for p in rig.ports[0]]
             if (b0 and b1) or (b2 and b3):
