@@ -75,7 +75,7 @@ class Unrolled:
         return (credited_schedule(arrive[0], self.outputs[0].beat_bits, self.latency),)
 
     def cost(self) -> Cost:
-        """Estimated, so that foldings can be weighed without building their gates; fitted by benchmarks/unrolled.py."""
+        """Estimated, so that foldings can be weighed without building their gates."""
         fmt, lut = self.input.format, 0.0
         for layer in self.layers:
             lut += layer_luts(layer, fmt)
