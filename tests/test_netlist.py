@@ -23,6 +23,7 @@ from hw.netlist.sweep import swept
 from hw.netlist.verilog import module
 from hw.stream import StreamType, pack
 from hw.yosys import run_yosys
+from tests.miter import MITER
 
 
 def bits_of(values: np.ndarray, width: int) -> np.ndarray:
@@ -227,18 +228,7 @@ def test_primitives_equal_the_plain_expressions(registers: bool) -> None:
     if registers:
         netlist, latency = pipelined(netlist, 3)
     script = f"""
-read_verilog +/xilinx/cells_sim.v
-read_verilog primitives.v
-prep -flatten -top primitives
-design -stash primitives
-read_verilog -D CODESIGN_GENERIC plain.v
-prep -flatten -top plain
-design -stash plain
-design -copy-from plain -as plain plain
-design -copy-from primitives -as primitives primitives
-miter -equiv -flatten plain primitives miter
-hierarchy -top miter
-sat -verify -prove trigger 0 {f"-seq {latency + 1} -set-init-zero" if registers else ""} miter
+{MITER}sat -verify -prove trigger 0 {f"-seq {latency + 1} -set-init-zero" if registers else ""} miter
 """
     files = {"primitives.v": module(netlist, "primitives"), "plain.v": module(netlist, "plain")}
     run_yosys(script, files, timeout_s=120)  # YosysError unless proven

@@ -14,6 +14,7 @@ from hw.netlist.tables import depends
 from hw.netlist.verilog import module
 from hw.style import LEVELS, levels_at
 from hw.yosys import run_yosys
+from tests.miter import MITER
 from tests.test_netlist import built, codes, random_layer, samples
 
 CHAIN_BITS = 16  # the longest carry chain of the pipeline rule
@@ -83,18 +84,7 @@ def test_copied_registers_in_verilog_are_one_register(monkeypatch: pytest.Monkey
     netlist, latency = pipelined(built(random_layer(Int(0, 3), (3, 6), 3, "any", 1), Int(0, 3)), 3)
     copies = sum(isinstance(c, Register) and c.copy for c in netlist.cells)
     script = f"""
-read_verilog +/xilinx/cells_sim.v
-read_verilog primitives.v
-prep -flatten -top primitives
-design -stash primitives
-read_verilog -D CODESIGN_GENERIC plain.v
-prep -flatten -top plain
-design -stash plain
-design -copy-from plain -as plain plain
-design -copy-from primitives -as primitives primitives
-miter -equiv -flatten plain primitives miter
-hierarchy -top miter
-sat -verify -prove trigger 0 -seq {latency + 1} -set-init-zero miter
+{MITER}sat -verify -prove trigger 0 -seq {latency + 1} -set-init-zero miter
 design -reset
 read_verilog primitives.v
 synth_xilinx -family xc7 -flatten -top primitives

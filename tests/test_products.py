@@ -20,6 +20,7 @@ from hw.netlist.sizes import heap_sites
 from hw.netlist.verilog import module
 from hw.stream import StreamType, pack, words_to_bits
 from hw.yosys import run_yosys
+from tests.miter import MITER
 
 BINARY, TERNARY = Binary(), Int(-1, 1)
 U2, U4, U8, I2, I4, I8 = (Int.of(bits, signed) for signed in (False, True) for bits in (2, 4, 8))
@@ -164,18 +165,7 @@ def test_primitives_equal_the_plain_expressions(p: Product) -> None:
     """Proven by SAT in Yosys for all inputs and enables, on Yosys' own simulation models of the primitives."""
     sums = replace(p, levels=3).sums(WIDE)
     script = f"""
-read_verilog +/xilinx/cells_sim.v
-read_verilog primitives.v
-prep -flatten -top primitives
-design -stash primitives
-read_verilog -D CODESIGN_GENERIC plain.v
-prep -flatten -top plain
-design -stash plain
-design -copy-from plain -as plain plain
-design -copy-from primitives -as primitives primitives
-miter -equiv -flatten plain primitives miter
-hierarchy -top miter
-sat -verify -prove trigger 0 -seq {sums.latency + 1} -set-init-zero miter
+{MITER}sat -verify -prove trigger 0 -seq {sums.latency + 1} -set-init-zero miter
 """
     files = {name: module(sums.netlist, name, enabled=True) for name in ("primitives", "plain")}
     run_yosys(script, {f"{name}.v": text for name, text in files.items()}, timeout_s=120)  # YosysError unless proven
