@@ -21,7 +21,7 @@ class Cost:
     bram36: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
+        return Cost(self.lut + other.lut, self.ff + other.ff, self.dsp + other.dsp, self.bram36 + other.bram36)
 
     def most(self, other: Cost) -> Cost:
         """The larger of each."""

@@ -50,7 +50,7 @@ from codesign.unrounded import float_network
 from hw.axi.describe import with_system
 from hw.compare import Compare
 from hw.cost import cost_of
-from hw.describe import describe_rtl, describe_stages
+from hw.describe import describe_limits, describe_rtl, describe_stages
 from hw.design import Design
 from hw.estimate import estimates
 from hw.fold import Plan
@@ -133,7 +133,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         "stages": describe_stages(pipeline),
         "folding": {k: asdict(f) for k, f in plan.folding.items()},
         "input_lanes": dict(plan.input_lanes),
-        "estimated": {**estimates(pipeline, options.clock_mhz), "bottleneck": plan.bottleneck},
+        "estimated": {**estimates(pipeline, options.clock_mhz), **describe_limits(plan)},
         "results": results,
     }
     progress("writing the build folder")

@@ -14,7 +14,7 @@ from codesign.hls_table import html_hls
 from codesign.html import Html, bar, folded, join, number, page, section, table, tag
 from codesign.measured import card, html_measured
 from codesign.show_fusions import html_fusions
-from codesign.words import accuracy_compared, calibrated_on, warnings_of
+from codesign.words import accuracy_compared, calibrated_on, limits_of, warnings_of
 
 Values = Mapping[str, Any]
 RESOURCES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram36": "BRAM36"}
@@ -155,8 +155,8 @@ def _device(m: Values) -> Html:
                 label = title if kind == "estimated" else ""
                 rows.append((label, kind, *counts, number(f"{limit:.0%}"), bar(share, limit, color)))
     head = ("resource", "origin", "used", "of the device", "limit", "")
-    note = f"The slowest layer is {m['estimated']['bottleneck']}: it sets the interval."
-    return section("Use of the device", table(head, rows, class_="use"), tag("p", note, class_="soft"))
+    note = tag("p", limits_of(m["estimated"]), class_="soft")
+    return section("Use of the device", table(head, rows, class_="use"), note)
 
 
 def _stages(m: Values) -> Html:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from codesign.words import accuracy_compared, calibrated_on
+from codesign.words import accuracy_compared, calibrated_on, limits_of
 
 WIDTH = 110  # of tables that go to a file or a log
 OUT = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
@@ -89,7 +89,7 @@ def _estimate(m: dict[str, Any]) -> None:
     e, budget = m["estimated"], m["board"]["budget"]
     used = ", ".join(f"{e[r]:.0f} {r.upper()} ({e[r] / budget[r]:.0%} of the budget)" for r in RESOURCES)
     OUT.print(f"estimated: {used}")
-    OUT.print(f"estimated: {_timing(e)}; slowest layer: {e['bottleneck']}")
+    OUT.print(f"estimated: {_timing(e)}; {limits_of(e)}")
 
 
 def _timing(e: dict[str, Any]) -> str:

@@ -29,3 +29,15 @@ def accuracy_compared(a: Mapping[str, Any]) -> str:
         f"accuracy {a['quantized']:.2%}, float {a['float']:.2%} ({100 * (a['quantized'] - a['float']):+.2f} points), "
         f"on {a['samples']} samples of {a['evaluation']}; {a['answers_changed']} answers changed"
     )
+
+
+def limits_of(estimated: Mapping[str, Any]) -> str:
+    """What sets a design's rate: its slowest layer, and the resource that a faster one would overrun."""
+    slowest, bound = f"slowest layer: {estimated['bottleneck']}", estimated.get("bound")
+    if bound is None:
+        return slowest
+    name = bound["resource"].upper()
+    return (
+        f"{slowest}; {name} binds: a frame every {bound['interval_cycles']} cycles would take {bound['needs']:,.0f} "
+        f"{name} of {bound['budget']:,.0f} allowed"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hw.estimate import stage_interval
+from hw.fold import Plan
 from hw.pipeline import Pipeline, counted
 from hw.rtl import TOP, port_bits, port_prefixes
 from hw.stream import StreamType
@@ -54,6 +55,12 @@ def describe_stages(pipeline: Pipeline) -> list[dict[str, Any]]:
         }
         for p in pipeline.stages
     ]
+
+
+def describe_limits(plan: Plan) -> dict[str, Any]:
+    """What keeps a plan from being faster: its slowest layer, and the resource that runs out first."""
+    bound = {k: round(v, 1) if isinstance(v, float) else v for k, v in vars(plan.bound).items()} if plan.bound else None
+    return {"bottleneck": plan.bottleneck, "bound": bound}
 
 
 def _ports(streams: tuple[tuple[str, StreamType], ...], letter: str) -> list[dict[str, Any]]:

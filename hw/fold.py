@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 
 from codesign.cost import Budget, Cost
@@ -13,32 +13,45 @@ from codesign.ops.integer import Center
 from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
+from hw.choice import Choice, Menu, cheapest
+from hw.layer import divisors, stream_of
 from hw.layers import Folding, layer_of
 from hw.lower import FREE
+from hw.pipeline import Stage
+from hw.stages.channelwise import ChannelwiseMac
+from hw.stages.matvec import MatVec
 from hw.stages.unrolled import Unrolled
+from hw.stages.width import Width
 from hw.style import AUTO, Style
 
 ACTIVATIONS = (Threshold, Table, Requant, Center)  # take over the lanes of what they follow
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One folding of one layer: cycles a frame, and the cost of it and of the activations that follow."""
+class Bound:
+    """What keeps a plan from being faster: one frame in `interval_cycles` would need so much of a resource."""
 
-    folding: Folding
-    cycles: int
-    cost: Cost
+    resource: str
+    interval_cycles: int
+    needs: float
+    budget: float
+
+    def beside(self, added: Cost) -> Bound:
+        """With what converters and FIFOs take counted on both sides."""
+        more = getattr(added, self.resource)
+        return replace(self, needs=self.needs + more, budget=self.budget + more)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The folding of every layer; `bottleneck`: the slowest one."""
+    """The folding of every layer; `bottleneck`: the slowest one; `bound`: None where no folding at all is faster."""
 
     folding: Mapping[str, Folding]
     input_lanes: Mapping[str, int]
     cost: Cost
     interval_cycles: int
     bottleneck: str
+    bound: Bound | None = None
 
 
 def fold(space: Space, interval_cycles: int) -> Plan:
@@ -76,32 +89,45 @@ class Space:
             if not isinstance(n.op, (Constant, *FREE))
             and (not isinstance(n.op, ACTIVATIONS) or (n.inputs[0] in given and not isinstance(n.op, Center)))
         ]
-        self.choices = {n.name: self._pareto(n) for n in self.layers}
-        cycles = {c.cycles for choices in self.choices.values() for c in choices}
-        self.least = max((choices[0].cycles for choices in self.choices.values()), default=1)
+        self.menus = {n.name: self._menu(n) for n in self.layers}
+        self.least = max((int(menu.cycles[0]) for menu in self.menus.values()), default=1)
+        cycles = {int(c) for menu in self.menus.values() for c in menu.cycles}
         self.intervals = sorted(c for c in cycles if c >= self.least)
 
-    def _pareto(self, node: Node) -> list[Choice]:
-        """The foldings that no other beats in both cycles and cost, the fastest first."""
-        layer = layer_of(self.core, node)
-        foldings = self.style.offers(self.core, node, layer.foldings(self.core, node))
-        every = [Choice(f, layer.cycles(self.core, node, f), self._cost(node, f)) for f in foldings]
-        every.sort(key=lambda c: (c.cycles, self.weight(c.cost)))
-        best: list[Choice] = []
-        for choice in every:
-            if not best or self.weight(choice.cost) < self.weight(best[-1].cost):
-                best.append(choice)
-        return best
+    def _menu(self, node: Node) -> Menu:
+        foldings = layer_of(self.core, node).foldings(self.core, node)
+        return Menu([self._choice(node, f) for f in self.style.offers(self.core, node, foldings)])
 
-    def _cost(self, node: Node, folding: Folding) -> Cost:
-        """Of a layer and the activations behind it."""
-        own = [stage for _, stage in layer_of(self.core, node).stages(self.core, node, folding)]
+    def _choice(self, node: Node, folding: Folding) -> Choice:
+        """A folding, and the lanes that are cheapest for the activations behind it."""
+        layer = layer_of(self.core, node)
+        own = [stage for _, stage in layer.stages(self.core, node, folding)]
+        behind = [
+            (lanes, self._cost_behind(node, own, folding.lanes_out, lanes))
+            for lanes in self._lanes_behind(node, own, folding)
+        ]
+        lanes, cost = min(behind, key=lambda b: self.weight(b[1]))
+        cost = reduce(Cost.__add__, (stage.cost() for stage in own), cost)
+        return Choice(folding, layer.cycles(self.core, node, folding), cost, lanes)
+
+    def _lanes_behind(self, node: Node, own: list[Stage], folding: Folding) -> list[int]:
+        """A sum of many clocks need not be followed by an activation of all its neurons at once."""
+        clocks = int(own[-1].folded.runs.min()) if own and isinstance(own[-1], (MatVec, ChannelwiseMac)) else 1
+        if clocks == 1 or not self._followers(node):
+            return [folding.lanes_out]
+        return [d for d in reversed(divisors(folding.lanes_out)) if d * clocks >= folding.lanes_out]
+
+    def _cost_behind(self, node: Node, own: list[Stage], arriving: int, lanes: int) -> Cost:
+        """Of the activations behind a layer."""
+        followers = self._followers(node)
         if own and isinstance(own[-1], Unrolled):  # which takes the functions into its netlist
-            formats = [self.core.types[n.name].format for n in self._followers(node)]
+            formats = [self.core.types[n.name].format for n in followers]
             behind = [own[-1].cost_behind(f) for f in formats if f is not None]
         else:
-            behind = [self._activation_cost(n, folding.lanes_out) for n in self._followers(node)]
-        return reduce(Cost.__add__, (*(stage.cost() for stage in own), *behind), Cost())
+            behind = [self._activation_cost(n, lanes) for n in followers]
+        if lanes < arriving:
+            behind.append(Width(stream_of(self.core.types[node.name], arriving), lanes).cost())
+        return reduce(Cost.__add__, behind, Cost())
 
     def _activation_cost(self, node: Node, lanes: int) -> Cost:
         """Of one activation; many foldings of the layer before it share it."""
@@ -118,20 +144,18 @@ class Space:
         """One number for a cost: the sum of the shares of the budget."""
         return sum(getattr(cost, f.name) / max(getattr(self.budget, f.name), 1) for f in fields(Cost))
 
-    def plan(self, interval: int) -> Plan:
-        """For each layer the cheapest folding within the interval, or within the least that all of them reach."""
-        interval = max(interval, self.least)
-        picked = {n.name: [c for c in self.choices[n.name] if c.cycles <= interval][-1] for n in self.layers}
+    def plan(self, interval: int, budget: Budget | None = None) -> Plan:
+        """For each layer the cheapest folding within the interval, or within the least that all reach: hw/choice.py."""
+        picked = cheapest(self.menus, max(interval, self.least), budget or self.budget)
         folding = {k: c.folding for k, c in picked.items()}
-        self._follow(folding)
+        self._follow(folding, {k: c.behind for k, c in picked.items()})
         cost = reduce(Cost.__add__, (c.cost for c in picked.values()), Cost())
         slowest = max(self.layers, key=lambda n: picked[n.name].cycles)
         name = slowest.origin or slowest.name
         return Plan(folding, self._input_lanes(folding), cost, picked[slowest.name].cycles, name)
 
-    def _follow(self, folding: dict[str, Folding]) -> None:
-        """Activations run with the lanes that arrive."""
-        lanes: dict[str, int] = {k: f.lanes_out for k, f in folding.items()}
+    def _follow(self, folding: dict[str, Folding], lanes: dict[str, int]) -> None:
+        """Activations run with the lanes chosen for what they follow."""
         for node in self.core.nodes:
             if node.name in folding or isinstance(node.op, Constant):
                 continue
@@ -157,12 +181,14 @@ class Space:
 
     def fastest(self, budget: Budget) -> Plan | None:
         """The fastest plan within a budget, by bisection: a longer interval never costs more."""
-        low, high, best = 0, len(self.intervals) - 1, None
+        low, high, best, bound = 0, len(self.intervals) - 1, None, None
         while low <= high:
             middle = (low + high) // 2
-            plan = self.plan(self.intervals[middle])
-            if budget.exceeded_by(plan.cost):
+            plan = self.plan(self.intervals[middle], budget)
+            over = budget.exceeded_by(plan.cost)
+            if over:
+                bound = Bound(over[0], plan.interval_cycles, *(getattr(c, over[0]) for c in (plan.cost, budget)))
                 low = middle + 1
             else:
                 best, high = plan, middle - 1
-        return best
+        return replace(best, bound=bound) if best else None

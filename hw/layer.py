@@ -17,8 +17,9 @@ from hw.stream import StreamType
 class Folding:
     """Elements in and out of a layer in a cycle; `whole`: a sliding window hands over all its positions at once.
 
-    `skip`: blocks of weights that are all zero take no cycle. Where nothing is folded, weights become `gates` ("auto",
-    "unrolled" or "table"; see hw/style.py), with so many `levels` of logic between registers.
+    `skip`: blocks of weights that are all zero take no cycle. `dsp`: neurons that share a DSP48E1; 0: products in LUTs.
+    Where nothing is folded, weights become `gates` ("auto", "unrolled" or "table"; see hw/style.py), with so many
+    `levels` of logic between registers.
     """
 
     lanes_in: int
@@ -27,6 +28,7 @@ class Folding:
     skip: bool = False
     levels: int = 4
     gates: str = "auto"
+    dsp: int = 0
 
 
 Chain = list[tuple[str, Stage]]  # (suffix of the stage's name, stage)

@@ -5,6 +5,7 @@ One row an operator in LAYERS. A folding is how many elements enter and leave a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.ops.weigh import Weigh
 from hw.arith.order import Order
+from hw.arith.packing import legal_lanes
 from hw.layer import Chain, Folding, Layer, arriving, border_of, divisors, stream_of
 from hw.netlist.dense import Dense
 from hw.pooling import global_stages, pool_cycles, pool_stages, reduce_foldings, reduce_stages
@@ -111,16 +113,29 @@ def _has_window(graph: Graph, node: Node) -> bool:
 
 def _product_foldings(graph: Graph, node: Node) -> list[Folding]:
     channels = source_type(graph, node)[0].shape[-1]
+    shared = _neurons_a_multiplier(graph, node)
     if _is_depthwise(graph, node):
-        return [Folding(d, d) for d in divisors(channels)]
+        multiplier = _weights(graph, node).shape[3] // channels
+        return [Folding(d, d, dsp=n) for d in divisors(channels) for n in shared(multiplier)]
     matrix = matrix_of(graph, node)
     rows, columns = matrix.shape
     serial = [Folding(i, o) for i in divisors(channels) for o in divisors(columns)]
     if not matrix.all():
         serial += [replace(f, skip=True) for f in serial if _order(matrix, f).saves]
-    if not _needs_window(graph, node) or rows == channels:
-        return serial
-    return serial + [Folding(channels, o, whole=True) for o in divisors(columns)]
+    if _needs_window(graph, node) and rows != channels:
+        serial += [Folding(channels, o, whole=True) for o in divisors(columns)]
+    return [replace(f, dsp=n) for f in serial for n in shared(f.lanes_out)]
+
+
+def _neurons_a_multiplier(graph: Graph, node: Node) -> Callable[[int], list[int]]:
+    """What to try for so many neurons at a time: 0 (LUTs), one a DSP48E1 only where no two can share it."""
+    legal = legal_lanes(stream_of(source_type(graph, node)[0], 1).format, _weights(graph, node))
+
+    def tried(neurons: int) -> list[int]:
+        possible = [n for n in legal if n <= neurons]
+        return [0, *(n for n in possible if n > 1 or possible == [1])]
+
+    return tried
 
 
 def _product_cycles(graph: Graph, node: Node, folding: Folding) -> int:
@@ -146,7 +161,7 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     source, zero = source_type(graph, node)
     stream = stream_of(source, folding.lanes_in)
     if _is_depthwise(graph, node):
-        return _depthwise_stages(graph, node, stream, zero)
+        return _depthwise_stages(graph, node, stream, zero, folding.dsp)
     chain: Chain = []
     if _needs_window(graph, node):
         op, kernel = node.op, _kernel(graph, node)
@@ -160,7 +175,7 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     assert fmt is not None
     if not fmt.contains(matrix):  # the zeros between the blocks of a grouped binary convolution
         fmt = hull(fmt, of_values(matrix))
-    product = MatVec(stream, matrix, fmt, folding.lanes_out, stream.lanes, bias, folding.skip)
+    product = MatVec(stream, matrix, fmt, folding.lanes_out, stream.lanes, bias, folding.skip, folding.dsp)
     if nothing_folded(graph, node, folding):
         layer = Dense(matrix, _or_zeros(bias, matrix), product.outputs[0].format)
         return [*chain, ("unrolled", Unrolled(stream, (layer,), folding.levels, folding.gates))]
@@ -169,7 +184,7 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
 
 def nothing_folded(graph: Graph, node: Node, folding: Folding) -> bool:
     """Whether a product takes whole vectors and gives all its results at once: then its weights become gates."""
-    if _is_depthwise(graph, node):
+    if _is_depthwise(graph, node) or folding.dsp:
         return False
     rows, columns = matrix_of(graph, node).shape
     return columns == folding.lanes_out and (folding.whole or rows == folding.lanes_in)
@@ -179,7 +194,7 @@ def _or_zeros(bias: np.ndarray | None, matrix: np.ndarray) -> np.ndarray:
     return np.zeros(matrix.shape[1], np.int64) if bias is None else bias
 
 
-def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int) -> Chain:
+def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int, dsp: int) -> Chain:
     op, w = node.op, _weights(graph, node)
     assert isinstance(op, Conv)
     window = Window(stream, _kernel(graph, node), op.stride, op.dilation, channelwise=True)
@@ -187,7 +202,7 @@ def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int) -
     bias = (-zero * taps.sum(0)).reshape(-1) if zero else None
     fmt = graph.types[node.inputs[1]].format
     assert fmt is not None
-    return [("window", window), ("mac", ChannelwiseMac(window.outputs[0], taps, fmt, bias))]
+    return [("window", window), ("mac", ChannelwiseMac(window.outputs[0], taps, fmt, bias, dsp))]
 
 
 # --- layers with one number of lanes ---------------------------------------------------------------------------

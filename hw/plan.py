@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from codesign.cost import Budget, Cost
 from codesign.errors import CheckFailed
@@ -79,7 +80,7 @@ def _fastest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, 
             pipeline = with_fifos(pipeline)
         cost = estimate_cost(pipeline)
         if not budget.exceeded_by(cost):
-            return plan, pipeline
+            return replace(plan, bound=plan.bound and plan.bound.beside(added)), pipeline
         before, added = added, added.most(cost + plan.cost * -1)
         if added == before:
             return None

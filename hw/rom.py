@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from amaranth.hdl import Module, Signal, Value, unsigned
@@ -63,11 +64,12 @@ class Fields:
     """Numbers that depend on an address: columns (depth,); those that never change are constants, not memory."""
 
     def __init__(self, columns: Iterable[np.ndarray]) -> None:
-        self.columns = [np.asarray(c, dtype=np.int64) for c in columns]
-        self.formats = [Int(int(c.min()), int(c.max())) for c in self.columns]
-        self.depth = len(self.columns[0])
+        self.numbers = np.stack([np.asarray(c, dtype=np.int64) for c in columns], axis=1)  # (depth, columns)
+        ends = zip(self.numbers.min(axis=0).tolist(), self.numbers.max(axis=0).tolist(), strict=True)
+        self.formats = [Int(lo, hi) for lo, hi in ends]
+        self.depth = len(self.numbers)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Bits of a word of the memory; 0 where there is none."""
         return sum(f.bits for f in self.formats if f.lo != f.hi)
@@ -93,21 +95,19 @@ class Fields:
         if rom_in_blocks(self.depth, self.width):
             return rom_cost(self.depth, self.width)
         bits = self._bits()
-        changing = bits[:, bits.any(axis=0) & ~bits.all(axis=0)]
-        tables = _distinct_columns(changing ^ changing[0])
-        return Cost(lut=tables * table_luts(self.depth), ff=_distinct_columns(changing))
+        return Cost(lut=_distinct_columns(bits ^ bits[0]) * table_luts(self.depth), ff=_distinct_columns(bits))
 
     def _bits(self) -> np.ndarray:
-        """The memory's words as booleans (depth, width)."""
-        codes = [(f.encode(c), f.bits) for c, f in zip(self.columns, self.formats) if f.lo != f.hi]
-        shifted = [code[:, None] >> np.arange(bits, dtype=np.uint64) for code, bits in codes]
-        return (np.concatenate(shifted, axis=1) & np.uint64(1)).astype(bool)
+        """The bits that change, as booleans (depth, bits); signs are written out as far as the widest number goes."""
+        most = Int(min(f.lo for f in self.formats), max(f.hi for f in self.formats)).bits
+        bits = (self.numbers[:, :, None] >> np.arange(most) & 1).astype(bool).reshape(self.depth, -1)
+        return bits[:, (bits != bits[0]).any(axis=0)]
 
     def _words(self) -> list[int]:
         """The memory's words, the first column lowest."""
         words = [0] * self.depth
         start = 0
-        for column, f in zip(self.columns, self.formats):
+        for column, f in zip(self.numbers.T, self.formats, strict=True):
             if f.lo != f.hi:
                 words = [w | int(code) << start for w, code in zip(words, f.encode(column))]
                 start += f.bits
@@ -116,4 +116,5 @@ class Fields:
 
 def _distinct_columns(bits: np.ndarray) -> int:
     """How many different columns a matrix of booleans has."""
-    return len({column.tobytes() for column in np.packbits(bits, axis=0).T})
+    packed = np.ascontiguousarray(np.packbits(bits, axis=0).T)
+    return len(set(packed.view(f"V{packed.shape[1]}").ravel().tolist()))

@@ -46,7 +46,7 @@ def test_every_packing_holds_all_products(name: str) -> None:
     words = packing.words(weights)
     assert words.min() >= -(1 << 24)
     assert words.max() < 1 << 24
-    digits = packing.digits(list(weights.T))
+    digits = packing.digits(weights).T
     assert np.array_equal(sum((d & ((1 << spacing) - 1)) << (spacing * k) for k, d in enumerate(digits[:-1]))
                           + (digits[-1] << (spacing * (lanes - 1))), words)  # fmt: skip
     offset = -min(a * b for a, b in product((x.lo, x.hi), (w.lo, w.hi)))

@@ -66,14 +66,16 @@ class Multipliers:
 
     def fields(self, synapse: int) -> Fields:
         """What the multipliers of a synapse read: their words' digits, group by group."""
-        w, digits = self.weights[:, :, synapse], self.cascades.packing.digits
-        return Fields([d for group in self.cascades.groups for d in digits([w[:, n] for n in group])])
+        return Fields(self._digits[:, :, synapse].T)
+
+    @cached_property
+    def _digits(self) -> np.ndarray:
+        """(folds, neurons, synapses)"""
+        return self.cascades.digits(self.weights)
 
     def starts(self, initial: np.ndarray) -> Fields:
         """What accumulating slices start from, initial (results, neurons): digits as above."""
-        numbers = initial + self._turned
-        digits = self.cascades.packing.digits
-        return Fields([d for group in self.cascades.groups for d in digits([numbers[:, n] for n in group])])
+        return Fields(self.cascades.digits(initial + self._turned).T)
 
     @property
     def _turned(self) -> int:

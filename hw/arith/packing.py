@@ -7,7 +7,6 @@ lane's offset: nothing is borrowed from the lane above. A cascade is as long as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,11 +30,11 @@ class Packing:
         """Weights (..., lanes) -> words (...)."""
         return (weights.astype(np.int64) << (self.spacing * np.arange(weights.shape[-1]))).sum(-1)
 
-    def digits(self, numbers: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """A number for each lane, lowest first -> what their word's bits hold there: less a borrow from below."""
-        found: list[np.ndarray] = []
-        for number in numbers:
-            found.append(number - (found[-1] < 0) if found else number)
+    def digits(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers (..., lanes, the lowest first) -> what their word's bits hold there: less a borrow from below."""
+        found = numbers.copy()
+        for lane in range(1, numbers.shape[-1]):
+            found[..., lane] -= found[..., lane - 1] < 0
         return found
 
     def room(self, lanes: int) -> np.ndarray:
@@ -118,6 +117,12 @@ class Cascades:
             range(bank + k, bank + min(k + lanes, size)) for bank in range(0, neurons, size)
             for k in range(0, size, lanes)
         ]  # fmt: skip
+
+    def digits(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers (folds, neurons, ...) -> the digits of their words, group by group."""
+        by_lane = np.moveaxis(numbers, 1, -1)
+        found = [self.packing.digits(by_lane[..., list(group)]) for group in self.groups]
+        return np.moveaxis(np.concatenate(found, axis=-1), -1, 1)
 
     @cached_property
     def offsets(self) -> np.ndarray:
