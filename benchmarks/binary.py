@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 
 from boards import board_named
-from codesign.cost import Cost
+from codesign.cost import Budget, Cost
 from codesign.importer import import_model
 from codesign.passes import run_passes
 from codesign.passes.split import Model, split
@@ -49,10 +49,11 @@ class Network:
     interval: int
     synapses: int
     x: np.ndarray
+    budget: Budget = BOARD.budget
 
     @cached_property
     def pipeline(self) -> Pipeline:
-        return plan_for_interval(self.model.core, BOARD.budget, self.interval)[1]
+        return plan_for_interval(self.model.core, self.budget, self.interval)[1]
 
     @cached_property
     def timing(self) -> Timing:

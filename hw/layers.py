@@ -5,7 +5,6 @@ One row an operator in LAYERS. A folding is how many elements enter and leave a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +26,7 @@ from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.ops.weigh import Weigh
 from hw.arith.order import Order
-from hw.arith.packing import legal_lanes
+from hw.arith.packing import legal_lanes, worth_trying
 from hw.layer import Chain, Folding, Layer, arriving, border_of, divisors, stream_of
 from hw.netlist.dense import Dense
 from hw.pooling import global_stages, pool_cycles, pool_stages, reduce_foldings, reduce_stages
@@ -113,10 +112,10 @@ def _has_window(graph: Graph, node: Node) -> bool:
 
 def _product_foldings(graph: Graph, node: Node) -> list[Folding]:
     channels = source_type(graph, node)[0].shape[-1]
-    shared = _neurons_a_multiplier(graph, node)
+    legal = legal_lanes(stream_of(source_type(graph, node)[0], 1).format, _weights(graph, node))
     if _is_depthwise(graph, node):
         multiplier = _weights(graph, node).shape[3] // channels
-        return [Folding(d, d, dsp=n) for d in divisors(channels) for n in shared(multiplier)]
+        return [Folding(d, d, dsp=n) for d in divisors(channels) for n in worth_trying(legal, multiplier)]
     matrix = matrix_of(graph, node)
     rows, columns = matrix.shape
     serial = [Folding(i, o) for i in divisors(channels) for o in divisors(columns)]
@@ -124,18 +123,7 @@ def _product_foldings(graph: Graph, node: Node) -> list[Folding]:
         serial += [replace(f, skip=True) for f in serial if _order(matrix, f).saves]
     if _needs_window(graph, node) and rows != channels:
         serial += [Folding(channels, o, whole=True) for o in divisors(columns)]
-    return [replace(f, dsp=n) for f in serial for n in shared(f.lanes_out)]
-
-
-def _neurons_a_multiplier(graph: Graph, node: Node) -> Callable[[int], list[int]]:
-    """What to try for so many neurons at a time: 0 (LUTs), one a DSP48E1 only where no two can share it."""
-    legal = legal_lanes(stream_of(source_type(graph, node)[0], 1).format, _weights(graph, node))
-
-    def tried(neurons: int) -> list[int]:
-        possible = [n for n in legal if n <= neurons]
-        return [0, *(n for n in possible if n > 1 or possible == [1])]
-
-    return tried
+    return [replace(f, dsp=n) for f in serial for n in worth_trying(legal, f.lanes_out)]
 
 
 def _product_cycles(graph: Graph, node: Node, folding: Folding) -> int:

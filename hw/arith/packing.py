@@ -7,6 +7,7 @@ lane's offset: nothing is borrowed from the lane above. A cascade is as long as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,6 +62,12 @@ def packing_of(x: Format, weights: np.ndarray, lanes: int) -> Packing | None:
 def legal_lanes(x: Format, weights: np.ndarray) -> list[int]:
     """How many neurons may share a multiplier."""
     return [n for n in range(1, MOST_LANES + 1) if packing_of(x, weights, n) is not None]
+
+
+def worth_trying(legal: Sequence[int], neurons: int) -> list[int]:
+    """For so many neurons at a time: 0 (products in LUTs), and one a multiplier only where no two can share it."""
+    possible = [n for n in legal if n <= neurons]
+    return [0, *(n for n in possible if n > 1 or possible == [1])]
 
 
 def _span(weights: np.ndarray, x: Format) -> int:
