@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from codesign import timing_table
 from codesign.build import read_manifest
 from codesign.diff_table import html_diff
 from codesign.errors import UserError
@@ -58,6 +59,9 @@ def report(m: Values, network: str) -> str:
         _streams(m),
         _network(m, network),
     )
+
+
+TIMING = (("clock", "Clock, wires estimated"), ("path", "Worst path"), ("rule", "Pipeline rule"))
 
 
 def _header(m: Values) -> Html:
@@ -112,13 +116,14 @@ def _numbers(m: Values) -> Html:
     """Estimated, simulated and synthesized side by side; the whole chip placed, and the board, where they are known."""
     results = m["results"]
     kinds = ["estimated", "simulated", "synthesized", *(k for k in ("placed", "deployed") if k in results)]
-    columns = [m["estimated"], *(results.get(kind) for kind in kinds[1:])]
+    columns = [m["estimated"], *(_with_timing(results.get(kind)) for kind in kinds[1:])]
     head = ["", *(_column(kind, values) for kind, values in zip(kinds, columns, strict=True))]
     rows = [
         ("Latency", "latency_cycles", "{:,} cycles"),
         (f"Latency at {m['estimated']['clock_mhz']:g} MHz", "latency_us", "{:,g} µs"),
         ("Interval between frames", "interval_cycles", "{:,} cycles"),
         ("Clock reached", "fmax_mhz", "{:,.1f} MHz"),
+        *((title, key, "{}") for key, title in TIMING if any(key in (values or ()) for values in columns)),
         ("Rate of the fabric alone", "fabric_fps", "{:,.0f} frames/s"),
         ("Samples compared", "samples", "{:,}"),
         ("Words compared", "words", "{:,}"),
@@ -135,6 +140,14 @@ def _column(kind: str, values: Values | None) -> Html:
         return join((kind, tag("small", "not yet: ", tag("code", COMMANDS[kind]))))
     stalls = f", stall seed {values['stall_seed']}" if values.get("stall_seed") is not None else ""
     return join((kind, tag("small", values["source"].removeprefix(kind).strip() + stalls)))
+
+
+def _with_timing(values: Values | None) -> Values | None:
+    """A column, static timing in words."""
+    if values is None or not (t := values.get("timing")):
+        return values
+    path = f"{timing_table.path(t['worst'])}; {timing_table.ends(t['worst'])}"
+    return {**values, "clock": timing_table.clock(t), "path": path, "rule": timing_table.rule(t)}
 
 
 def _value(values: Values | None, key: str, form: str) -> Html:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from codesign import timing_table
 from codesign.words import accuracy_compared, calibrated_on, limits_of
 
 WIDTH = 110  # of tables that go to a file or a log
@@ -129,6 +130,9 @@ def synthesized(r: dict[str, Any]) -> None:
     table.add_row("estimated", f"{e['lut']:.0f}", "", *(f"{e[k]:g}" for k in ("ff", "dsp", "bram36")), "")
     table.add_row("synthesized", *(f"{r[k]:g}" for k in ("lut", "lut_paired", "ff", "dsp", "bram36", "carry4")))
     OUT.print(table)
+    if r.get("timing"):
+        for line in timing_table.lines(r["timing"]):
+            OUT.print(line, markup=False)
 
 
 def reported(r: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ keep their own; the selects of carry chains come from O6, of a site each).  Rout
 and route adds, are in neither number.
 """
 
+import gzip
 import hashlib
 import json
 import os
@@ -17,7 +18,9 @@ from pathlib import Path
 
 from codesign.cache import cache_folder
 from codesign.errors import UserError
-from hw import pairing
+from hw import blif, pairing
+from hw.blif import CONSTANTS, Instance, instances
+from hw.sta import Timing, timing
 from hw.yosys import run_yosys, yosys_version
 
 # LUTs taken by a cell.  A RAM of n x 64 bits takes n LUTs a read port; dual-port forms have two ports.
@@ -30,7 +33,6 @@ _LUTS = {
 }  # fmt: skip
 _BRAM36 = {"RAMB36E1": 1.0, "RAMB18E1": 0.5}
 _FF = re.compile(r"(FD[RSCP]E|LD[CP]E)(_1)?")
-_CONSTANTS = ("$false", "$true", "$undef")
 _BESIDE = {"CARRY4": "S", "MUXF7": "I"}  # pins that only a LUT of the same slice reaches
 _PAIRABLE = re.compile(r"LUT[1-6]|INV")
 _FREE = re.compile(r"MUXF[78]|I?O?BUF\w*|VCC|GND|BUF\w+|CARRY4|DSP48E1|PS7")
@@ -65,27 +67,48 @@ class Cell:
 
 def synthesize(verilog: Path | str, top: str) -> Utilisation:
     """Synthesized utilisation of module `top` of a Verilog file (Path) or text (str), cached by content."""
-    text = verilog.read_text() if isinstance(verilog, Path) else verilog
-    command = f"synth_xilinx -family xc7 -flatten -abc9 -top {top}"
-    kept = cache_folder("synth") / f"{_key(text, command)}.json"
+    text, command = _text(verilog), _command(top)
+    kept = cache_folder("synth") / f"{_key(text, command, _RULES)}.json"
     if kept.exists():
         return Utilisation(**json.loads(kept.read_text()))
     result = utilisation(netlist(text, command), command)
-    _write_whole(kept, json.dumps(asdict(result)))
+    _write_whole(kept, json.dumps(asdict(result)).encode())
     return result
+
+
+def timed(verilog: Path | str, top: str, clock_mhz: float) -> Timing | None:
+    """Static timing of what `synthesize` makes of a module; None where no path is between registers."""
+    return timing(instances(mapped(_text(verilog), _command(top))), clock_mhz)
+
+
+def mapped(verilog: str, command: str) -> str:
+    """A Verilog text after a Yosys synthesis command, as BLIF with parameters, cached by content."""
+    kept = cache_folder("netlist") / f"{_key(verilog, command)}.blif.gz"
+    if kept.exists():
+        return gzip.decompress(kept.read_bytes()).decode()
+    # opt_clean gives most nets one name, and BLIF is a tenth of the JSON netlist.
+    script = f"read_verilog design.v\n{command}\nopt_clean\nwrite_blif -param design.blif\n"
+    _, written = run_yosys(script, {"design.v": verilog}, ["design.blif"])
+    _write_whole(kept, gzip.compress(written["design.blif"].encode(), 6))
+    return written["design.blif"]
 
 
 def netlist(verilog: str, command: str) -> list[Cell]:
     """The cells of a Verilog text after a Yosys synthesis command."""
-    # opt_clean gives every net one name, and BLIF is a tenth of the JSON netlist.
-    script = f"read_verilog design.v\n{command}\nopt_clean\nwrite_blif design.blif\n"
-    _, written = run_yosys(script, {"design.v": verilog}, ["design.blif"])
-    return cells_of(written["design.blif"])
+    return cells_of(mapped(verilog, command))
 
 
-def cells_of(blif: str) -> list[Cell]:
+def cells_of(text: str) -> list[Cell]:
     """The cells of a mapped netlist as Yosys' `write_blif` gives it."""
-    return [_cell(line) for line in blif.splitlines() if line.startswith((".subckt", ".gate"))]
+    return [_cell(instance) for instance in instances(text)]
+
+
+def _command(top: str) -> str:
+    return f"synth_xilinx -family xc7 -flatten -abc9 -top {top}"
+
+
+def _text(verilog: Path | str) -> str:
+    return verilog.read_text() if isinstance(verilog, Path) else verilog
 
 
 def utilisation(cells: Iterable[Cell], command: str) -> Utilisation:
@@ -109,10 +132,9 @@ def utilisation(cells: Iterable[Cell], command: str) -> Utilisation:
     )
 
 
-def _cell(line: str) -> Cell:
-    """The cell of a BLIF line `.subckt LUT2 I0=a I1=b O=c`."""
-    _, kind, *ports = line.split()
-    wired = [(port, net) for port, _, net in (p.partition("=") for p in ports) if net not in _CONSTANTS]
+def _cell(instance: Instance) -> Cell:
+    kind = instance.kind
+    wired = [(port, net) for port, net in instance.pins.items() if net not in CONSTANTS]
     inputs = dict.fromkeys(net for port, net in wired if port.startswith("I"))
     beside = dict.fromkeys(net for port, net in wired if port.startswith(_BESIDE.get(kind, "-")))
     return Cell(kind, tuple(inputs), dict(wired).get("O", ""), tuple(beside))
@@ -126,14 +148,17 @@ def _refuse_unknown(kinds: Counter[str]) -> None:
         raise UserError(f"synthesis left cells of unknown size: {', '.join(strange)}; write them as 7-series logic")
 
 
-def _key(text: str, command: str) -> str:
-    """Hash of everything that the result depends on, the counting rules included."""
-    rules = Path(__file__).read_text() + Path(pairing.__file__).read_text()
-    return hashlib.sha256("\0".join([text, command, yosys_version(), rules]).encode()).hexdigest()
+# A result counts as made by these rules.
+_RULES = Path(__file__).read_text() + Path(pairing.__file__).read_text() + Path(blif.__file__).read_text()
 
 
-def _write_whole(path: Path, text: str) -> None:
+def _key(*parts: str) -> str:
+    """Hash of all that a result depends on."""
+    return hashlib.sha256("\0".join([*parts, yosys_version()]).encode()).hexdigest()
+
+
+def _write_whole(path: Path, content: bytes) -> None:
     """Write a file so that another process sees all of it or none."""
     part = path.with_suffix(f".{os.getpid()}")
-    part.write_text(text)
+    part.write_bytes(content)
     part.replace(path)

@@ -103,6 +103,25 @@ SYNTHESIZED = {
 }  # fmt: skip
 
 
+PATH = {
+    "stages": ["conv1", "conv1"], "start": "conv1.x[3]", "end": "conv1.y[7]", "ns": 4.321, "logic_ns": 1.2,
+    "wire_ns": 3.121, "luts": 3, "levels": 4, "carry_bits": 12, "cells": [],
+}  # fmt: skip
+TIMING = {
+    "source": "static timing", "fmax_mhz": [111.1, 231.4], "worst": PATH, "deepest": PATH, "holds": False, "ends": 1234,
+    "rule": {"clock_mhz": 100, "levels": 4, "carry_bits": 32, "slow": 2, "readers": 64}, "outside": 5, "paths": [],
+    "wide": 2, "nets": [], "luts": 900,
+}  # fmt: skip
+
+
+def test_static_timing_stands_in_the_synthesized_column() -> None:
+    shown = Page(report(manifest(synthesized={**SYNTHESIZED, "timing": TIMING}), "the fused graph")).shown
+    for text in ("111 to 231 MHz", "4.32 ns: logic 1.20, wires 3.12; 3 LUTs, carry chain of 12 bits", "conv1.y[7]"):
+        assert text in shown
+    assert "outside 4 levels, carry chains of 32 bits, 64 readers a net: 5 of 1,234 ends of paths, 2 nets" in shown
+    assert "Pipeline rule" not in Page(report(manifest(synthesized=SYNTHESIZED), "the fused graph")).shown
+
+
 PLACED = {"source": "placed and routed (nextpnr)", "fmax_mhz": 123.4, "lut": 3_456, "ff": 2, "dsp": 3, "bram36": 4.5}
 DEPLOYED = {"source": "deployed: the board's DMA", "words": 77_777, "mismatches": 0}
 
