@@ -61,7 +61,7 @@ from hw.lower import lower
 from hw.pipeline import Pipeline
 from hw.plan import plan_fastest, plan_for_interval, plan_modest
 from hw.style import Style
-from hw.synth import synthesize, timed
+from hw.synth import synthesized
 from sim.check import simulate
 from sim.cocotb_run import copy_bench
 from sim.edges import frames_within, record_edges, why_not
@@ -292,11 +292,9 @@ def _recorded(
 
 def synthesize_build(build: Build) -> dict[str, Any]:
     """Utilisation by Yosys beside the estimate, and what its netlist says of the clock."""
-    rtl, clock_mhz = build.manifest["rtl"], build.manifest["estimated"]["clock_mhz"]
+    rtl = build.manifest["rtl"]
+    file = build.path / rtl["files"][0]
     with damage_told(build.path):
-        used = synthesize(build.path / rtl["files"][0], rtl["top"])
-        paths = timed(build.path / rtl["files"][0], rtl["top"], clock_mhz)
-    result = {"source": f"synthesized ({used.yosys}, {used.command})", **asdict(used)}
-    result["timing"] = paths.described() if paths else None
+        result = synthesized(file, rtl["top"], build.manifest["estimated"]["clock_mhz"])
     record(build.path, "synthesized", result)
     return {**result, "estimated": {k: build.manifest["estimated"][k] for k in ("lut", "ff", "dsp", "bram36")}}

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from codesign.cache import cache_folder
 from codesign.errors import UserError
@@ -79,6 +80,13 @@ def synthesize(verilog: Path | str, top: str) -> Utilisation:
 def timed(verilog: Path | str, top: str, clock_mhz: float) -> Timing | None:
     """Static timing of what `synthesize` makes of a module; None where no path is between registers."""
     return timing(instances(mapped(_text(verilog), _command(top))), clock_mhz)
+
+
+def synthesized(verilog: Path, top: str, clock_mhz: float) -> dict[str, Any]:
+    """Both, as the manifest has them."""
+    used, paths = synthesize(verilog, top), timed(verilog, top, clock_mhz)
+    said = {**asdict(used), "timing": paths.described() if paths else None}
+    return {"source": f"synthesized ({used.yosys}, {used.command})", **said}
 
 
 def mapped(verilog: str, command: str) -> str:
