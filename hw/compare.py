@@ -20,7 +20,7 @@ STEP = 4  # between the intervals at which networks are compared where no rate i
 
 @dataclass(frozen=True)
 class Compare:
-    """See codesign/cost.py. The rate is one frame in `interval_cycles`; where that is None, the mean over all rates.
+    """See codesign/cost.py. The rate is one frame in `interval_cycles`; None: the mean over the rates that fit.
 
     `off`: the fusions of stages that are switched off.
     """
@@ -37,12 +37,11 @@ class Compare:
         return float(np.mean([self._weight(spaces[1], n) / self._weight(spaces[0], n) for n in self._rates(*spaces)]))
 
     def _rates(self, before: Space, after: Space) -> Iterator[int]:
-        """Cycles a frame that `before` can keep, and `after` too where no rate is asked for."""
-        fastest = [space.plan(0).interval_cycles for space in (before, after)]
+        """Cycles a frame: what is asked for or the least that `before` reaches, else all that both have room for."""
         if self.interval_cycles is not None:
-            yield max(self.interval_cycles, fastest[0])
+            yield max(self.interval_cycles, before.least)
             return
-        cycles = max(fastest)
+        cycles = max((space.fastest(self.budget) or space.slowest).interval_cycles for space in (before, after))
         while cycles < STEP * max(before.intervals[-1], after.intervals[-1]):
             yield cycles
             cycles *= STEP

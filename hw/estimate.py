@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from codesign.cost import Cost
+from hw.content import by_content
 from hw.pipeline import Edge, Pipeline, Stage, counted
 from hw.stages.fifo import Fifo
 from hw.timing import accept_times
@@ -76,7 +77,7 @@ def through_fifo(pipeline: Pipeline, edge: Edge, arrive: np.ndarray) -> np.ndarr
     return leave
 
 
-@lru_cache(maxsize=1024)
+@by_content(most=4096)
 def stage_interval(stage: Stage) -> int:
     """Cycles between frames of a stage by itself, its inputs offered without a gap."""
     frames = _frames(stage)

@@ -14,6 +14,7 @@ from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from hw.choice import Choice, Menu, cheapest
+from hw.content import by_content
 from hw.layer import divisors, stream_of
 from hw.layers import Folding, layer_of
 from hw.lower import FREE
@@ -76,6 +77,12 @@ def _over_budget(over: str, plan: Plan, budget: Budget, wanted: int, fastest: Pl
     return f"{text}; the fastest that fits takes {fastest.interval_cycles} cycles a frame" if fastest else text
 
 
+@by_content(most=1 << 16)
+def stage_cost(stage: Stage) -> Cost:
+    """Estimated; fusions weigh networks that have most of their stages in common."""
+    return stage.cost()
+
+
 class Space:
     """Every folding of every layer of a graph, costed once."""
 
@@ -107,7 +114,7 @@ class Space:
             for lanes in self._lanes_behind(node, own, folding)
         ]
         lanes, cost = min(behind, key=lambda b: self.weight(b[1]))
-        cost = reduce(Cost.__add__, (stage.cost() for stage in own), cost)
+        cost = reduce(Cost.__add__, map(stage_cost, own), cost)
         return Choice(folding, layer.cycles(self.core, node, folding), cost, lanes)
 
     def _lanes_behind(self, node: Node, own: list[Stage], folding: Folding) -> list[int]:
@@ -133,7 +140,7 @@ class Space:
         """Of one activation; many foldings of the layer before it share it."""
         if (node.name, lanes) not in self._activations:
             chain = layer_of(self.core, node).stages(self.core, node, Folding(lanes, lanes))
-            self._activations[node.name, lanes] = reduce(Cost.__add__, (s.cost() for _, s in chain), Cost())
+            self._activations[node.name, lanes] = reduce(Cost.__add__, (stage_cost(s) for _, s in chain), Cost())
         return self._activations[node.name, lanes]
 
     def _followers(self, node: Node) -> list[Node]:
