@@ -75,35 +75,6 @@ def test_a_precision_file(network, x, tmp_path):
     assert [r["weights"] for r in found["layers"]] == ["ternary", "pow2(4)"] and found["observer"] == "entropy"
 
 
-FORMATS = (
-    "int8", "uint4", "int4 per-tensor", "ternary", "binary", "pow2(4)", "csd(8, digits=2)", "fp8_e4m3", "fp8_e5m2",
-    "fp6_e3m2", "fp4_e2m1", "bfp(8, block=16)", "bfp(4, block=3)", "posit(8, 0)", "posit(8, 2)",
-)  # fmt: skip
-
-
-def test_every_weight_format_becomes_rtl_that_equals_it(tmp_path, capsys):
-    """A layer a format; the integers on the host's side and in the circuit equal the quantized real network."""
-    m, rng, name = Model("batch", 5), np.random.default_rng(0), "x"
-    for k, _ in enumerate(FORMATS):
-        layer = m.add("Gemm", name, m.constant(rng.normal(size=(5, 5))), m.constant(rng.normal(size=5)), name=f"fc{k}")
-        name = m.add("Relu", layer)
-    network, x, path, build = (tmp_path / n for n in ("net.onnx", "x.npy", "p.yaml", "b"))
-    m.save(network, name)
-    np.save(x, rng.normal(size=(60, 5)).astype(np.float32))
-    path.write_text("".join(f"fc{k}: {{weights: '{f}'}}\n" for k, f in enumerate(FORMATS)))
-    arguments = [str(network), "-o", str(build), "--calibration", str(x), "--precision", str(path)]
-    assert main(["compile", *arguments]) == 0
-    found = json.loads((build / "manifest.json").read_text())["quantization"]
-    assert tuple(r["weights"] for r in found["layers"]) == FORMATS
-    y = tmp_path / "y.npy"
-    capsys.readouterr()
-    assert main(["simulate", str(build), "--inputs", str(x), "-o", str(y), "--stall-seed", "5", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["mismatches"] == 0
-    source = serialize.load(build / "source.npz")
-    wanted = source.run({source.inputs[0].name: np.load(x)})[source.outputs[0]]
-    np.testing.assert_allclose(np.load(y), wanted, rtol=1e-5, atol=1e-5)
-
-
 @pytest.fixture(scope="session")
 def scored(network: Path, x: Path, tmp_path_factory) -> Path:
     """A build with labels: what the float network answers, but for ten of 60 samples."""
