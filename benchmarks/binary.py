@@ -32,6 +32,7 @@ from hw.pipeline import Pipeline, alone
 from hw.plan import plan_for_interval
 from hw.rtl import TOP, verilog
 from hw.stages.fifo import Fifo
+from hw.style import AUTO, Style
 from hw.synth import synthesize
 from sim.check import Shown, simulate
 
@@ -50,10 +51,11 @@ class Network:
     synapses: int
     x: np.ndarray
     budget: Budget = BOARD.budget
+    style: Style = AUTO
 
     @cached_property
     def pipeline(self) -> Pipeline:
-        return plan_for_interval(self.model.core, self.budget, self.interval)[1]
+        return plan_for_interval(self.model.core, self.budget, self.interval, style=self.style)[1]
 
     @cached_property
     def timing(self) -> Timing:
