@@ -44,6 +44,11 @@ def lines(t: Values) -> Iterator[str]:
         readers = f" behind a wire of {cell['wire_ns']:.3f} to {cell['readers']} readers" if cell["wire_ns"] else ""
         yield f"  {cell['ns']:.3f} ns {cell['cell']} {cell['pins']}{readers}"
     yield f"pipeline rule at {t['rule']['clock_mhz']:g} MHz: {rule(t)}"
+    yield from outside(t)
+
+
+def outside(t: Values) -> Iterator[str]:
+    """The paths and nets that the rule refuses, the first of them."""
     for p in t["paths"]:
         yield f"  {p['levels']} levels, carry chain of {p['carry_bits']} bits: {ends(p)}"
     for net in t["nets"]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
+from hw.copies import copies, groups_of, held, slices_of
 
 
 class Skid(wiring.Component):
@@ -15,33 +16,40 @@ class Skid(wiring.Component):
     `issue` says that what the register loads is a beat. A spare register catches the beat that would be lost
     when the reader stops; so no path leads from `o.ready` to `run`, which is a register's output where nothing drives
     `hold`: while that is up, the circuit stops too. Else it stops only when both registers hold a beat: a reader that
-    takes its time over one does not cost the circuit a clock.
+    takes its time over one does not cost the circuit a clock. `runs`: the same as `run`, for so many groups of the
+    caller's registers.
     """
 
     hold: Signal
     issue: Signal
     run: Signal
+    runs: Signal
     data: Signal
     o: stream.Interface
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, runs: int = 0) -> None:
         super().__init__({
-            "hold": In(1), "issue": In(1), "run": Out(1), "data": In(bits), "o": Out(stream.Signature(unsigned(bits)))
+            "hold": In(1), "issue": In(1), "run": Out(1), "runs": Out(runs), "data": In(bits),
+            "o": Out(stream.Signature(unsigned(bits))),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        held, spared, stop = Signal(), Signal(), Signal()
-        spare = Signal(len(self.data), reset_less=True)
-        waits, holds = self.o.valid & ~self.o.ready, Mux(stop, held, self.run & self.issue)
+        holding, spared, full = Signal(), Signal(), Signal()
+        go, *goes = copies(m, ~full, 1 + len(self.runs), init=1)
+        waits, holds = self.o.valid & ~self.o.ready, Mux(go, self.run & self.issue, holding)
+        m.d.sync += [holding.eq(holds), spared.eq(waits)]
         m.d.comb += [
-            self.run.eq(~(stop | self.hold)),
-            self.o.valid.eq(spared | held),
-            self.o.payload.eq(Mux(spared, spare, self.data)),
+            full.eq(waits & holds),
+            self.run.eq(go & ~self.hold),
+            self.runs.eq(Cat(*(copy & ~self.hold for copy in goes))),
+            self.o.valid.eq(spared | holding),
         ]
-        with m.If(~spared):
-            m.d.sync += spare.eq(self.data)
-        m.d.sync += [held.eq(holds), spared.eq(waits), stop.eq(waits & holds)]
+        groups = slices_of(len(self.data), groups_of(len(self.data)))
+        selects = copies(m, waits, len(groups)) if len(groups) > 1 else [spared]
+        for group, select in zip(groups, selects, strict=True):
+            spare = held(m, self.data[group], [~select])
+            m.d.comb += self.o.payload[group].eq(Mux(select, spare, self.data[group]))
         return m
 
 
@@ -58,20 +66,23 @@ class Buffer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bits = len(self.i.payload)
-        m.submodules.skid = skid = Skid(bits)
-        data = Signal(bits, reset_less=True)
-        with m.If(skid.run):
-            m.d.sync += data.eq(self.i.payload)
+        m.submodules.skid = skid = Skid(bits, runs_of(bits))
+        data = held(m, self.i.payload, skid.runs if len(skid.runs) else [skid.run])
         m.d.comb += [skid.data.eq(data), skid.issue.eq(self.i.valid), self.i.ready.eq(skid.run)]
         connect(m, skid.o, flipped(self.o))
         return m
 
 
+def runs_of(bits: int) -> int:
+    """Enables that a register of the caller's needs beside the one of the control."""
+    return groups_of(bits) if groups_of(bits) > 1 else 0
+
+
 def buffer_cost(bits: int) -> Cost:
     """Of a Buffer."""
-    return Cost(lut=bits + 3, ff=2 * bits + 3)
+    return skid_cost(bits) + Cost(ff=bits + runs_of(bits))
 
 
 def skid_cost(bits: int) -> Cost:
     """Of a Skid, without the caller's register."""
-    return Cost(lut=bits + 3, ff=bits + 3)
+    return Cost(lut=bits + 3, ff=bits + 3 + runs_of(bits))

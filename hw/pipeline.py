@@ -165,7 +165,9 @@ class Pipeline:
 
 
 def alone(stage: Stage) -> Pipeline:
-    """A stage of one input and one output as a pipeline of its own."""
-    edges = (Edge(None, 0, "stage", 0), Edge("stage", 0, None, 0))
-    (x,), (y,) = stage.inputs, stage.outputs
-    return Pipeline((Placed("stage", stage),), edges, (("x", x),), (("y", y),))
+    """A stage of one output as a pipeline of its own."""
+    many = len(stage.inputs) > 1
+    inputs = tuple((f"x{k}" if many else "x", stream) for k, stream in enumerate(stage.inputs))
+    edges = (*(Edge(None, k, "stage", k) for k in range(len(inputs))), Edge("stage", 0, None, 0))
+    (y,) = stage.outputs
+    return Pipeline((Placed("stage", stage),), edges, inputs, (("y", y),))

@@ -62,7 +62,20 @@ def verilog_from_rtlil(rtlil: str) -> str:
     """Verilog of an RTLIL design, hierarchy and wire names kept, the same bytes on every run."""
     _, written = run_yosys(_VERILOG_SCRIPT, {"design.il": rtlil}, ["design.v"])
     body = written["design.v"].split("\n", 1)[1]  # the first line names Yosys' build and compiler paths
-    return _HEADER + body
+    return _HEADER + "endmodule".join(map(_with_kept_registers, body.split("endmodule")))
+
+
+_KEPT = re.compile(r"\(\* keep = 32'd1 \*\)\n  reg (?:\[\d+:0\] )?(\S+)( |;)")
+_PROCESS = re.compile(r"^  (always @\(posedge \S+\)\n    (\S+) +<= )", re.MULTILINE)
+
+
+def _with_kept_registers(module: str) -> str:
+    """A module with `keep` before the processes of registers that have it: on the register alone it does not stop
+    Yosys from merging equal ones, on the process alone not Vivado."""
+    kept = {found[1] for found in _KEPT.finditer(module)}
+    if not kept:
+        return module
+    return _PROCESS.sub(lambda found: f"  {'(* keep *) ' if found[2] in kept else ''}{found[1]}", module)
 
 
 # Multiplexers stay processes (-nomux): a lookup of n entries as a mux tree is n^2 characters of Verilog.

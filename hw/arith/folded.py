@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 
 import numpy as np
-from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.formats import Format
 from hw.arith.multipliers import Multipliers
-from hw.arith.order import Order
 from hw.arith.product import Place, Product, Sums
-from hw.arith.replay import replay
-from hw.buffer import Skid
-from hw.elastic import Chain, Datapath, gate
-from hw.loops import counters
-from hw.netlist.circuit import Circuit
-from hw.ports import element
-from hw.register import register
-from hw.rom import Field, Fields, Rom, rom_in_blocks
+from hw.copies import groups_of
+from hw.netlist.verilog import run_bits
+from hw.rom import Fields, rom_in_blocks, table_luts
 from hw.stream import StreamType, pack
 
 
@@ -136,162 +128,42 @@ class Folded:
 
     @property
     def fetch_clocks(self) -> int:
-        """From the choice of a beat until it and its weights are in registers: block RAM needs a second one."""
+        """From the choice of a beat until it and its weights are in registers: block RAM needs a second one behind it,
+        tables of weights one before, for every so many of them."""
         if self.multipliers:  # whose inputs are registers
             return 1
-        remembered = self.product.place is Place.MEMORY and rom_in_blocks(self.folds, self.word_bits)
-        return 2 if self.late or remembered else 1
+        return 2 if self.late or self.product.place is Place.MEMORY else 1
+
+    @property
+    def enables(self) -> int:
+        """Groups of registers that take an enable of their own."""
+        return sum(self.enable_groups)
+
+    @property
+    def enable_groups(self) -> tuple[int, int, int]:
+        """Of inputs and weights held again, and of the circuits."""
+        again = groups_of(self.lanes * self.x.bits) if self.fetch_clocks > 1 else 0
+        if self.multipliers:
+            return again, 0, 0
+        if self.product.place is Place.MEMORY:
+            return again, self.word_groups, self.neurons * run_bits(self.sums.netlist)
+        return again, 0, run_bits(self.sums.netlist)
+
+    @property
+    def word_groups(self) -> int:
+        """Parts of the weight memory's words, so that no address in tables has too many readers."""
+        return groups_of(self.word_bits, 1 if self.weights_in_blocks else ceil(table_luts(self.folds)))
+
+    @property
+    def weights_in_blocks(self) -> bool:
+        return rom_in_blocks(self.folds, self.word_bits)
+
+    @property
+    def sum_groups(self) -> int:
+        """Groups of accumulators."""
+        return groups_of(self.neurons * (self.y.bits - self.low_bits))
 
     @property
     def latency(self) -> int:
         """Clocks from the choice of a result's last beat until the result is offered."""
         return self.fetch_clocks + (self.multipliers or self.sums).latency + 1
-
-
-class FoldedStream(wiring.Component):
-    """Folded products on streams: reads beats from the input, or from the vector that it keeps, in an `order`.
-
-    `then`: a datapath behind the accumulators, without a handshake between.
-    """
-
-    i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, folded: Folded, order: Order | None = None, then: Datapath | None = None) -> None:
-        self.folded, self.order, self.then = folded, order, then
-        y_bits = folded.neurons * folded.y.bits if then is None else len(then.y)
-        super().__init__({
-            "i": In(stream.Signature(folded.lanes * folded.x.bits)), "o": Out(stream.Signature(y_bits))
-        })  # fmt: skip
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        core = FoldedCircuit(self.folded)
-        m.submodules.skid = skid = Skid(len(self.o.payload))
-        m.submodules.core = EnableInserter(skid.run)(core)
-        m.d.comb += core.run.eq(skid.run)
-        connect(m, skid.o, flipped(self.o))
-        if self.then is None:
-            m.d.comb += [skid.issue.eq(core.issue), skid.data.eq(core.y)]
-        else:
-            m.submodules.then = EnableInserter(skid.run)(then := Chain(self.then, ahead=True))
-            m.d.comb += [then.x.eq(core.y), then.valid.eq(core.issue), skid.data.eq(then.y), skid.issue.eq(then.issue)]
-            gate(m, skid, then)
-        if self.order is None:
-            x = Signal(len(self.i.payload), reset_less=True)
-            with m.If(skid.run):
-                m.d.sync += x.eq(self.i.payload)
-            m.d.comb += [core.x.eq(x), core.valid.eq(self.i.valid), self.i.ready.eq(skid.run)]
-        else:
-            m.submodules.replay = kept = replay(len(self.i.payload), self.order)
-            connect(m, flipped(self.i), kept.i)
-            m.d.comb += [core.x.eq(kept.x), core.valid.eq(kept.valid), core.last.eq(kept.last), kept.run.eq(skid.run)]
-        return m
-
-
-class FoldedCircuit(wiring.Component):
-    """`valid` counts a beat, which is in `x` a clock later; `issue` says that `y` loads results at this clock.
-
-    `last`: the beat ends a run; needed where runs differ in length. `run` is what enables the circuit as a whole: the
-    registers of instances do not know by themselves.
-    """
-
-    valid: Signal
-    last: Signal
-    run: Signal
-    x: Signal
-    issue: Signal
-    y: Signal
-
-    def __init__(self, folded: Folded) -> None:
-        self.folded = folded
-        x_bits, y_bits = folded.lanes * folded.x.bits, folded.neurons * folded.y.bits
-        control = {"valid": In(1), "last": In(1), "run": In(1), "issue": Out(1)}
-        super().__init__({**control, "x": In(x_bits), "y": Out(y_bits)})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        f = self.folded
-        result, address, first, last = self._places(m)
-        x = register(m, self.x, f.fetch_clocks - 1)
-        clocks = f.latency - 1
-        counted = Signal(clocks)
-        m.d.sync += counted.eq(Cat(self.valid, counted))
-        if f.multipliers and f.multipliers.accumulates:
-            start, begins = f.starts.read(m, register(m, result, clocks - 2)), register(m, first, clocks - 1)
-            y = f.multipliers.results(m, self._elements(x), address, start, begins, counted[-1], self.run)
-            m.d.comb += self.y.eq(Cat(*y))
-        else:
-            start = f.starts.read(m, register(m, result, clocks - 1))
-            self._accumulate(m, self._sums(m, x, address), start, register(m, first, clocks), counted[-1])
-        m.d.comb += self.issue.eq(counted[-1] & register(m, last, clocks))
-        return m
-
-    def _places(self, m: Module) -> tuple[Value, Value, Value, Value]:
-        """The result that the beat belongs to, the place of its weights, and whether it begins and ends a run."""
-        f = self.folded
-        if f.beats:
-            (result, beat), (_, last) = counters(m, [f.results, f.beats], self.valid)
-            power_of_two = f.beats & (f.beats - 1) == 0
-            address = Cat(beat, result) if power_of_two else _counted(m, f.folds, self.valid)
-            return result, address, beat == 0, last
-        first = Signal(init=1)
-        with m.If(self.valid):
-            m.d.sync += first.eq(self.last)
-        return _counted(m, f.results, self.valid & self.last), _counted(m, f.folds, self.valid), first, self.last
-
-    def _elements(self, x: Value) -> list[Value]:
-        bits = self.folded.x.bits
-        return [element(x[k * bits : (k + 1) * bits], self.folded.x) for k in range(self.folded.lanes)]
-
-    def _sums(self, m: Module, x: Value, address: Value) -> list[Value]:
-        """Each neuron's part of its sum in this clock, from inputs and the place of their weights."""
-        f = self.folded
-        if f.multipliers:
-            return f.multipliers.sums(m, self._elements(x), address, self.run)
-        sums = f.sums
-        if f.product.place is Place.MEMORY:
-            y = Cat(self._neuron(m, x, w, k) for k, w in enumerate(self._weights(m, address)))
-        else:
-            m.submodules.sums = circuit = Circuit(sums.netlist, enabled=True)
-            m.d.comb += [circuit.run.eq(self.run), circuit.x.eq(x)]  # type: ignore[attr-defined]
-            if f.product.place is not Place.CONSTANT:
-                m.d.comb += circuit.fold.eq(register(m, address, f.fetch_clocks))  # type: ignore[attr-defined]
-            y = circuit.y  # type: ignore[attr-defined]
-        ends = np.cumsum([0, *(fmt.bits for fmt in sums.formats * (f.neurons // len(sums.formats)))]).tolist()
-        formats = sums.formats * (f.neurons // len(sums.formats))
-        return [element(y[a:b], fmt) for fmt, a, b in zip(formats, ends, ends[1:], strict=False)]
-
-    def _weights(self, m: Module, address: Value) -> list[Value]:
-        """This clock's word of the weight memory, by neuron."""
-        f = self.folded
-        m.submodules.weights = rom = Rom(f.words(), f.word_bits)
-        m.d.comb += rom.address.eq(address)
-        word, bits = register(m, rom.data, f.fetch_clocks - 1), f.synapses * f.w.bits
-        return [word[k * bits : (k + 1) * bits] for k in range(f.neurons)]
-
-    def _neuron(self, m: Module, x: Value, w: Value, k: int) -> Value:
-        """A neuron's sum as its code."""
-        f = self.folded
-        bits = f.synapses * f.x.bits
-        bank = k // (f.neurons // f.banks)
-        m.submodules[f"sum{k}"] = circuit = Circuit(f.sums.netlist, enabled=True)
-        inputs = x[bank * bits : (bank + 1) * bits]
-        m.d.comb += [circuit.run.eq(self.run), circuit.x.eq(inputs), circuit.w.eq(w)]  # type: ignore[attr-defined]
-        return circuit.y  # type: ignore[attr-defined]
-
-    def _accumulate(self, m: Module, sums: list[Value], start: list[Field], first: Value, go: Value) -> None:
-        """The sums may wrap on the way: only the result must fit."""
-        f, results = self.folded, []
-        for value, begin in zip(sums, start, strict=True):
-            total = Signal(f.y.bits - f.low_bits, reset_less=True)
-            with m.If(go):
-                m.d.sync += total.eq(Mux(first, begin, total) + (value << f.step_bits))
-            results += [Const(f.low, f.low_bits), total]
-        m.d.comb += self.y.eq(Cat(*results))
-
-
-def _counted(m: Module, count: int, step: Value) -> Value:
-    """How many steps there were, round and round."""
-    (index,), _ = counters(m, [count], step)
-    return index

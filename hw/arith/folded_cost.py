@@ -11,7 +11,9 @@ from hw.arith.product import Place
 from hw.arith.product_cost import product_cost
 from hw.arith.replay import replay_cost
 from hw.buffer import skid_cost
+from hw.copies import groups_of
 from hw.loops import counters_cost
+from hw.netlist.fanout import MOST_READERS
 from hw.rom import rom_cost
 
 _SHALLOW, _DEEP_TABLE = 48, 4.5
@@ -25,7 +27,18 @@ def folded_stream_cost(folded: Folded, order: Order | None = None) -> Cost:
     if folded.multipliers:
         return fetch + folded.multipliers.cost() + _behind_multipliers_cost(folded) + _control_cost(folded)
     products = product_cost(folded.product, folded.sum_bits) + _memory_cost(folded)
-    return fetch + products + _accumulators_cost(folded) + _control_cost(folded)
+    return (
+        fetch + products + _accumulators_cost(folded) + _control_cost(folded) + _copies_cost(folded, order, products.ff)
+    )
+
+
+def _copies_cost(folded: Folded, order: Order | None, registers: float) -> Cost:
+    """Of what is there several times: enables, of so many registers in the products, addresses, starts of sums."""
+    x_groups, remembered = groups_of(folded.lanes * folded.x.bits), folded.product.place is Place.MEMORY
+    enables = registers / MOST_READERS + x_groups * ((order is None) + (folded.fetch_clocks > 1)) + 2
+    addresses = folded.word_groups if remembered and not folded.weights_in_blocks else 0
+    words = folded.word_groups * remembered + (folded.folds - 1).bit_length() * addresses
+    return Cost(ff=enables + words + (1 + (folded.beats != 1)) * folded.sum_groups)
 
 
 def _memory_cost(folded: Folded) -> Cost:
@@ -38,7 +51,7 @@ def _memory_cost(folded: Folded) -> Cost:
     rom = rom_cost(folded.folds, columns)
     # Off the critical path abc9 maps a deep table worse than as one LUT6 a 64 bits: 4.7 LUTs at 64 words, 8.7 at 128.
     rom = replace(rom, lut=rom.lut * (_DEEP_TABLE if folded.folds > _SHALLOW else 1))
-    return rom + again + Cost(ff=folded.word_bits) * (folded.fetch_clocks > 1)
+    return rom + again + Cost(ff=folded.word_bits) * folded.weights_in_blocks
 
 
 def _accumulators_cost(folded: Folded) -> Cost:

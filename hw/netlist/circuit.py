@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.netlist.cells import Carry, Cell, Literal, Lut, Netlist, Register
-from hw.netlist.verilog import module
+from hw.netlist.verilog import module, run_bits
 
 
 class Modules:
@@ -28,12 +28,14 @@ def _named(netlist: Netlist, enabled: bool) -> tuple[str, str]:
 class Circuit(wiring.Component):
     """Ports as the netlist's inputs and outputs; its registers are in the `sync` domain, never reset.
 
-    `enabled`: they stand still while the port `run` is down; else they never stop.
+    `enabled`: they stand still while the port `run` is down, all its bits at once; else they never stop.
     """
 
     def __init__(self, netlist: Netlist, enabled: bool = False) -> None:
         self.netlist, self.enabled = netlist, enabled
-        inputs = {name: In(len(nets)) for name, nets in netlist.inputs.items()} | ({"run": In(1)} if enabled else {})
+        inputs = {name: In(len(nets)) for name, nets in netlist.inputs.items()} | (
+            {"run": In(run_bits(netlist))} if enabled else {}
+        )
         super().__init__({**inputs, **{name: Out(len(bits)) for name, bits in netlist.outputs.items()}})
 
     def elaborate(self, platform: object) -> Module:
@@ -45,7 +47,7 @@ class Circuit(wiring.Component):
         else:
             cells = Module()
             self._statements(cells)
-            m.submodules.cells = EnableInserter(self.run)(cells) if self.enabled else cells  # type: ignore[attr-defined]
+            m.submodules.cells = EnableInserter(self.run[0])(cells) if self.enabled else cells  # type: ignore[attr-defined]
         return m
 
     def _instance(self, name: str) -> Instance:

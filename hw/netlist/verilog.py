@@ -9,31 +9,36 @@ from collections.abc import Iterator, Sequence
 
 from hw.netlist import tables
 from hw.netlist.cells import FALSE, TRUE, Carry, Literal, Lut, Netlist, Register
+from hw.netlist.fanout import MOST_READERS
 
 
 def module(netlist: Netlist, name: str, enabled: bool = False) -> str:
-    """Ports: `aclk` and the netlist's inputs and outputs as vectors, lowest bit first; `run` enables the registers."""
+    """Ports: `aclk` and the netlist's inputs and outputs as vectors, lowest bit first; `run` enables the registers,
+    each bit MOST_READERS of them."""
     ports = [
         "input aclk",
-        *(["input run"] if enabled else []),
+        *([f"input [{run_bits(netlist) - 1}:0] run"] if enabled else []),
         *(f"input [{len(nets) - 1}:0] {port}" for port, nets in netlist.inputs.items()),
         *(f"output [{len(bits) - 1}:0] {port}" for port, bits in netlist.outputs.items()),
     ]
-    when = "if (run) " if enabled else ""
     logic = [cell for cell in netlist.cells if not isinstance(cell, Register)]
     registers = [cell for cell in netlist.cells if isinstance(cell, Register)]
+    runs = [f"run[{k // MOST_READERS}]" if enabled else "" for k in range(len(registers))]
+    stored = {cell.output for cell in registers}
+    copied = [(cell, run) for cell, run in zip(registers, runs, strict=True) if cell.copy]
+    alone = [(cell, run) for cell, run in zip(registers, runs, strict=True) if not cell.copy]
     lines = [
         f"module {name}({', '.join(ports)});",
         "`ifdef SYNTHESIS", "`ifndef CODESIGN_GENERIC", "`define CODESIGN_PRIMITIVES", "`endif", "`endif",
         *_wires(netlist),
         "`ifdef CODESIGN_PRIMITIVES",
         *(line for cell in logic for line in (_lut_cell(cell) if isinstance(cell, Lut) else _carry_cells(cell))),
-        *(_register_cell(cell, enabled) for cell in registers if cell.copy),
+        *(_register_cell(cell, run) for cell, run in copied),
         "`else",
         *(line for cell in logic for line in (_lut_plain(cell) if isinstance(cell, Lut) else _carry_plain(cell))),
-        *(_register(cell, when) for cell in registers if cell.copy),
+        *(_register(cell, run) for cell, run in copied),
         "`endif",
-        *(_register(cell, when) for cell in registers if not cell.copy),
+        *(_register(cell, run, cell.input in stored) for cell, run in alone),
         *(f"assign {port} = {_vector([_literal(b) for b in bits])};" for port, bits in netlist.outputs.items()),
         "endmodule",
     ]  # fmt: skip
@@ -80,14 +85,23 @@ def _lut_cell(cell: Lut) -> Iterator[str]:
     yield f"LUT6_2 #(.INIT(64'h{six << 32 | five:016x})) u{cell.outputs[0]}({', '.join(pins)}, {outputs});"
 
 
-def _register(cell: Register, when: str) -> str:
-    return f"always @(posedge aclk) {when}n{cell.output} <= n{cell.input};"
+TRUE_BIT = "1'b1"
 
 
-def _register_cell(cell: Register, enabled: bool) -> str:
+def run_bits(netlist: Netlist) -> int:
+    """Enables of the registers."""
+    return max(1, -(-sum(isinstance(cell, Register) for cell in netlist.cells) // MOST_READERS))
+
+
+def _register(cell: Register, run: str, behind: bool = False) -> str:
+    """`behind` another one: Yosys is kept from making shift registers of them, which take LUTs and are late."""
+    kept, when = "(* keep *) " if behind else "", f"if ({run}) " if run else ""
+    return f"{kept}always @(posedge aclk) {when}n{cell.output} <= n{cell.input};"
+
+
+def _register_cell(cell: Register, run: str) -> str:
     """A primitive, since synthesis makes one of equal registers."""
-    enable = "run" if enabled else "1'b1"
-    pins = f".C(aclk), .CE({enable}), .R(1'b0), .D(n{cell.input}), .Q(n{cell.output})"
+    pins = f".C(aclk), .CE({run or TRUE_BIT}), .R(1'b0), .D(n{cell.input}), .Q(n{cell.output})"
     return f"FDRE u{cell.output}({pins});"
 
 

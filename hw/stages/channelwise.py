@@ -11,7 +11,8 @@ from amaranth.lib import wiring
 from codesign import arithmetic
 from codesign.cost import Cost
 from codesign.formats import Format
-from hw.arith.folded import Folded, FoldedStream
+from hw.arith.folded import Folded
+from hw.arith.folded_circuit import FoldedStream
 from hw.arith.folded_cost import folded_stream_cost
 from hw.elastic import Datapath
 from hw.stream import StreamType

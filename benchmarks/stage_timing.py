@@ -1,0 +1,102 @@
+"""The pipeline rule, stage by stage: the kinds of stages at usual sizes, each synthesized alone.
+
+.venv/bin/python -m benchmarks.stage_timing [NAME ...] [--clock-mhz 200] [--paths]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+
+from codesign import timing_table
+from codesign.formats import Binary, Format, Int
+from codesign.ops.threshold import Threshold
+from hw.pipeline import Stage, alone
+from hw.rtl import TOP, verilog
+from hw.stages.argmax import ArgMax
+from hw.stages.fifo import Fifo
+from hw.stages.fused import Fused
+from hw.stages.join import Add
+from hw.stages.joined import Joined
+from hw.stages.matvec import MatVec
+from hw.stages.pool import Pool
+from hw.stages.threshold import ThresholdStage
+from hw.stages.width import Width
+from hw.stages.window import Window
+from hw.stream import StreamType
+from hw.synth import timed
+
+B, U4, U8, I4, I8, I14 = Binary(), Int(0, 15), Int(0, 255), Int(-8, 7), Int(-128, 127), Int(-8000, 8000)
+
+
+def product(x: Format, w: Format, k: int, n: int, simd: int, pe: int) -> MatVec:
+    """Of random weights."""
+    rng = np.random.default_rng(0)
+    weights = rng.choice([-1, 1], (k, n)) if w == B else rng.integers(w.lo, w.hi + 1, (k, n))
+    return MatVec(StreamType((4, k), x, simd), weights, w, pe, simd)
+
+
+def thresholds(stream: StreamType) -> ThresholdStage:
+    """Of 4 bits, of a channel each."""
+    fmt, channels = stream.format, stream.shape[-1]
+    steps = np.sort(np.random.default_rng(1).integers(fmt.lo, fmt.hi, (channels, 15)), axis=1)
+    return ThresholdStage(stream, Threshold(steps, U4, np.zeros(channels, np.int64), np.ones(channels, np.int64)))
+
+
+def activated(made: MatVec) -> Fused:
+    """A product with thresholds behind it."""
+    return Fused(made, thresholds(made.outputs[0]))  # type: ignore[arg-type]
+
+
+def residual(made: MatVec) -> Joined:
+    """A product and the sum with another tensor."""
+    (out,) = made.outputs
+    return Joined(made, Add(out, StreamType(out.shape, I8, out.lanes)), 0)
+
+
+STAGES: dict[str, Callable[[], Stage]] = {
+    "xnor, 64 folds in tables": lambda: product(B, B, 784, 64, 49, 16),
+    "xnor, 4 folds in gates": lambda: product(B, B, 64, 64, 32, 32),
+    "4 x 4, 32 folds in tables": lambda: product(U4, I4, 128, 32, 16, 8),
+    "8 x 8, memory": lambda: product(U8, I8, 128, 64, 8, 8),
+    "4 x 4 and thresholds": lambda: activated(product(U4, I4, 64, 32, 8, 8)),
+    "4 x 4 and a residual": lambda: residual(product(U4, I4, 64, 32, 8, 8)),
+    "thresholds": lambda: thresholds(StreamType((16, 64), I14, 8)),
+    "window, serial": lambda: Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
+    "window, parallel": lambda: Window(StreamType((34, 34, 16), U4, 16), (3, 3)),
+    "pool": lambda: Pool(StreamType((14, 14, 8, 4, 8), U4, 32), "max"),
+    "wider": lambda: Width(StreamType((16, 256), U4, 8), 64),
+    "narrower": lambda: Width(StreamType((16, 256), U4, 64), 8),
+    "gearbox": lambda: Width(StreamType((16, 240), U4, 24), 10),
+    "fifo in tables": lambda: Fifo(StreamType((64, 16), U8, 16), 32),
+    "fifo in block RAM": lambda: Fifo(StreamType((640, 16), U8, 8), 512),
+    "argmax": lambda: ArgMax(StreamType((10,), I14, 5)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="stages, by the beginning of their names")
+    parser.add_argument("--clock-mhz", type=float, default=100)
+    parser.add_argument("--paths", action="store_true", help="also what is outside")
+    a = parser.parse_args()
+    for name, make in STAGES.items():
+        if not a.names or name.startswith(tuple(a.names)):
+            told(name, make(), a.clock_mhz, a.paths)
+
+
+def told(name: str, stage: Stage, clock_mhz: float, paths: bool) -> None:
+    """One stage's line, and what is outside the rule."""
+    found = timed(verilog(alone(stage)), TOP, clock_mhz)
+    assert found is not None
+    t = found.described()
+    deepest, widest = t["deepest"]["levels"], t["nets"][0]["readers"]
+    print(f"{name}: {timing_table.clock(t)}, {deepest} levels, {widest} readers; {timing_table.rule(t)}", flush=True)
+    for line in timing_table.outside(t) if paths else ():
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The circuits of folded dot products: on streams, and by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.arith.folded import Folded
+from hw.arith.order import Order
+from hw.arith.product import Place
+from hw.arith.replay import replay
+from hw.buffer import Skid
+from hw.copies import copies, groups_of, held, slices_of
+from hw.elastic import Chain, Datapath, gate
+from hw.loops import counters
+from hw.netlist.circuit import Circuit
+from hw.netlist.verilog import run_bits
+from hw.ports import element
+from hw.register import register
+from hw.rom import Field, Rom
+
+
+class FoldedStream(wiring.Component):
+    """Folded products on streams: reads beats from the input, or from the vector that it keeps, in an `order`.
+
+    `then`: a datapath behind the accumulators, without a handshake between.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, folded: Folded, order: Order | None = None, then: Datapath | None = None) -> None:
+        self.folded, self.order, self.then = folded, order, then
+        y_bits = folded.neurons * folded.y.bits if then is None else len(then.y)
+        super().__init__({
+            "i": In(stream.Signature(folded.lanes * folded.x.bits)), "o": Out(stream.Signature(y_bits))
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        core = FoldedCircuit(self.folded)
+        own = groups_of(len(self.i.payload)) if self.order is None else 1  # of inputs, before them of what is behind
+        m.submodules.skid = skid = Skid(len(self.o.payload), self.folded.enables + 1 + own)
+        m.submodules.core = core
+        m.d.comb += [core.run.eq(skid.run), core.runs.eq(skid.runs[: self.folded.enables])]
+        connect(m, skid.o, flipped(self.o))
+        if self.then is None:
+            m.d.comb += [skid.issue.eq(core.issue), skid.data.eq(core.y)]
+        else:
+            m.submodules.then = EnableInserter(skid.runs[self.folded.enables])(then := Chain(self.then, ahead=True))
+            m.d.comb += [then.x.eq(core.y), then.valid.eq(core.issue), skid.data.eq(then.y), skid.issue.eq(then.issue)]
+            gate(m, skid, then)
+        if self.order is None:
+            x = held(m, self.i.payload, skid.runs[-own:])
+            m.d.comb += [core.x.eq(x), core.valid.eq(self.i.valid), self.i.ready.eq(skid.run)]
+        else:
+            m.submodules.replay = kept = replay(len(self.i.payload), self.order)
+            connect(m, flipped(self.i), kept.i)
+            m.d.comb += [core.x.eq(kept.x), core.valid.eq(kept.valid), core.last.eq(kept.last)]
+            m.d.comb += kept.run.eq(skid.runs[-1])
+        return m
+
+
+class FoldedCircuit(wiring.Component):
+    """`valid` counts a beat, which is in `x` a clock later; `issue` says that `y` loads results at this clock.
+
+    `last`: the beat ends a run; needed where runs differ in length. `run` is what enables the circuit as a whole: the
+    registers of instances do not know by themselves. `runs`: the same for groups of registers (Folded.enable_groups).
+    """
+
+    valid: Signal
+    last: Signal
+    run: Signal
+    runs: Signal
+    x: Signal
+    issue: Signal
+    y: Signal
+
+    def __init__(self, folded: Folded) -> None:
+        self.folded = folded
+        x_bits, y_bits = folded.lanes * folded.x.bits, folded.neurons * folded.y.bits
+        control = {"valid": In(1), "last": In(1), "run": In(1), "runs": In(folded.enables)}
+        super().__init__({**control, "issue": Out(1), "x": In(x_bits), "y": Out(y_bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        self._outer, m = Module(), Module()
+        self._outer.submodules.timed = EnableInserter(self.run)(m)
+        f = self.folded
+        result, address, first, last = self._places(m)
+        x = held(self._outer, self.x, self._runs[0]) if f.fetch_clocks > 1 else self.x
+        clocks = f.latency - 1
+        counted = Signal(clocks)
+        m.d.sync += counted.eq(Cat(self.valid, counted))
+        if f.multipliers and f.multipliers.accumulates:
+            start, begins = f.starts.read(m, register(m, result, clocks - 2)), register(m, first, clocks - 1)
+            y = f.multipliers.results(m, self._elements(x), address, start, begins, counted[-1], self.run)
+            m.d.comb += self.y.eq(Cat(*y))
+        else:
+            start = f.starts.read(m, register(m, result, clocks - 1))
+            goes = copies(m, Cat(self.valid, counted)[clocks - 1], f.sum_groups)
+            before = register(m, first, clocks - 1)
+            firsts = [first] * f.sum_groups if f.beats == 1 else copies(m, before, f.sum_groups, reset_less=True)
+            self._accumulate(m, self._sums(m, x, address), start, firsts, goes)
+        m.d.comb += self.issue.eq(counted[-1] & register(m, last, clocks))
+        return self._outer
+
+    @property
+    def _runs(self) -> list[list[Value]]:
+        """By what they enable."""
+        ends = np.cumsum([0, *self.folded.enable_groups]).tolist()
+        return [list(self.runs[a:b]) for a, b in pairwise(ends)]
+
+    def _places(self, m: Module) -> tuple[Value, Value, Value, Value]:
+        """The result that the beat belongs to, the place of its weights, and whether it begins and ends a run."""
+        f = self.folded
+        if f.beats:
+            (result, beat), (_, last) = counters(m, [f.results, f.beats], self.valid)
+            power_of_two = f.beats & (f.beats - 1) == 0
+            address = Cat(beat, result) if power_of_two else _counted(m, f.folds, self.valid)
+            return result, address, beat == 0, last
+        first = Signal(init=1)
+        with m.If(self.valid):
+            m.d.sync += first.eq(self.last)
+        return _counted(m, f.results, self.valid & self.last), _counted(m, f.folds, self.valid), first, self.last
+
+    def _elements(self, x: Value) -> list[Value]:
+        bits = self.folded.x.bits
+        return [element(x[k * bits : (k + 1) * bits], self.folded.x) for k in range(self.folded.lanes)]
+
+    def _sums(self, m: Module, x: Value, address: Value) -> list[Value]:
+        """Each neuron's part of its sum in this clock, from inputs and the place of their weights."""
+        f = self.folded
+        if f.multipliers:
+            return f.multipliers.sums(m, self._elements(x), address, self.run)
+        sums = f.sums
+        if f.product.place is Place.MEMORY:
+            y = Cat(self._neuron(m, x, w, k) for k, w in enumerate(self._weights(m, address)))
+        else:
+            m.submodules.sums = circuit = Circuit(sums.netlist, enabled=True)
+            m.d.comb += [circuit.run.eq(Cat(*self._runs[2])), circuit.x.eq(x)]  # type: ignore[attr-defined]
+            if f.product.place is not Place.CONSTANT:
+                m.d.comb += circuit.fold.eq(register(m, address, f.fetch_clocks))  # type: ignore[attr-defined]
+            y = circuit.y  # type: ignore[attr-defined]
+        ends = np.cumsum([0, *(fmt.bits for fmt in sums.formats * (f.neurons // len(sums.formats)))]).tolist()
+        formats = sums.formats * (f.neurons // len(sums.formats))
+        return [element(y[a:b], fmt) for fmt, a, b in zip(formats, ends, ends[1:], strict=False)]
+
+    def _weights(self, m: Module, address: Value) -> list[Value]:
+        """This clock's word of the weight memory, by neuron."""
+        f = self.folded
+        parts, runs, bits = slices_of(f.word_bits, f.word_groups), self._runs[1], f.synapses * f.w.bits
+        if f.weights_in_blocks:
+            m.submodules.weights = rom = Rom(f.words(), f.word_bits)
+            m.d.comb += rom.address.eq(address)
+            word = held(self._outer, rom.data, runs)
+        else:
+            data: list[Value] = []
+            for k, (part, place) in enumerate(zip(parts, copies(m, address, len(parts), reset_less=True), strict=True)):
+                mask = (1 << (part.stop - part.start)) - 1
+                rom = Rom([w >> part.start & mask for w in f.words()], part.stop - part.start)
+                self._outer.submodules[f"weights{k}"] = EnableInserter(runs[k])(rom)
+                m.d.comb += rom.address.eq(place)
+                data.append(rom.data)
+            word = Cat(*data)
+        return [word[k * bits : (k + 1) * bits] for k in range(f.neurons)]
+
+    def _neuron(self, m: Module, x: Value, w: Value, k: int) -> Value:
+        """A neuron's sum as its code."""
+        f = self.folded
+        bits = f.synapses * f.x.bits
+        bank = k // (f.neurons // f.banks)
+        m.submodules[f"sum{k}"] = circuit = Circuit(f.sums.netlist, enabled=True)
+        inputs, size = x[bank * bits : (bank + 1) * bits], run_bits(f.sums.netlist)
+        runs = Cat(*self._runs[2][k * size : (k + 1) * size])
+        m.d.comb += [circuit.run.eq(runs), circuit.x.eq(inputs), circuit.w.eq(w)]  # type: ignore[attr-defined]
+        return circuit.y  # type: ignore[attr-defined]
+
+    def _accumulate(
+        self, m: Module, sums: list[Value], start: list[Field], firsts: Sequence[Value], goes: Sequence[Value]
+    ) -> None:
+        """The sums may wrap on the way: only the result must fit. Groups of them, each with its `first` and `go`."""
+        f, results = self.folded, []
+        for group, first, go in zip(slices_of(len(sums), len(goes)), firsts, goes, strict=True):
+            for value, begin in zip(sums[group], start[group], strict=True):
+                total = Signal(f.y.bits - f.low_bits, reset_less=True)
+                with m.If(go):
+                    m.d.sync += total.eq(Mux(first, begin, total) + (value << f.step_bits))
+                results += [Const(f.low, f.low_bits), total]
+        m.d.comb += self.y.eq(Cat(*results))
+
+
+def _counted(m: Module, count: int, step: Value) -> Value:
+    """How many steps there were, round and round."""
+    (index,), _ = counters(m, [count], step)
+    return index
