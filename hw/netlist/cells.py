@@ -87,8 +87,9 @@ class Netlist:
         select, data = (tuple(self.straight(bit) for bit in bits) for bits in zip(*columns, strict=True))
         outputs = self.new(len(columns) + 1)
         self.cells.append(Carry(select, data, carry_in, outputs))
-        self._note((bit >> 1 for bit in (*select, *data)), outputs)
-        return [2 * net for net in outputs]
+        sums = [select[0] ^ carry_in, *(2 * net for net in outputs[1:])]  # the first one meets a constant
+        self._note((bit >> 1 for bit in (*select, *data)), (*outputs, *([sums[0] >> 1] if sums[0] > TRUE else [])))
+        return sums
 
     def straight(self, bit: Literal) -> Literal:
         """The literal as one that is not inverted: an inverted one takes a look-up table."""
@@ -102,7 +103,8 @@ class Netlist:
             return functions[0] & 1, functions[-1] & 1
         outputs = self.new(len(functions))
         self.cells.append(Lut(nets, functions, outputs))
-        self._note(nets, outputs)
+        for table, output in zip(functions, outputs, strict=True):
+            self._note((nets[j] for j in tables.mattering(table, len(nets))), (output,))
         return 2 * outputs[0], 2 * outputs[-1]
 
     def register(self, bit: Literal) -> Literal:

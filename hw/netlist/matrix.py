@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hw.netlist.cells import Literal, Netlist
-from hw.netlist.heap import Heap, summed
+from hw.netlist.chains import added as summed
+from hw.netlist.heap import Heap
 from hw.netlist.sharing import Term, share
 
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hw.netlist.cells import Literal, Netlist
-from hw.netlist.heap import Heap, summed
+from hw.netlist.chains import added as summed
+from hw.netlist.heap import Heap
 from hw.netlist.matrix import Number, number_width
 from hw.netlist.tables import ones_bit
 

@@ -11,6 +11,7 @@ from hw.netlist.sweep import swept
 from hw.netlist.tables import depends
 
 CHAIN = 1.0  # levels that a carry chain adds behind its look-up tables
+MANY, SHORT_CHAIN = 4, 0.5  # levels of which wires take most: no wire leads to a chain, and it counts as so many
 FEW = 2  # levels where a ternary adder counts as two, its first table left out: it then stands alone between registers
 
 
@@ -126,7 +127,7 @@ def _depths(staged: Staged, group: list[Lut | Carry], stage: int, levels: float)
 
     for cell in group:
         if isinstance(cell, Carry):
-            deepest = max(arrival(net) for net in reads(cell)) + CHAIN
+            deepest = max(arrival(net) for net in reads(cell)) + (SHORT_CHAIN if levels >= MANY else CHAIN)
             if levels <= FEW:
                 deepest = min(deepest, FEW + entering)
             depths.update(dict.fromkeys(cell.outputs, deepest))

@@ -59,6 +59,12 @@ def permuted(table: int, order: tuple[int, ...]) -> int:
     return sum((table >> row & 1) << k for k, row in enumerate(rows))
 
 
+@lru_cache(maxsize=1 << 12)
+def mattering(table: int, inputs: int) -> tuple[int, ...]:
+    """The inputs that matter."""
+    return tuple(j for j in range(inputs) if depends(table, inputs, j))
+
+
 def depends(table: int, inputs: int, j: int) -> bool:
     """Whether input j matters."""
     return flip(table, inputs, j) != table

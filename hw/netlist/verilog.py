@@ -46,6 +46,9 @@ def module(netlist: Netlist, name: str, enabled: bool = False) -> str:
 
 
 def _wires(netlist: Netlist) -> Iterator[str]:
+    """Registers in a row stay flip-flops: slices have more of them than they need, a shift register takes a table."""
+    registered = {cell.output for cell in netlist.cells if isinstance(cell, Register)}
+    kept = '(* keep, shreg_extract = "no" *) '
     for port, nets in netlist.inputs.items():
         yield from (f"wire n{net} = {port}[{k}];" for k, net in enumerate(nets))
     for cell in netlist.cells:
@@ -53,7 +56,7 @@ def _wires(netlist: Netlist) -> Iterator[str]:
             primitive, plain = f"wire n{cell.output};", f"(* keep *) reg n{cell.output};"
             yield "\n".join(("`ifdef CODESIGN_PRIMITIVES", primitive, "`else", plain, "`endif"))
         elif isinstance(cell, Register):
-            yield f'(* shreg_extract = "no" *) reg n{cell.output};'  # slices have more flip-flops than they need
+            yield f"{kept if cell.input in registered else ''}reg n{cell.output};"
         else:
             yield f"wire {', '.join(f'n{net}' for net in cell.outputs)};"
 

@@ -101,7 +101,7 @@ class Unrolled:
         return Credited(Circuit(self.netlist), self.latency, then)
 
 
-HEAP_BIT, SUM_BIT = 0.49, 0.8  # LUTs a bit that goes into a heap, and a bit that comes out of it
+HEAP_BIT, SUM_BIT = 0.42, 0.8  # LUTs a bit that goes into a heap, and a bit that comes out of it
 FLIP_FLOPS = 1.4  # a LUT
 TYPICAL_LATENCY = 8
 

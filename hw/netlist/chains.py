@@ -1,0 +1,189 @@
+"""A heap added up by carry chains over many columns, as `hw.netlist.cover` lays them out: the fewest look-up tables.
+
+`hw.netlist.heap.summed` takes fewer levels of logic and more of them.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hw.netlist.cells import FALSE, TRUE, Literal, Netlist
+from hw.netlist.cover import Chain, chains_of, cover
+from hw.netlist.heap import CARRY_OF_THREE, ONE, SUM_OF_FOUR, TWO, Heap
+from hw.netlist.tables import ones_bit, table_of
+
+NEXT = 8  # chains of which the earliest is built first
+OR_NONE = table_of(lambda v: v[0], 2)
+
+
+def added(n: Netlist, heap: Heap, width: int) -> list[Literal]:
+    """The heap's sum modulo 2^width, lowest bit first."""
+    ones = [heap.constant >> p & 1 for p in range(width)]
+    work = Work(n, [sorted(heap.columns.get(p, ()), key=n.level) for p in range(width)], ones)
+    _, columns = cover(work.heights(), tuple(ones))
+    chains = chains_of(columns, ones)
+    while chains:
+        soonest = min(range(min(NEXT, len(chains))), key=lambda k: (*work.lacks(chains[k]), k))
+        work.chain(chains.pop(soonest))
+    for p, column in enumerate(columns):
+        for _ in range(column.adders):
+            work.adder(p)
+    while (high := work.too_high()) is not None:
+        work.adder(high)
+    return work.last()
+
+
+@dataclass
+class Work:
+    """The bits of every column that wait, earliest first, and its constant one."""
+
+    n: Netlist
+    bits: list[list[Literal]]
+    ones: list[int]
+
+    @property
+    def width(self) -> int:
+        return len(self.bits)
+
+    def heights(self) -> tuple[int, ...]:
+        """Bits of every column, the constant one with them."""
+        return tuple(len(bits) + one for bits, one in zip(self.bits, self.ones, strict=True))
+
+    def put(self, bit: Literal, power: int) -> None:
+        if power < self.width and bit != FALSE:
+            insort(self.bits[power], bit, key=self.n.level)
+
+    def take(self, power: int, count: int) -> list[Literal]:
+        """The earliest bits, as many as there are."""
+        pool = self.bits[power]
+        taken = pool[:count]
+        del pool[:count]
+        return taken
+
+    def lacks(self, chain: Chain) -> tuple[int, int]:
+        """How many bits the chain does not find now, and the level of the last that it does."""
+        missing, level = 0, 0
+        for k, (power, six) in enumerate(chain.columns):
+            pool, wanted = self.bits[power], 6 if six else 4
+            found = pool[:wanted]
+            saved = k > 0 and not chain.columns[k - 1][1]
+            missing += max(0, wanted - len(found) - saved)
+            level = max([level, *(self.n.level(b) for b in found[-1:])])
+            level += saved and len(found) < wanted
+        return missing, level
+
+    def chain(self, chain: Chain) -> None:
+        """Build it and put what it gives where it belongs."""
+        sites: list[tuple[Literal, Literal]] = []
+        powers: list[int] = []
+        saved = FALSE
+        for power, six in chain.columns:
+            found = self._with_saved(power, 6 if six else 4, saved)
+            if six:
+                sites, saved = [*sites, *_six(self.n, found)], FALSE
+            else:
+                site, saved = _ternary(self.n, found)
+                sites.append(site)
+            powers += [power, power + 1][: 1 + six]
+        if chain.one:
+            self.ones[powers[0]] = 0
+        *sums, carry = self.n.carry(sites, TRUE if chain.one else FALSE)
+        for bit, power in zip([*sums, carry, saved], [*powers, chain.end, chain.end], strict=True):
+            self.put(bit, power)
+
+    def _with_saved(self, power: int, wanted: int, saved: Literal) -> list[Literal]:
+        """Bits for a site, that which the site before saved among them only if there are too few."""
+        found = _straight_last(self.take(power, wanted))
+        if len(found) < wanted:
+            return found if saved == FALSE else [*found, saved]
+        self.put(saved, power)
+        return found
+
+    def adder(self, power: int) -> None:
+        """Three bits of a column, the constant one among them if it has to be."""
+        found = self.take(power, 3)
+        if len(found) < 3 and self.ones[power]:
+            self.ones[power] = 0
+            found.append(TRUE)
+        if len(found) < 2:
+            for bit in found:
+                self.put(bit, power)
+            return
+        found += [FALSE] * (3 - len(found))
+        total, carry = self.n.pair(ones_bit(3, 0), ones_bit(3, 1), found)
+        self.put(total, power)
+        self.put(carry, power + 1)
+
+    def too_high(self) -> int | None:
+        """The first column that has more bits than the last chain takes."""
+        saved = begun = False
+        for power, (count, one) in enumerate(zip(self.heights(), self.ones, strict=True)):
+            if not begun and count <= 1:
+                continue
+            if count + saved - (0 if begun else one) > 4:
+                return power
+            begun, saved = True, count + saved >= 3
+        return None
+
+    def last(self) -> list[Literal]:
+        """One chain for all that is left."""
+        low = next((p for p, height in enumerate(self.heights()) if height > 1), self.width)
+        rows = [[*bits, *[TRUE] * one] for bits, one in zip(self.bits, self.ones, strict=True)]
+        done = [row[0] if row else FALSE for row in rows[:low]]
+        if low == self.width:
+            return done
+        carry_in = TRUE if self.ones[low] else FALSE
+        if self.ones[low]:
+            rows[low].pop()
+        return done + self._last(rows[low:], carry_in)
+
+    def _last(self, rows: Sequence[list[Literal]], carry_in: Literal) -> list[Literal]:
+        sites: list[tuple[Literal, Literal]] = []
+        saved = FALSE
+        for row in rows:
+            found = _straight_last(row) + ([saved] if saved != FALSE else [])
+            if len(found) < 3:
+                sites.append(_binary(self.n, found))
+                saved = FALSE
+            else:
+                site, saved = _ternary(self.n, found)
+                sites.append(site)
+        if sites[-1] == (FALSE, FALSE):  # it would only show the carry
+            return self.n.carry(sites[:-1], carry_in)
+        return self.n.carry(sites, carry_in)[:-1]
+
+
+def _straight_last(bits: Iterable[Literal]) -> list[Literal]:
+    """The last one goes to the chain directly, where an inverted one would take a look-up table."""
+    return sorted(bits, key=lambda b: b & 1 == 0)
+
+
+def _ternary(n: Netlist, bits: Sequence[Literal]) -> tuple[tuple[Literal, Literal], Literal]:
+    """Select and data of a site that adds up to four bits, and the bit that it saves for the next column.
+
+    The last bit goes to the chain and not into the saved one: it may come from the site before.
+    """
+    if len(bits) < 3:
+        return _binary(n, bits), FALSE
+    *three, last = bits
+    padded = [*three, *[FALSE] * (3 - len(three)), last]
+    six, five = n.select(SUM_OF_FOUR, CARRY_OF_THREE, padded)
+    return (six, last), five
+
+
+def _binary(n: Netlist, bits: Sequence[Literal]) -> tuple[Literal, Literal]:
+    """Select and data of a site that adds at most two bits."""
+    x, y = (*bits, FALSE, FALSE)[:2]
+    direct = x if x & 1 == 0 else y
+    if direct & 1:
+        return n.select(ones_bit(2, 0), OR_NONE, (x, y))
+    return n.select(ones_bit(2, 0), None, (x, y))[0], direct
+
+
+def _six(n: Netlist, bits: Sequence[Literal]) -> list[tuple[Literal, Literal]]:
+    """The two sites of six bits of a column; the last goes to the chain."""
+    *five, last = [*[FALSE] * (6 - len(bits)), *bits]
+    parity, _ = n.select(ones_bit(6, 0), None, [last, *five])
+    return [(parity, last), n.select(ONE, TWO, five)]

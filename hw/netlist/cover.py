@@ -1,0 +1,126 @@
+"""How many sites of which kind add up each column of a heap: dynamic programming over the columns.
+
+A carry chain runs over neighbouring columns. In a column it takes four bits in one site (their sum stays, one bit is
+saved in the next column), or six in two sites (a sum in this column and one in the next). Either way two bits go for a
+site, and each chain gives one back at its end: few long chains that are always full are the best. A last chain adds
+what is left, at most three bits a column, whatever it is; full adders take what would be a fourth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+ROWS = 3  # that the last chain adds
+MOST_SIXES, MOST_ADDERS = 2, 3  # tried in a column
+MOST_STATES = 100  # kept after a column, of those that look best
+BIT = 0.5  # sites that a bit costs later
+ANY = 1 << 20
+
+
+class Column(NamedTuple):
+    """Sites of a column: of ternary adders, first sites of sixes, full adders."""
+
+    ternaries: int
+    sixes: int
+    adders: int
+
+    @property
+    def chains(self) -> int:
+        """That stand in the column, those left out whose six began in the one below."""
+        return self.ternaries + self.sixes
+
+
+class State(NamedTuple):
+    """What comes into a column: chains, more bits, sixes of the column below; whether the last chain has begun."""
+
+    chains: int = 0
+    bits: int = 0
+    sixes: int = 0
+    begun: bool = False
+
+
+Trace = tuple["Trace", Column] | None
+
+
+@lru_cache(maxsize=1 << 14)
+def cover(heights: tuple[int, ...], ones: tuple[int, ...]) -> tuple[int, tuple[Column, ...]]:
+    """Sites, and which, for so many bits a column; `ones`: of these the constant ones, which a chain's start takes."""
+    states: dict[State, tuple[int, Trace]] = {State(): (0, None)}
+    for height, one in zip(heights, ones, strict=True):
+        states = _kept(_after(states, height, one, MOST_ADDERS) or _after(states, height, one, ANY))
+    sites, trace = min(states.values(), key=lambda found: found[0])
+    columns: list[Column] = []
+    while trace is not None:
+        trace, column = trace
+        columns.append(column)
+    return sites, tuple(reversed(columns))
+
+
+def _after(
+    states: dict[State, tuple[int, Trace]], height: int, one: int, most_adders: int
+) -> dict[State, tuple[int, Trace]]:
+    """The states behind a column, each as cheap as can be."""
+    found: dict[State, tuple[int, Trace]] = {}
+    for state, (sites, trace) in states.items():
+        for column, left in _choices(state, height, one, most_adders):
+            begun = state.begun or left > 1
+            chains, bits = column.ternaries + state.sixes, column.chains + column.adders
+            key = State(chains, bits, column.sixes, begun)
+            total = sites + column.chains + column.sixes + column.adders + begun
+            if key not in found or total < found[key][0]:
+                found[key] = total, (trace, column)
+    return found
+
+
+def _choices(state: State, height: int, one: int, most_adders: int) -> Iterator[tuple[Column, int]]:
+    """Sites for a column, and the bits that are left there for the last chain."""
+    for sixes in range(MOST_SIXES + 1):
+        bits = height + state.bits - 5 * sixes
+        for ternaries in range(max(0, (bits - ROWS - 2 * most_adders - 1) // 4), (bits + state.chains) // 3 + 1):
+            starts = ternaries + sixes - state.chains
+            left = bits - 3 * ternaries + max(0, -starts) - (one if starts > 0 else 0)
+            adders = max(0, left - ROWS + 1) // 2
+            if left < (ternaries + sixes + state.sixes > 0):
+                break
+            if adders <= most_adders:
+                yield Column(ternaries, sixes, adders), left - 2 * adders
+
+
+def _kept(states: dict[State, tuple[int, Trace]]) -> dict[State, tuple[int, Trace]]:
+    """Those that look best."""
+    if len(states) <= MOST_STATES:
+        return states
+    order = sorted(states, key=lambda s: (states[s][0] + BIT * (s.chains + s.bits) + s.sixes, s))
+    return {state: states[state] for state in order[:MOST_STATES]}
+
+
+class Chain(NamedTuple):
+    """The columns of a carry chain, whether it takes six bits there, and whether a constant one goes in."""
+
+    columns: tuple[tuple[int, bool], ...]
+    one: bool
+
+    @property
+    def end(self) -> int:
+        """The column that its carry goes to."""
+        column, six = self.columns[-1]
+        return column + 1 + six
+
+
+def chains_of(columns: Sequence[Column], ones: Sequence[int]) -> list[Chain]:
+    """The sites as carry chains that go on as long as they can; the first to begin is the first to end."""
+    made: list[tuple[list[tuple[int, bool]], bool]] = []
+    arriving: dict[int, list[int]] = {}
+    for p, column in enumerate(columns):
+        here = sorted(arriving.pop(p, []))
+        here = here[max(0, len(here) - column.chains) :]
+        for k in range(column.chains - len(here)):
+            here.append(len(made))
+            made.append(([], k == 0 and bool(ones[p])))
+        for k, chain in enumerate(here):
+            six = k < column.sixes
+            made[chain][0].append((p, six))
+            arriving.setdefault(p + 1 + six, []).append(chain)
+    return [Chain(tuple(taken), one) for taken, one in made]
