@@ -18,7 +18,8 @@ from hw.netlist.neurons import MOST_BITS
 
 STYLES = ("auto", "folded", "unrolled", "table")
 # (MHz, levels): look-up tables and carry chains between registers up to a clock, wires taken into account; a carry
-# chain counts one more than the table that feeds it, a ternary adder three (MICROARCHITECTURE: -1 speed grade).
+# chain counts one more than the table that feeds it, a ternary adder three (MICROARCHITECTURE: -1 speed grade). At
+# 100 MHz it is wires that count, up to four in a row, and a chain, which has none, is half a level.
 LEVELS = ((100, 4), (200, 3), (250, 2))
 
 
