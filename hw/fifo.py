@@ -16,12 +16,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hw.estimate import frames_of, stage_interval, through_fifo
-from hw.pipeline import Edge, Pipeline
+from hw.pipeline import Edge, Pipeline, Stage
 from hw.stages.fork import Fork, Forked
+from hw.stages.width import Width
+from hw.stages.window import Window
 from hw.timing import accept_times
 
-BUFFERED = 2  # beats that every stage's output register already holds
-OFFERED = 1  # the one beat that a fork, whose branches share a register, offers to each of them
+BUFFERED = 2  # beats that the registers at most stages' outputs hold
+OFFERED = 1  # the one beat that others offer: forks, whose branches share a register, windows and queues
 
 
 def with_fifos(pipeline: Pipeline) -> Pipeline:
@@ -48,7 +50,7 @@ def waits(pipeline: Pipeline) -> dict[Edge, Wait]:
         edges = pipeline.into(placed.name)
         arrive = [times.pop((e.source, e.source_port)) for e in edges]
         for edge, came, left in zip(edges, arrive, accept_times(placed.stage, arrive), strict=True):
-            found[edge] = Wait(_depth(pipeline, edge, _most_waiting(came, left)), bool((left > came).any()))
+            found[edge] = Wait(_depth(pipeline, edge, came, left), bool((left > came).any()))
         deep = [replace(e, depth=found[e].depth) for e in edges]
         offered = [through_fifo(pipeline, e, a) for e, a in zip(deep, arrive, strict=True)]
         times.update({(placed.name, k): made for k, made in enumerate(placed.stage.schedule(*offered))})
@@ -70,9 +72,21 @@ def _suffices(places: int, arrive: np.ndarray, leave: np.ndarray) -> bool:
     return bool((leave[:-places] < arrive[places:]).all())
 
 
-def _depth(pipeline: Pipeline, edge: Edge, most: int) -> int:
-    """Of the FIFO for so many waiting beats; none where registers hold them."""
+def _depth(pipeline: Pipeline, edge: Edge, arrive: np.ndarray, leave: np.ndarray) -> int:
+    """Of the FIFO for the beats that wait; none where registers hold them."""
     if edge.source is None:
         return 0
-    buffered = OFFERED if isinstance(pipeline.by_name[edge.source], (Fork, Forked)) else BUFFERED
-    return most if most > buffered else 0
+    most, buffered = _most_waiting(arrive, leave), _buffered(pipeline.by_name[edge.source])
+    return most if most > buffered or (most == BUFFERED and _stops(arrive, leave)) else 0
+
+
+def _buffered(source: Stage) -> int:
+    """Beats that the registers at a stage's output hold."""
+    one = isinstance(source, (Fork, Forked)) or (isinstance(source, Window) and source.parallel)
+    return OFFERED if one or (isinstance(source, Width) and source.queues) else BUFFERED
+
+
+def _stops(arrive: np.ndarray, leave: np.ndarray) -> bool:
+    """Whether a stage with two registers at its output must stop: it learns a clock late that one of them is free."""
+    first, waited = leave[:-2], arrive[:-2] < leave[:-2]
+    return bool((waited & (arrive[1:-1] <= first) & (arrive[2:] <= first + 1)).any())

@@ -16,7 +16,7 @@ from codesign.ops.threshold import Threshold
 from hw.choice import Choice, Menu, cheapest
 from hw.content import by_content
 from hw.layer import divisors, stream_of
-from hw.layers import Folding, layer_of
+from hw.layers import Folding, borders, layer_of
 from hw.lower import FREE
 from hw.pipeline import Stage
 from hw.stages.channelwise import ChannelwiseMac
@@ -90,10 +90,12 @@ class Space:
         self.core, self.budget, self.style = core, budget, style
         self._activations: dict[tuple[str, int], Cost] = {}
         given = {i.name for i in core.inputs}
+        self._borders = borders(core)
         self.layers = [
             n
             for n in core.nodes
             if not isinstance(n.op, (Constant, *FREE))
+            and n.name not in self._borders
             and (not isinstance(n.op, ACTIVATIONS) or (n.inputs[0] in given and not isinstance(n.op, Center)))
         ]
         self.menus = {n.name: self._menu(n) for n in self.layers}
@@ -163,6 +165,8 @@ class Space:
 
     def _follow(self, folding: dict[str, Folding], lanes: dict[str, int]) -> None:
         """Activations run with the lanes chosen for what they follow."""
+        for name, reader in self._borders.items():
+            folding[name] = Folding(folding[reader].lanes_in, folding[reader].lanes_in)
         for node in self.core.nodes:
             if node.name in folding or isinstance(node.op, Constant):
                 continue

@@ -19,7 +19,7 @@ class Folding:
 
     `skip`: blocks of weights that are all zero take no cycle. `dsp`: neurons that share a DSP48E1; 0: products in LUTs.
     Where nothing is folded, weights become `gates` ("auto", "unrolled" or "table"; see hw/style.py), with so many
-    `levels` of logic between registers.
+    `levels` of logic between registers. `pixels`: neighbouring results of windows that come in one beat (hw/pixels.py).
     """
 
     lanes_in: int
@@ -29,6 +29,7 @@ class Folding:
     levels: int = 4
     gates: str = "auto"
     dsp: int = 0
+    pixels: int = 1
 
 
 Chain = list[tuple[str, Stage]]  # (suffix of the stage's name, stage)

@@ -11,9 +11,11 @@ from codesign.formats import Format
 from codesign.graph import Constant, Graph, Node, TensorType
 from codesign.ops.integer import Center, Reinterpret
 from codesign.ops.layout import Reshape
+from codesign.ops.pad import Pad
 from codesign.ops.requant import Requant
-from hw.layers import Folding, goes_into_biases, layer_of
+from hw.layers import Folding, borders, layer_of
 from hw.pipeline import Edge, Pipeline, Placed
+from hw.products import goes_into_biases
 from hw.rtl import identifier
 from hw.stages.fork import Fork
 from hw.stages.width import Width
@@ -69,8 +71,15 @@ class Building:
             self.made[node.name] = replace(below, stream=replace(below.stream, shape=shape))
         elif isinstance(node.op, Center):
             self._center(node)
+        elif isinstance(node.op, Pad) and self._goes_into_windows(node):
+            self.made[node.name] = self.made[node.inputs[0]]
         else:
             self._layer(node)
+
+    def _goes_into_windows(self, pad: Node) -> bool:
+        """Whether windows of several pixels make the border: they always do."""
+        reader = borders(self.core).get(pad.name)
+        return reader is not None and self.folding[reader].pixels > 1
 
     def _center(self, node: Node) -> None:
         if goes_into_biases(self.core, node):

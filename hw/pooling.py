@@ -10,7 +10,8 @@ import numpy as np
 from codesign.graph import Graph, Node, Op
 from codesign.ops.pool import GlobalSumPool, MaxPool, SumPool
 from codesign.ops.reduce import Reduce, neighbours
-from hw.layer import Chain, Folding, arriving, divisors, stream_of
+from hw.layer import Chain, Folding, arriving, border_of, divisors, stream_of
+from hw.pixels import MOST
 from hw.reduce import Operation
 from hw.stages.global_pool import GlobalPool
 from hw.stages.pool import Pool
@@ -22,7 +23,21 @@ def _input(graph: Graph, node: Node, folding: Folding) -> StreamType:
     return stream_of(graph.types[node.inputs[0]], folding.lanes_in)
 
 
+def wide_pools(graph: Graph, node: Node) -> list[Folding]:
+    """Of pools whose windows stand side by side: all columns of one or more of them a beat."""
+    op, (_, columns, channels) = node.op, graph.types[node.inputs[0]].shape
+    assert isinstance(op, (MaxPool, SumPool))
+    side_by_side = op.kernel[1] == op.stride[1] and op.dilation[1] == 1 and columns % op.stride[1] == 0
+    if not side_by_side or border_of(graph, node) is not None:
+        return []
+    each = op.stride[1] * channels
+    pixels = [n for n in divisors(columns // op.stride[1]) if n <= MOST]
+    return [Folding(n * each, n * channels, whole=True, pixels=n) for n in pixels]
+
+
 def pool_cycles(graph: Graph, node: Node, folding: Folding) -> int:
+    if folding.whole:
+        return graph.types[node.inputs[0]].size // folding.lanes_in
     taps = int(np.prod(node.op.kernel))  # type: ignore[attr-defined]
     positions = graph.types[node.name].size // folding.lanes_out
     return max(arriving(graph, node, folding), positions * taps)
@@ -65,8 +80,27 @@ def _kind(op: Op) -> Operation:
 def pool_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, (MaxPool, SumPool))
+    if folding.whole:
+        return _wide_stages(graph, node, folding)
     window = Window(_input(graph, node, folding), op.kernel, op.stride, op.dilation, channelwise=True)
     return [("window", window), ("pool", Pool(window.outputs[0], _kind(op)))]
+
+
+def _wide_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
+    """First along the columns, then along the rows."""
+    op, source, kind = node.op, _input(graph, node, folding), _kind(node.op)
+    assert isinstance(op, (MaxPool, SumPool))
+    rows, columns, channels = source.shape
+    count = columns // op.stride[1]
+    along = Pool(replace(source, shape=(rows, count, op.stride[1], channels)), kind)
+    chain: Chain = [("columns", along)] if op.stride[1] > 1 else []
+    fmt, lanes = (along.outputs[0] if chain else source).format, folding.lanes_out
+    if op.kernel[0] == op.stride[0] == 1:
+        return chain
+    image = StreamType((rows, count // folding.pixels, lanes), fmt, lanes)
+    above, stride = (op.kernel[0], 1), (op.stride[0], 1)
+    window = Window(image, above, stride, (op.dilation[0], 1), channelwise=True, parallel=True)
+    return [*chain, ("window", window), ("pool", Pool(window.outputs[0], kind))]
 
 
 def global_stages(graph: Graph, node: Node, folding: Folding) -> Chain:

@@ -13,8 +13,8 @@ from codesign.ops.conv import Conv
 from codesign.ops.matmul import MatMul
 from codesign.options import Options
 from hw.layer import Folding
-from hw.layers import matrix_of, nothing_folded, source_type
 from hw.netlist.neurons import MOST_BITS
+from hw.products import matrix_of, nothing_folded, source_type
 
 STYLES = ("auto", "folded", "unrolled", "table")
 # (MHz, levels): look-up tables and carry chains between registers up to a clock, wires taken into account; a carry

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from codesign.ops.requant import Requant
 from codesign.ops.threshold import Threshold
 from codesign.requantize import stairs_of_requant
@@ -40,11 +42,18 @@ def _take_function(
     if stairs is None:
         rewriting.refuse((producer, reader), "only one function that rises or falls goes into a layer's netlist")
         return
-    ended = replace(last, activation=stairs)
+    ended = replace(last, activation=_for_all(stairs, last.weights.shape[1]))
     if not takes(ended, before[-1].output if before else layers.input.format, layers.gates):
         rewriting.refuse((producer, reader), "too many uneven steps for look-up tables: the function keeps its stage")
         return
     rewriting.merge((producer, reader), replace(layers, layers=(*before, ended)), "staircases in the layer's netlist")
+
+
+def _for_all(stairs: Threshold, neurons: int) -> Threshold:
+    """The same channels' staircases again for every pixel of a beat."""
+    rows = (stairs.thresholds, stairs.base, stairs.step)
+    thresholds, base, step = (np.tile(a, (neurons // len(a), *[1] * (a.ndim - 1))) if len(a) > 1 else a for a in rows)
+    return replace(stairs, thresholds=thresholds, base=base, step=step)
 
 
 def _stairs(function: ElementStage) -> Threshold | None:

@@ -25,7 +25,7 @@ from hw.timing import serve
 class Pool:
     """(..., groups, positions, lanes) -> (..., groups * lanes): `op` over the positions.
 
-    A beat carries one position of a group (lanes), or all of them (positions * lanes).
+    A beat carries one position of a group (lanes), or all of them (positions * lanes), of one group or of several.
     """
 
     input: StreamType
@@ -33,7 +33,7 @@ class Pool:
 
     def __post_init__(self) -> None:
         _, positions, lanes = self.input.shape[-3:]
-        if self.input.lanes not in (lanes, positions * lanes):
+        if self.input.lanes != lanes and self.input.lanes % (positions * lanes):
             raise ValueError(f"Pool takes one position or all of them a beat: {self.input}")
 
     @property
@@ -44,7 +44,8 @@ class Pool:
     def outputs(self) -> tuple[StreamType, ...]:
         *outer, groups, positions, lanes = self.input.shape
         fmt = reduced_format(self.op, self.input.format, positions)
-        return (StreamType((*outer, groups * lanes), fmt, lanes),)
+        made = lanes if self.input.lanes == lanes else self.input.lanes // positions
+        return (StreamType((*outer, groups * lanes), fmt, made),)
 
     @property
     def _beats(self) -> int:
@@ -132,7 +133,9 @@ class _Tree(Datapath):
         m = Module()
         stage, out = self.stage, self.stage.outputs[0]
         values = elements(self.x, stage.input)
-        results = [self._reduce(m, values[lane :: out.lanes]) for lane in range(out.lanes)]
+        positions, lanes = stage.input.shape[-2:]
+        groups = [values[k : k + positions * lanes] for k in range(0, len(values), positions * lanes)]
+        results = [self._reduce(m, group[lane::lanes]) for group in groups for lane in range(lanes)]
         m.d.comb += self.y.eq(Cat(encode(result, out.format) for result in results))
         return m
 

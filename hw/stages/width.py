@@ -52,8 +52,12 @@ class Width:
         return (serve(serve(arrive[0])[last_needed] + 1),)
 
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        """A wide beat is taken when its last piece goes."""
+        """A wide beat is taken when its last piece goes; into a gearbox, when there is room for it."""
         taken, given = self._units
+        if self.queues:
+            (left,), last = self.schedule(*arrive), taken * np.arange(1, len(arrive[0]) + 1) - _capacity(taken, given)
+            makes_room = -(-last // given) - 1
+            return (serve(np.where(makes_room < 0, arrive[0], np.maximum(arrive[0], left[makes_room] + 1))),)
         if given > 1:
             return (serve(arrive[0]),)
         pieces = serve(np.repeat(arrive[0], taken))
@@ -68,6 +72,11 @@ class Width:
             counter = (given - 1).bit_length()
             return Cost(lut=counter + given + 1.5, ff=2 * out_bits - bits + counter + 1)
         return _gearbox_cost(bits // taken, taken, given)
+
+    @property
+    def queues(self) -> bool:
+        """Whether neither side's beats are whole pieces of the other's."""
+        return min(self._units) > 1
 
     @property
     def narrows(self) -> bool:
