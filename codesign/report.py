@@ -83,7 +83,7 @@ def _cards(m: Values) -> Html:
     results, e = m["results"], m["estimated"]
     scored, shown, built = (results.get(k) for k in ("accuracy", "simulated", "synthesized"))
     timing = shown if shown and "fabric_fps" in shown else e
-    area = built or e
+    area = _sites(built or e)
     cards = [
         _card("Accuracy", f"{scored['accuracy']:.2%}", f"{scored['samples']:,} samples, {scored['source']}")
         if scored
@@ -93,11 +93,16 @@ def _cards(m: Values) -> Html:
         else _missing("Mismatches", "simulated"),
         _card("Rate of the fabric", f"{timing['fabric_fps']:,.0f} /s", f"{_origin(timing, e, 'simulated')}, "
               f"latency {timing['latency_us']:g} µs"),
-        _card("LUT", f"{area['lut']:,.0f}", f"{_origin(area, e, 'synthesized')}, "
+        _card("LUT", f"{area['lut']:,.0f}", f"{'synthesized' if built else 'estimated'}, paired, "
               f"{area['lut'] / m['board']['device']['lut']:.1%} of the device"),
         *([_card(*card(results["measured"]))] if "measured" in results else []),
     ]  # fmt: skip
     return tag("div", *cards, class_="cards")
+
+
+def _sites(values: Values) -> Values:
+    """With LUTs as estimates and limits count them: paired."""
+    return {**values, "lut": values.get("lut_paired", values["lut"])}
 
 
 def _origin(values: Values, estimated: Values, otherwise: str) -> str:
@@ -116,7 +121,8 @@ def _numbers(m: Values) -> Html:
     """Estimated, simulated and synthesized side by side; the whole chip placed, and the board, where they are known."""
     results = m["results"]
     kinds = ["estimated", "simulated", "synthesized", *(k for k in ("placed", "deployed") if k in results)]
-    columns = [m["estimated"], *(_with_timing(results.get(kind)) for kind in kinds[1:])]
+    estimated = {("lut_paired" if key == "lut" else key): value for key, value in m["estimated"].items()}
+    columns = [estimated, *(_with_timing(results.get(kind)) for kind in kinds[1:])]
     head = ["", *(_column(kind, values) for kind, values in zip(kinds, columns, strict=True))]
     rows = [
         ("Latency", "latency_cycles", "{:,} cycles"),
@@ -162,6 +168,7 @@ def _device(m: Values) -> Html:
     for key, title in RESOURCES.items():
         for kind, values in (("estimated", m["estimated"]), ("synthesized", synthesized)):
             if values is not None:
+                values = _sites(values)
                 share, limit = values[key] / board["device"][key], board["limits"][key]
                 color = "red" if share > limit else "green" if kind == "synthesized" else ""
                 counts = [number(f"{values[key]:,.0f}"), number(f"{share:.1%}")]

@@ -127,7 +127,7 @@ def synthesized(r: dict[str, Any]) -> None:
     for name in ("", "LUT", "LUT paired", "FF", "DSP", "BRAM36", "CARRY4"):
         table.add_column(name, justify="right" if name else "left")
     e = r["estimated"]
-    table.add_row("estimated", f"{e['lut']:.0f}", "", *(f"{e[k]:g}" for k in ("ff", "dsp", "bram36")), "")
+    table.add_row("estimated", "", f"{e['lut']:.0f}", *(f"{e[k]:g}" for k in ("ff", "dsp", "bram36")), "")
     table.add_row("synthesized", *(f"{r[k]:g}" for k in ("lut", "lut_paired", "ff", "dsp", "bram36", "carry4")))
     OUT.print(table)
     if r.get("timing"):

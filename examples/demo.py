@@ -62,8 +62,8 @@ def run(file: str, data: Any, images: int, fps: float) -> dict[str, Any]:
     return {"name": build.name, "run": ran, "sim": simulated, "synth": synthesized, "report": report}
 
 
-def _pair(resource: str) -> Any:
-    return lambda r: f"{r['synth']['estimated'][resource]:g} / {r['synth'][resource]:g}"
+def _pair(resource: str, counted: str = "") -> Any:
+    return lambda r: f"{r['synth']['estimated'][resource]:g} / {r['synth'][counted or resource]:g}"
 
 
 LINES = (
@@ -72,7 +72,7 @@ LINES = (
     ("latency, cycles (simulated)", lambda r: str(r["sim"]["latency_cycles"])),
     ("interval, cycles (simulated)", lambda r: str(r["sim"]["interval_cycles"])),
     ("frames/s of the fabric at 100 MHz", lambda r: f"{r['sim']['fabric_fps']:,.0f}"),
-    ("LUT estimated / synthesized", _pair("lut")),
+    ("LUT, paired, estimated / synthesized", _pair("lut", "lut_paired")),
     ("FF estimated / synthesized", _pair("ff")),
     ("DSP estimated / synthesized", _pair("dsp")),
     ("BRAM36 estimated / synthesized", _pair("bram36")),

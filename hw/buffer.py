@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.copies import copies, groups_of, held, slices_of
+from hw.fitted import fitted
 
 
 class Skid(wiring.Component):
@@ -85,4 +86,4 @@ def buffer_cost(bits: int) -> Cost:
 
 def skid_cost(bits: int) -> Cost:
     """Of a Skid, without the caller's register."""
-    return Cost(lut=bits + 3, ff=bits + 3 + runs_of(bits))
+    return Cost(lut=fitted("buffer.bit") * bits + fitted("buffer.one"), ff=bits + 3 + runs_of(bits))

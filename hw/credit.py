@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from codesign.cost import Cost
 from codesign.formats import Int
 from hw.elastic import Chain, Datapath
+from hw.fitted import fitted
 from hw.stages.fifo import Fifo
 from hw.stream import StreamType
 from hw.timing import serve
@@ -84,4 +85,6 @@ def credited_schedule(arrive: np.ndarray, y_bits: int, latency: int) -> np.ndarr
 def credited_cost(y_bits: int, latency: int) -> Cost:
     """Of a Credited without its circuit."""
     counter = _depth(latency).bit_length()
-    return _results(y_bits, latency).cost() + Cost(lut=1.5 * counter + 2, ff=counter + latency)
+    return _results(y_bits, latency).cost() + Cost(
+        lut=fitted("credit.bit") * counter + fitted("credit.one"), ff=counter + latency
+    )

@@ -11,6 +11,7 @@ import numpy as np
 
 from codesign.cost import Cost
 from hw.content import by_content
+from hw.loops import counters_cost
 from hw.pipeline import Edge, Pipeline, Stage, counted
 from hw.stages.fifo import Fifo
 from hw.timing import accept_times
@@ -28,9 +29,10 @@ class Timing:
 
 
 def estimate_cost(pipeline: Pipeline) -> Cost:
-    """The sum over stages (counted where a stage's circuit is there already) and FIFOs."""
+    """Sites and the rest: stages (counted where a stage's circuit is there already), FIFOs, and the ends of frames."""
     fifos = [Fifo(pipeline.stream_from(e), e.depth).cost() for e in pipeline.edges if e.depth]
-    return reduce(Cost.__add__, [*(counted(p.stage) for p in pipeline.stages), *fifos], Cost())
+    ends = counters_cost([stream.beats for _, stream in pipeline.outputs]) + Cost(ff=1)  # and the reset
+    return reduce(Cost.__add__, [*(counted(p.stage) for p in pipeline.stages), *fifos], ends)
 
 
 def estimate_timing(pipeline: Pipeline) -> Timing:
@@ -94,7 +96,7 @@ def estimates(pipeline: Pipeline, clock_mhz: float) -> dict[str, Any]:
     """Cost and rates for the manifest, saying where they come from."""
     cost, timing = estimate_cost(pipeline), estimate_timing(pipeline)
     return {
-        "source": "estimated by the stages' cost formulas and schedules; unrolled layers counted on their netlists",
+        "source": "estimated by the stages' cost formulas and schedules, products' gates counted; LUT paired",
         **{k: round(v, 1) for k, v in asdict(cost).items()},
         **rates(timing, clock_mhz),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth.lib.memory import Memory
 
 from codesign.cost import Cost
+from hw.fitted import fitted
 
 _LUTS_PER_RAMB18 = 128  # the device has 190 LUTs a RAMB18; LUTs run out first
 # Depth and width of the simple dual port block memories, and their size in RAMB36.
@@ -29,16 +30,36 @@ def ram_cost(depth: int, width: int) -> Cost:
     """Of `ram` with one read port, its output register included."""
     if in_blocks(depth, width):
         blocks, banks = _tiling(depth, width)
-        return Cost(lut=width * -(-banks // 4) + banks if banks > 1 else 0, bram36=blocks)
-    return Cost(lut=lutram_luts(depth, width), ff=width)
+        return Cost(lut=_banks_sites(width, banks), bram36=blocks)
+    return Cost(lut=lutram_sites(depth, width), ff=width)
 
 
 def lutram_luts(depth: int, width: int) -> float:
-    """RAM32M holds 6 bits and RAM64M 3 bits in four LUTs; deeper memories add a multiplexer."""
-    if depth <= 32:
-        return 4 * -(-width // 6)
+    """By which a memory's place is chosen; what it then takes is `lutram_sites`."""
     banks = -(-depth // 64)
-    return banks * 4 * -(-width // 3) + (width * (banks - 1) / 2.5 + banks if banks > 1 else 0)
+    return _cells(depth, width) + (width * (banks - 1) / 2.5 + banks if banks > 1 else 0)
+
+
+def _cells(depth: int, width: int) -> int:
+    """RAM32M holds 6 bits and RAM64M 3 bits in four LUTs."""
+    return 4 * -(-width // 6) if depth <= 32 else -(-depth // 64) * 4 * -(-width // 3)
+
+
+def lutram_sites(depth: int, width: int) -> float:
+    """A memory in LUTs that is read at once: deeper ones have several banks and a multiplexer."""
+    return _cells(depth, width) + _banks_sites(width, -(-depth // 64))
+
+
+def _banks_sites(width: int, banks: int) -> float:
+    """Of the choice among banks, and of writing to one of them."""
+    return width * choice_sites(banks) + fitted("memory.bank") * banks if banks > 1 else 0
+
+
+def choice_sites(ways: int) -> float:
+    """Of one bit of so many: two bits of two ways share a site, four ways fit a LUT6, MUXF7 and MUXF8 are free."""
+    if ways <= 2:
+        return fitted("choice.two") * (ways - 1)
+    return max(fitted("choice.four"), fitted("choice.way") * ways)
 
 
 def block_count(depth: int, width: int) -> float:

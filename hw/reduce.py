@@ -9,6 +9,7 @@ import numpy as np
 from amaranth.hdl import Module, Mux, Signal, Value
 
 from codesign.formats import Format, Int
+from hw.fitted import fitted
 
 Operation = Literal["max", "min", "sum"]
 
@@ -42,8 +43,8 @@ def accumulate(op: Operation, first: Value, held: Value, value: Value) -> Value:
 
 
 def node_luts(op: Operation, bits: float) -> float:
-    """LUTs of one lane that keeps a running result: an adder, or a comparison and a choice."""
-    return bits if op == "sum" else 1.7 * bits
+    """Sites of one lane that keeps a running result: an adder, or a comparison and a choice."""
+    return fitted("reduce.sum") * bits if op == "sum" else fitted("reduce.extreme") * bits
 
 
 def tree(items: list[Item], pair: Callable[[Item, Item], Item], register: Callable[[Item], Item]) -> Item:

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from codesign.cost import Cost
 from codesign.formats import Int
+from hw.fitted import fitted
 from hw.memory import block_count
 from hw.ports import element
 
@@ -48,13 +49,23 @@ def rom_cost(depth: int, width: int) -> Cost:
     """Of a Rom of random contents, its output register included."""
     if rom_in_blocks(depth, width):
         return Cost(bram36=block_count(depth, width))
-    return Cost(lut=width * table_luts(depth), ff=width)
+    return Cost(lut=width * table_sites(depth), ff=width)
 
 
 def table_luts(depth: int) -> float:
-    """LUTs of one bit of a table of random entries: LUT6s, joined by free multiplexers up to four, then by LUTs."""
+    """By which a table's place is chosen: LUT6s, joined by free multiplexers up to four, then by LUTs."""
     leaves = -(-depth // 64)
     return leaves if leaves <= 4 else 1.4 * leaves
+
+
+def table_sites(depth: int) -> float:
+    """Of one bit of a table of random entries: two share a site up to 32 words; four leaves have free multiplexers."""
+    if depth <= 2:
+        return 0.0
+    if depth <= 32:
+        return fitted("table.small" if depth <= 16 else "table.shallow")
+    leaves = -(-depth // 64)
+    return fitted("table.leaf") * leaves + fitted("table.join") * max(0, leaves - 4)
 
 
 Field = int | Value
@@ -95,7 +106,7 @@ class Fields:
         if rom_in_blocks(self.depth, self.width):
             return rom_cost(self.depth, self.width)
         bits = self._bits()
-        return Cost(lut=_distinct_columns(bits ^ bits[0]) * table_luts(self.depth), ff=_distinct_columns(bits))
+        return Cost(lut=_distinct_columns(bits ^ bits[0]) * table_sites(self.depth), ff=_distinct_columns(bits))
 
     def _bits(self) -> np.ndarray:
         """The bits that change, as booleans (depth, bits); signs are written out as far as the widest number goes."""

@@ -99,7 +99,8 @@ SIMULATED = {
     "fabric_fps": 1_428_571.4, "stall_seed": 5,
 }  # fmt: skip
 SYNTHESIZED = {
-    "source": "synthesized (Yosys)", "lut": 50_000, "lut_paired": 869, "ff": 633, "dsp": 0, "bram36": 2.0, "carry4": 60,
+    "source": "synthesized (Yosys)", "lut": 50_000, "lut_paired": 48_690, "ff": 633, "dsp": 0, "bram36": 2.0,
+    "carry4": 60,
 }  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def test_the_chip_and_the_board_stand_beside_the_rest_where_they_are_known() -> 
 
 def test_a_complete_page_shows_every_number_with_its_origin() -> None:
     page = Page(report(manifest(accuracy=ACCURACY, simulated=SIMULATED, synthesized=SYNTHESIZED), "the fused graph"))
-    for text in ("92.50%", "1,983 cycles", "2,079 cycles", "20.79 µs", "50,000", "869", "4,321", "stall seed 5"):
+    for text in ("92.50%", "1,983 cycles", "2,079 cycles", "20.79 µs", "50,000", "48,690", "4,321", "stall seed 5"):
         assert text in page.shown
     for text in ("estimated", "simulated", "synthesized", "PYNQ-Z2", "100 MHz", __version__, "ab" * 32):
         assert text in page.shown

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from codesign.cost import Cost
 from hw.arith.folded import Folded
 from hw.arith.order import Order
@@ -12,24 +10,54 @@ from hw.arith.product_cost import product_cost
 from hw.arith.replay import replay_cost
 from hw.buffer import skid_cost
 from hw.copies import groups_of
+from hw.fitted import fitted
 from hw.loops import counters_cost
 from hw.netlist.fanout import MOST_READERS
 from hw.rom import rom_cost
 
-_SHALLOW, _DEEP_TABLE = 48, 4.5
 _TYPICAL_LATENCY = 4  # clocks of the sums
 
 
 def folded_stream_cost(folded: Folded, order: Order | None = None) -> Cost:
-    """Of a FoldedStream."""
-    x_bits = folded.lanes * folded.x.bits
-    fetch = Cost(ff=x_bits) if order is None else replay_cost(x_bits, order)
+    """Of a FoldedStream, without building its gates."""
     if folded.multipliers:
-        return fetch + folded.multipliers.cost() + _behind_multipliers_cost(folded) + _control_cost(folded)
-    products = product_cost(folded.product, folded.sum_bits) + _memory_cost(folded)
-    return (
-        fetch + products + _accumulators_cost(folded) + _control_cost(folded) + _copies_cost(folded, order, products.ff)
-    )
+        return _multiplied_cost(folded, order)
+    return _around(folded, order, formula_products(folded), _TYPICAL_LATENCY)
+
+
+def counted_stream_cost(folded: Folded, order: Order | None = None) -> Cost:
+    """The same with the gates counted."""
+    if folded.multipliers:
+        return _multiplied_cost(folded, order)
+    return _around(folded, order, counted_products(folded), folded.sums.latency)
+
+
+def formula_products(folded: Folded) -> Cost:
+    """Of the products' gates, before they are built."""
+    return product_cost(folded.product, folded.sum_bits)
+
+
+def counted_products(folded: Folded) -> Cost:
+    """Of the products' gates."""
+    copies = folded.neurons if folded.product.place is Place.MEMORY else 1
+    return folded.sums.cost * copies
+
+
+def _multiplied_cost(folded: Folded, order: Order | None) -> Cost:
+    assert folded.multipliers is not None
+    behind = _behind_multipliers_cost(folded) + _control_cost(folded, folded.multipliers.latency)
+    return _fetch_cost(folded, order) + folded.multipliers.cost() + behind
+
+
+def _around(folded: Folded, order: Order | None, products: Cost, clocks: int) -> Cost:
+    """With all that is around the products' gates, which take so many clocks."""
+    outside = _fetch_cost(folded, order) + _memory_cost(folded) + _copies_cost(folded, order, products.ff)
+    return products + outside + _accumulators_cost(folded) + _control_cost(folded, clocks)
+
+
+def _fetch_cost(folded: Folded, order: Order | None) -> Cost:
+    x_bits = folded.lanes * folded.x.bits
+    return Cost(ff=x_bits) if order is None else replay_cost(x_bits, order)
 
 
 def _copies_cost(folded: Folded, order: Order | None, registers: float) -> Cost:
@@ -48,15 +76,13 @@ def _memory_cost(folded: Folded) -> Cost:
         address = (folded.folds - 1).bit_length()
         return again + Cost(ff=address * folded.fetch_clocks)
     columns = min(folded.word_bits, 1 << min(folded.folds, 30))  # equal columns of the memory are one
-    rom = rom_cost(folded.folds, columns)
-    # Off the critical path abc9 maps a deep table worse than as one LUT6 a 64 bits: 4.7 LUTs at 64 words, 8.7 at 128.
-    rom = replace(rom, lut=rom.lut * (_DEEP_TABLE if folded.folds > _SHALLOW else 1))
-    return rom + again + Cost(ff=folded.word_bits) * folded.weights_in_blocks
+    return rom_cost(folded.folds, columns) + again + Cost(ff=folded.word_bits) * folded.weights_in_blocks
 
 
 def _accumulators_cost(folded: Folded) -> Cost:
     bits = folded.neurons * (folded.y.bits - folded.low_bits)
-    adders = Cost(lut=bits * (folded.folds > folded.results or folded.starts.width > 0), ff=bits)
+    summed = folded.folds > folded.results or folded.starts.width > 0
+    adders = Cost(lut=fitted("folded.sum bit") * bits * summed, ff=bits)
     return adders + folded.starts.cost() + skid_cost(folded.neurons * folded.y.bits)
 
 
@@ -66,7 +92,12 @@ def _behind_multipliers_cost(folded: Folded) -> Cost:
     return folded.starts.cost() + held if folded.multipliers.accumulates else _accumulators_cost(folded)
 
 
-def _control_cost(folded: Folded) -> Cost:
-    counts = [folded.results, folded.beats or folded.folds]
-    clocks = folded.multipliers.latency if folded.multipliers else _TYPICAL_LATENCY
-    return counters_cost(counts) + Cost(lut=4, ff=folded.fetch_clocks + clocks + 3)
+def _control_cost(folded: Folded, clocks: int) -> Cost:
+    control = Cost(lut=fitted("folded.one"), ff=folded.fetch_clocks + clocks + 3)
+    return counters_cost([folded.results, folded.beats]) + _address_cost(folded) + control
+
+
+def _address_cost(folded: Folded) -> Cost:
+    """Of what counts the weights' places, where the other counters do not say it."""
+    said = folded.beats & (folded.beats - 1) == 0 and folded.beats > 0
+    return Cost() if said else counters_cost([folded.folds])

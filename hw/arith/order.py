@@ -11,6 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from codesign.cost import Cost
+from hw.fitted import fitted
 from hw.loops import counters, counters_cost
 from hw.rom import Fields, Rom
 from hw.timing import serve
@@ -186,4 +187,4 @@ def walk_cost(order: Order) -> Cost:
     places, passes = _tables(order)
     bits = (len(places) - 1).bit_length()
     tables = Fields([places]).cost() + Fields([passes]).cost()
-    return tables + counters_cost([len(passes)]) + Cost(lut=2 * bits + 3, ff=bits + 1)
+    return tables + counters_cost([len(passes)]) + Cost(lut=fitted("walk.bit") * bits + fitted("walk.one"), ff=bits + 1)

@@ -15,12 +15,14 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from codesign import arithmetic
+from codesign.cost import Cost
 from codesign.formats import Binary, Format, Int
-from hw.netlist.cells import Literal, Lut, Netlist, Register
+from hw.netlist.cells import Literal, Lut, Netlist
 from hw.netlist.dense import Dense, dense
 from hw.netlist.heap import Heap, summed
 from hw.netlist.pipeline import pipelined
 from hw.netlist.products import Chosen, Gated, add_chosen, add_gated, add_signs, read_only, table_over_folds
+from hw.netlist.sizes import netlist_cost
 
 LEVELS = 4.0  # look-up tables and carry chains between registers: 100 MHz with wires taken into account
 MOST_TABLE = 64  # folds that one look-up table tells apart
@@ -47,9 +49,10 @@ class Sums:
     def luts(self) -> int:
         return sum(isinstance(c, Lut) for c in self.netlist.cells)
 
-    @property
-    def registers(self) -> int:
-        return sum(isinstance(c, Register) for c in self.netlist.cells)
+    @cached_property
+    def cost(self) -> Cost:
+        """Of the netlist."""
+        return netlist_cost(self.netlist)
 
 
 @dataclass(frozen=True, eq=False)

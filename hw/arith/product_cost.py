@@ -10,13 +10,11 @@ import numpy as np
 from codesign import arithmetic
 from codesign.cost import Cost
 from hw.arith.product import Place, Product
+from hw.fitted import fitted
 from hw.netlist.dense import Dense
 from hw.netlist.products import LINKS, PAIRED
 from hw.netlist.sizes import heap_sites
 from hw.stages.unrolled import layer_luts
-
-# Flip-flops a LUT of the circuits that `pipelined` registers, none of them in shift registers.
-_FLIP_FLOPS = {Place.CONSTANT: 1.4, Place.CHOSEN: 0.65, Place.TABLE: 0.95, Place.MEMORY: 1.2}
 
 
 def product_cost(product: Product, most_bits: int) -> Cost:
@@ -24,8 +22,9 @@ def product_cost(product: Product, most_bits: int) -> Cost:
     count = {
         Place.CONSTANT: _constant, Place.CHOSEN: _chosen, Place.TABLE: _tabled, Place.MEMORY: _gated,
     }[product.place]  # fmt: skip
-    lut = count(product, most_bits)
-    return Cost(lut=lut, ff=_FLIP_FLOPS[product.place] * lut)
+    place = product.place.name.lower()
+    lut = count(product, most_bits) * fitted(f"product.{place}")
+    return Cost(lut=lut, ff=fitted(f"product.{place} ff") * lut)
 
 
 def _constant(p: Product, most_bits: int) -> float:

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from codesign.cost import Cost
 from hw.arith.order import Order, Walk, walk_cost
+from hw.fitted import fitted
 from hw.loops import counters, counters_cost
 from hw.memory import ram, ram_cost
 
@@ -112,8 +113,10 @@ def replay_depth(beats: int) -> int:
 def replay_cost(bits: int, order: Order) -> Cost:
     """Of `replay`, its output register included."""
     if order.beats == 1:
-        return counters_cost([order.passes]) + Cost(lut=3, ff=bits)
+        return counters_cost([order.passes]) + Cost(lut=fitted("hold.one"), ff=bits)
     half = (order.beats - 1).bit_length()
     reading = counters_cost([order.passes, order.beats]) if order.complete else walk_cost(order)
-    control = counters_cost([order.beats]) + reading + Cost(lut=9 + half / 2, ff=4)
+    control = (
+        counters_cost([order.beats]) + reading + Cost(lut=fitted("replay.one") + fitted("replay.bit") * half, ff=4)
+    )
     return control + ram_cost(replay_depth(order.beats), bits)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from amaranth.hdl import Const, Module, Value
 
 from codesign.cost import Cost
+from hw.fitted import fitted
 from hw.register import register
 
 LEVELS_A_CLOCK = 2  # carry chains between registers: 100 MHz with margin on a -1 part
@@ -43,7 +44,7 @@ def tree_cost(bits: Sequence[int]) -> Cost:
     cost, levels = Cost(), tree_levels(len(bits))
     for level in range(1, levels + 1):
         pairs = [(a, b) for a, b in zip(bits[::2], bits[1::2], strict=False)]
-        cost += Cost(lut=sum(min(p) for p in pairs))
+        cost += Cost(lut=fitted("tree.bit") * sum(min(p) for p in pairs))
         bits = [max(p) + 1 for p in pairs] + list(bits[len(bits) & ~1 :])
         if level % LEVELS_A_CLOCK == 0 or level == levels:
             cost += Cost(ff=sum(bits))
@@ -51,5 +52,5 @@ def tree_cost(bits: Sequence[int]) -> Cost:
 
 
 def delay_cost(bits: float, clocks: int) -> Cost:
-    """Of `register`: from three clocks on a shift register in a LUT."""
-    return Cost(lut=bits) if clocks >= SHIFTED else Cost(ff=bits * clocks)
+    """Of `register` behind a register: from three in a row on they are a shift register in a LUT, the first one too."""
+    return Cost(lut=bits, ff=-bits) if clocks + 1 >= SHIFTED else Cost(ff=bits * clocks)

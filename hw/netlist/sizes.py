@@ -1,4 +1,4 @@
-"""How many sites heaps take, found by counting bits instead of building them: for choosing among many foldings."""
+"""How many sites netlists take, and heaps before they are built: by counting bits, for choosing among foldings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,21 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 
+from codesign.cost import Cost
+from hw import pairing
+from hw.netlist.cells import Carry, Lut, Netlist, Register
+
 Levels = dict[int, list[int]]  # of every power of two its bits, each as the level at which it comes
+
+
+def netlist_cost(n: Netlist) -> Cost:
+    """Sites once small look-up tables share them, as after synthesis, and flip-flops."""
+    luts = [cell for cell in n.cells if isinstance(cell, Lut)]
+    small = [cell for cell in luts if len(cell.outputs) == 1]
+    selects = {bit >> 1 for cell in n.cells if isinstance(cell, Carry) for bit in cell.select}
+    tied = [k for k, cell in enumerate(small) if cell.outputs[0] in selects]
+    pairs = pairing.pair_luts([[str(net) for net in cell.inputs] for cell in small], tied)
+    return Cost(lut=len(luts) - len(pairs), ff=sum(isinstance(cell, Register) for cell in n.cells))
 
 
 def heap_sites(columns: Mapping[int, int], width: int, rows: int = 3) -> int:

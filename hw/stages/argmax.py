@@ -14,6 +14,7 @@ from codesign.cost import Cost
 from codesign.formats import Int
 from hw.buffer import Buffer, buffer_cost
 from hw.elastic import Datapath, Elastic, elastic_cost, elastic_schedule
+from hw.fitted import fitted
 from hw.loops import counters, counters_cost
 from hw.ports import element, elements, encode, stage_ports, value_shape
 from hw.reduce import registered, tree
@@ -62,11 +63,13 @@ class ArgMax:
 
     def cost(self) -> Cost:
         value, index = self.input.format.bits, self.outputs[0].format.bits
-        node = Cost(lut=1.35 * value + self._levels, ff=value + 0.5)
+        node = Cost(lut=fitted("argmax.bit") * value + fitted("argmax.level") * self._levels, ff=value + 0.5)
         best_lanes = node * (self.input.lanes - 1) + elastic_cost(value + self._levels, self._levels)
         if self._beats == 1:  # of the last node and what follows it, only the index is used
-            best_lanes += Cost(lut=-value, ff=-2 * value)
-        best_beat = Cost(lut=1.35 * value + index, ff=value + index) * (self._beats > 1)
+            best_lanes += Cost(lut=-fitted("buffer.bit") * value, ff=-2 * value)
+        best_beat = Cost(lut=fitted("argmax.bit") * value + fitted("argmax.index bit") * index, ff=value + index) * (
+            self._beats > 1
+        )
         return best_lanes * (self._levels > 0) + best_beat + counters_cost([self._beats]) + buffer_cost(index)
 
     def rtl(self) -> wiring.Component:

@@ -13,7 +13,7 @@ from codesign.cost import Cost
 from codesign.formats import Format
 from hw.arith.folded import Folded
 from hw.arith.folded_circuit import FoldedStream
-from hw.arith.folded_cost import folded_stream_cost
+from hw.arith.folded_cost import counted_stream_cost, folded_stream_cost
 from hw.elastic import Datapath
 from hw.stream import StreamType
 from hw.timing import serve
@@ -92,6 +92,10 @@ class ChannelwiseMac:
 
     def cost(self) -> Cost:
         return folded_stream_cost(self.folded)
+
+    def counted(self) -> Cost:
+        """Of the netlist itself."""
+        return counted_stream_cost(self.folded)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return FoldedStream(self.folded, then=then)

@@ -13,6 +13,8 @@ from codesign.formats import hull
 from hw.buffer import buffer_cost
 from hw.elastic import Datapath
 from hw.ending import Ending
+from hw.fitted import fitted
+from hw.memory import choice_sites
 from hw.ports import elements, encode
 from hw.stream import StreamType
 from hw.timing import serve
@@ -69,7 +71,8 @@ class Concat:
     def cost(self) -> Cost:
         bits, ways = self.outputs[0].beat_bits, len(self.parts)
         counter = (max(self.turns) - 1).bit_length() + (ways - 1).bit_length()
-        return buffer_cost(bits) + Cost(lut=bits * max(1.0, 0.4 * ways) + 2.5 * counter + 2 * ways, ff=counter)
+        control = fitted("concat.counter bit") * counter + fitted("concat.way") * ways
+        return buffer_cost(bits) + Cost(lut=bits * choice_sites(ways) + control, ff=counter)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _ConcatCircuit(self, then)

@@ -14,6 +14,7 @@ from codesign.cost import Cost
 from hw.buffer import buffer_cost
 from hw.elastic import Datapath
 from hw.ending import Ending
+from hw.fitted import fitted
 from hw.loops import between, counters, counters_cost
 from hw.stream import StreamType
 from hw.timing import serve
@@ -61,7 +62,11 @@ class Crop:
         return (self._inside(taken).reshape(-1) + 1,)
 
     def cost(self) -> Cost:
-        return buffer_cost(self.input.beat_bits) + counters_cost([n for n, _, _ in self.ranges]) + Cost(lut=4)
+        return (
+            buffer_cost(self.input.beat_bits)
+            + counters_cost([n for n, _, _ in self.ranges])
+            + Cost(lut=fitted("crop.one"))
+        )
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _CropCircuit(self, then)

@@ -10,7 +10,8 @@ from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
-from hw.memory import in_blocks, lutram_luts, ram, ram_cost
+from hw.fitted import fitted
+from hw.memory import in_blocks, lutram_sites, ram, ram_cost
 from hw.ports import stage_ports
 from hw.stream import StreamType
 from hw.timing import serve
@@ -50,10 +51,13 @@ class Fifo:
         if self.depth <= 2:
             return buffer_cost(bits)
         power_of_two = self.depth == 1 << pointer
-        control = Cost(lut=(2.8 if power_of_two else 4.3) * pointer + 5, ff=3 * pointer + power_of_two)
+        a_bit = fitted("fifo.bit") + fitted("fifo.wrapped bit") * (not power_of_two)
+        control = Cost(lut=a_bit * pointer + fitted("fifo.one"), ff=3 * pointer + power_of_two)
         if self._in_blocks:
             return ram_cost(self.depth, bits) + control + Cost(ff=1)
-        in_luts = Cost(lut=lutram_luts(self.depth, bits) + 4, ff=pointer)  # Yosys doubles the address
+        in_luts = Cost(
+            lut=lutram_sites(self.depth, bits) + fitted("fifo.in luts"), ff=pointer
+        )  # Yosys doubles the address
         return in_luts + control
 
     def rtl(self) -> wiring.Component:

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
+from hw.fitted import fitted
 from hw.pipeline import Stage, counted
 from hw.ports import stage_ports
 from hw.stream import StreamType
@@ -89,7 +90,7 @@ class Forked:
 
 
 def _ways_cost(ways: int) -> Cost:
-    return Cost(lut=2.5 * ways, ff=ways)
+    return Cost(lut=fitted("fork.way") * ways, ff=ways)
 
 
 class _ForkCircuit(wiring.Component):

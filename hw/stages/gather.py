@@ -11,6 +11,7 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
+from hw.fitted import fitted
 from hw.loops import counters, counters_cost, ring_address, ring_walk, table
 from hw.memory import ram, ram_cost
 from hw.moves import Picks
@@ -120,7 +121,8 @@ class Gather:
         if in_order:
             counts.pop(1)  # nobody asks which pass it is
         held = (self.window + 1).bit_length() + (0 if in_order else 4)
-        control = Cost(lut=2 * pointer + 4 + sum(map(_table_luts, tables)), ff=2 * pointer + 3 + held)
+        walk = fitted("gather.bit") * pointer + fitted("gather.table") * sum(map(_table_luts, tables))
+        control = Cost(lut=walk + fitted("gather.one"), ff=2 * pointer + 3 + held)
         return ram_cost(self.depth, bits) + skid_cost(bits) + counters_cost(counts) + control
 
     def rtl(self) -> wiring.Component:

@@ -13,8 +13,9 @@ from codesign.cost import Cost
 from hw.buffer import buffer_cost
 from hw.elastic import Datapath
 from hw.ending import Ending
+from hw.fitted import fitted
 from hw.loops import counters, counters_cost
-from hw.memory import lutram_luts
+from hw.memory import lutram_sites
 from hw.ports import elements, encode
 from hw.reduce import Operation, accumulate, node_luts, reduce_values, reduced_format
 from hw.stream import StreamType
@@ -69,9 +70,11 @@ class GlobalPool:
         kept = (
             Cost(ff=out.beat_bits)
             if groups == 1
-            else Cost(lut=lutram_luts(groups, out.beat_bits), ff=(groups - 1).bit_length())
+            else Cost(lut=lutram_sites(groups, out.beat_bits), ff=(groups - 1).bit_length())
         )
-        return counters_cost(self.counts) + node + kept + buffer_cost(out.beat_bits) + Cost(lut=3)
+        return (
+            counters_cost(self.counts) + node + kept + buffer_cost(out.beat_bits) + Cost(lut=fitted("global pool.one"))
+        )
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _GlobalPoolCircuit(self, then)

@@ -14,6 +14,7 @@ from codesign.formats import Int
 from hw.buffer import buffer_cost
 from hw.elastic import Datapath, elastic_cost
 from hw.ending import Ending
+from hw.fitted import fitted
 from hw.ports import elements, encode
 from hw.stages.lanes import compare_luts, register
 from hw.stream import StreamType
@@ -68,7 +69,7 @@ class Add(_Join):
 
     def cost(self) -> Cost:
         bits = self.outputs[0].beat_bits
-        return buffer_cost(bits) + Cost(lut=bits + 2)
+        return buffer_cost(bits) + Cost(lut=fitted("join.sum bit") * bits + fitted("join.one"))
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _JoinCircuit(self, then)
@@ -98,7 +99,8 @@ class Extreme(_Join):
 
     def cost(self) -> Cost:
         (out,), compared = self.outputs, max(self.a.format.bits, self.b.format.bits) + 1
-        return buffer_cost(out.beat_bits) + Cost(lut=out.beat_bits + compare_luts(compared) * out.lanes + 2)
+        chosen = fitted("choice.two") * out.beat_bits + compare_luts(compared) * out.lanes
+        return buffer_cost(out.beat_bits) + Cost(lut=chosen + fitted("join.one"))
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _JoinCircuit(self, then)
@@ -134,8 +136,12 @@ class Mul(_Join):
 
     def cost(self) -> Cost:
         a, b, out = self.a.format.bits, self.b.format.bits, self.outputs[0]
-        lane = Cost(dsp=1) if out.format.bits >= LEAST_DSP_BITS else Cost(lut=a * b, ff=a + b + 2 * out.format.bits)
-        return elastic_cost(out.beat_bits, _MULTIPLY_CLOCKS) + lane * self.a.lanes + Cost(lut=2)
+        lane = (
+            Cost(dsp=1)
+            if out.format.bits >= LEAST_DSP_BITS
+            else Cost(lut=fitted("product.bit") * a * b, ff=a + b + 2 * out.format.bits)
+        )
+        return elastic_cost(out.beat_bits, _MULTIPLY_CLOCKS) + lane * self.a.lanes + Cost(lut=fitted("join.one"))
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _JoinCircuit(self, then)

@@ -14,6 +14,7 @@ from codesign.cost import Cost
 from codesign.graph import Op
 from hw.buffer import skid_cost
 from hw.elastic import Chain, Datapath, Joining, Passage, passage_times
+from hw.fitted import fitted
 from hw.pipeline import counted
 from hw.ports import stage_ports
 from hw.stages.fused import Producer
@@ -21,8 +22,6 @@ from hw.stages.join import Join
 from hw.stages.lanes import ElementStage
 from hw.stream import StreamType
 from hw.timing import accept_times, serve
-
-HOLD = Cost(lut=2)  # what stops the circuit
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ class Joined:
     @property
     def _own_cost(self) -> Cost:
         """What it adds: the registers between the two are the producer's own."""
-        own = skid_cost(self.producer.outputs[0].beat_bits) * -1 + self.join.cost() + HOLD
+        own = skid_cost(self.producer.outputs[0].beat_bits) * -1 + self.join.cost() + Cost(lut=fitted("joined.one"))
         return reduce(Cost.__add__, (s.datapath_cost() + Cost(ff=s.latency) for s in self.before), own)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:

@@ -13,6 +13,7 @@ from codesign.cost import Cost
 from codesign.formats import Format
 from codesign.graph import Op, Operand, TensorType
 from hw.elastic import Chain, Datapath, Elastic, elastic_cost, elastic_schedule
+from hw.fitted import fitted
 from hw.rom import Field
 from hw.stream import StreamType
 
@@ -99,24 +100,6 @@ class LaneDatapath(Datapath):
         return self.x if self.ahead else register(m, self.x)
 
 
-def fold_counter(m: Module, valid: Value, folds: int) -> Signal:
-    """Counts beats modulo `folds`: the fold of the beat that is `valid` now.
-
-    The counting register runs one beat ahead of the one that is read: Yosys' abc9 takes three times the LUTs for
-    a table of 64 entries whose address also drives a carry chain.
-    """
-    fold, ahead = Signal(range(folds)), Signal(range(folds), init=1 % folds)
-    with m.If(valid):
-        m.d.sync += [fold.eq(ahead), ahead.eq(Mux(ahead == folds - 1, 0, ahead + 1))]
-    return fold
-
-
-def counter_cost(folds: int) -> Cost:
-    """Of a fold_counter."""
-    bits = (folds - 1).bit_length()
-    return Cost(lut=1.3 * bits, ff=2 * bits)
-
-
 def register(m: Module, value: Value) -> Signal:
     """The value a clock ago."""
     kept = Signal(value.shape(), reset_less=True)
@@ -158,12 +141,12 @@ def reached(x: Value, threshold: Field) -> Value:
 
 def at_least_luts(bits: int) -> float:
     """Of a comparison with a constant; those of one lane share their low digits."""
-    return 0.85 * -(-max(bits - 1, 1) // 5)
+    return fitted("compare.digit") * -(-max(bits - 1, 1) // 5)
 
 
 def compare_luts(bits: int) -> float:
     """Of a comparison with a variable: a carry chain of two bits a LUT."""
-    return 0.6 * bits + 1
+    return fitted("compare.bit") * bits + fitted("compare.one")
 
 
 def ones(reached: list[Value]) -> Value:

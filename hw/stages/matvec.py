@@ -13,7 +13,7 @@ from codesign.cost import Cost
 from codesign.formats import Format, Int, hull
 from hw.arith.folded import Folded
 from hw.arith.folded_circuit import FoldedStream
-from hw.arith.folded_cost import folded_stream_cost
+from hw.arith.folded_cost import counted_stream_cost, folded_stream_cost
 from hw.arith.order import Order
 from hw.arith.replay import replay_depth
 from hw.elastic import Datapath
@@ -119,6 +119,10 @@ class MatVec:
 
     def cost(self) -> Cost:
         return folded_stream_cost(self.folded, self.order)
+
+    def counted(self) -> Cost:
+        """Of the netlist itself."""
+        return counted_stream_cost(self.folded, self.order)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return FoldedStream(self.folded, self.order, then=then)

@@ -13,6 +13,7 @@ from codesign.cost import Cost
 from codesign.formats import Format, Int, hull
 from codesign.ops.pad import Pad as PadOp
 from hw.buffer import Buffer, buffer_cost
+from hw.fitted import fitted
 from hw.loops import between, counters, counters_cost
 from hw.ports import elements, encode, stage_ports
 from hw.stream import StreamType
@@ -79,7 +80,9 @@ class Pad:
         return (self._inside(written).reshape(-1),)
 
     def cost(self) -> Cost:
-        control = Cost(lut=4, ff=1)  # the border's value comes by the buffer's reset or merges with its LUTs
+        control = Cost(
+            lut=fitted("pad.one"), ff=1
+        )  # the border's value comes by the buffer's reset or merges with its LUTs
         every = counters_cost([gap + 1 for gap in self.gaps]) + Cost(lut=sum(gap > 0 for gap in self.gaps))
         return counters_cost(self.counts) + every + buffer_cost(self.outputs[0].beat_bits) + control
 

@@ -11,9 +11,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
-from hw.buffer import buffer_cost
+from hw.buffer import buffer_cost, skid_cost
 from hw.elastic import Datapath, elastic_schedule
 from hw.ending import Ending
+from hw.fitted import fitted
 from hw.loops import counters, counters_cost
 from hw.ports import elements, encode, value_shape
 from hw.reduce import Operation, accumulate, combine, node_luts, reduce_values, reduced_format, registered, tree
@@ -71,7 +72,12 @@ class Pool:
         if self._beats == 1:
             return _tree_cost(self)
         a_lane = Cost(lut=node_luts(self.op, out.format.bits), ff=out.format.bits)
-        return a_lane * out.lanes + counters_cost([self._beats]) + buffer_cost(out.beat_bits) + Cost(lut=2)
+        return (
+            a_lane * out.lanes
+            + counters_cost([self._beats])
+            + buffer_cost(out.beat_bits)
+            + Cost(lut=fitted("pool.one"))
+        )
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _TreePool(self, then) if self._beats == 1 else _SerialPool(self, then)
@@ -80,9 +86,9 @@ class Pool:
 def _tree_cost(stage: Pool) -> Cost:
     positions, out = stage.input.shape[-2], stage.outputs[0]
     bits = (stage.input.format.bits + out.format.bits) / 2
-    luts = node_luts(stage.op, bits - (stage.op == "sum"))  # a sum's top bit is its carry
+    luts = bits * fitted("pool.tree.sum" if stage.op == "sum" else "pool.tree.extreme")
     nodes = Cost(lut=luts, ff=bits) * (out.lanes * (positions - 1))
-    return nodes + Cost(lut=out.beat_bits + 3, ff=out.beat_bits + 4)
+    return nodes + skid_cost(out.beat_bits) + Cost(ff=1)
 
 
 class _SerialPool(Ending[Pool]):

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
+from hw.fitted import fitted
 from hw.loops import counters, counters_cost, ring_address, strides_to_steps
 from hw.memory import ram, ram_cost
 from hw.moves import Access
@@ -69,7 +70,8 @@ class Reorder:
     def cost(self) -> Cost:
         bits, pointer = self.input.beat_bits, (self.depth - 1).bit_length()
         wrap = 1 if self.depth & (self.depth - 1) else 0
-        control = Cost(lut=pointer * (2.7 + 3.3 * wrap) + 8, ff=2 * pointer + 4)
+        a_bit = fitted("reorder.bit") + fitted("reorder.wrapped bit") * wrap
+        control = Cost(lut=pointer * a_bit + fitted("reorder.one"), ff=2 * pointer + 4)
         counts = [self.access.block, *(count for count, _ in self.access.loops)]
         return ram_cost(self.depth, bits) + skid_cost(bits) + counters_cost(counts) + control
 

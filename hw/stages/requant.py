@@ -9,9 +9,11 @@ from codesign.cost import Cost
 from codesign.formats import Format, Int
 from codesign.graph import GraphError
 from codesign.ops.requant import Requant
+from hw.fitted import fitted
+from hw.loops import counter_cost, fold_counter
 from hw.ports import elements, resize
 from hw.rom import Field, Fields
-from hw.stages.lanes import ElementStage, LaneDatapath, counter_cost, fold_counter, register, register_field
+from hw.stages.lanes import ElementStage, LaneDatapath, register, register_field
 
 # The signed ports of a DSP48E1; a wider multiplier is cut into unsigned digits and a signed rest.
 _A_BITS, _B_BITS, _DIGIT = 25, 18, 17
@@ -72,17 +74,29 @@ class RequantStage(ElementStage[Requant]):
         return _MultiplyShift(self, ahead)
 
     def datapath_cost(self) -> Cost:
-        fields, lanes, out = self.fields, self.input.lanes, self.format
-        level_bits = max(self.sums.bits - self.op.shift, 1)
+        fields, out, level_bits = self.fields, self.format, self._level_bits
         beyond = -(-max(level_bits - out.bits, 0) // 5)
-        uneven = 0 if out == Int.of(out.bits, out.signed) else level_bits / 2  # limits that no bit pattern shows
-        lut = out.bits + beyond + uneven + (self.op.shift / 5 if self.half else 0)
-        lut += 0.75 * self.sums.bits * (self.digits > 1)
-        ff = level_bits + out.bits
-        products = Cost(dsp=self.digits)
+        uneven = 0 if out == Int.of(out.bits, out.signed) else level_bits  # limits that no bit pattern shows
+        lut = fitted("requant.bit") * out.bits + beyond + fitted("requant.uneven bit") * uneven
+        lut += fitted("requant.tie bit") * self.op.shift * bool(self.half)
+        same = max(out.bits - level_bits, 0)  # upper bits that are all the sign: one register, also in the skid
+        lane = Cost(lut=lut - fitted("buffer.bit") * same, ff=level_bits + out.bits - 2 * same) + self._sum_cost()
+        return lane * self.input.lanes + fields.cost() + counter_cost(fields.depth)
+
+    @property
+    def _level_bits(self) -> int:
+        return max(self.sums.bits - self.op.shift, 1)
+
+    def _sum_cost(self) -> Cost:
+        """Of a lane's products and sum; a constant offset is seldom added in the multiplier."""
+        x_bits, bits = self.input.format.bits, self.sums.bits
         if self.shifts_only:
-            products = Cost(lut=self.sums.bits / 2, ff=2 * self.input.format.bits + self.sums.bits)
-        return (Cost(lut=lut, ff=ff) + products) * lanes + fields.cost() + counter_cost(fields.depth)
+            return Cost(lut=fitted("requant.shift bit") * bits, ff=fitted("requant.shift ff") * (2 * x_bits + bits))
+        if self.digits > 1:
+            return Cost(fitted("requant.digit bit") * bits, fitted("requant.digit ff") * bits, dsp=self.digits)
+        if all(f.lo == f.hi for f in self.fields.formats):
+            return Cost(lut=fitted("requant.offset bit") * bits, ff=fitted("requant.offset ff") * bits, dsp=1)
+        return Cost(dsp=1)
 
     @property
     def shifts_only(self) -> bool:

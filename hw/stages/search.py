@@ -7,9 +7,10 @@ from functools import cached_property
 from amaranth.hdl import Cat, Module, Signal, Value
 
 from codesign.cost import Cost
+from hw.loops import counter_cost, fold_counter
 from hw.ports import elements
 from hw.rom import Fields
-from hw.stages.lanes import LaneDatapath, at_least_luts, compare_luts, counter_cost, fold_counter, reached, register
+from hw.stages.lanes import LaneDatapath, at_least_luts, compare_luts, reached, register
 from hw.stages.stairs import Stairs, StairStage, stair_code, stair_code_luts
 
 

@@ -10,6 +10,7 @@ from amaranth.hdl import Cat, Value
 from codesign.formats import Binary
 from codesign.graph import GraphError
 from codesign.ops.threshold import Threshold
+from hw.fitted import fitted
 from hw.rom import Field
 from hw.stages.lanes import ElementStage, select
 
@@ -75,4 +76,4 @@ def _wide(count: Value, bits: int) -> Value:
 
 def stair_code_luts(count_bits: int, bits: int, constant: bool) -> float:
     """Of `stair_code`."""
-    return 0.0 if constant and count_bits <= 6 else bits
+    return 0.0 if constant and count_bits <= 6 else fitted("stair.code bit") * bits

@@ -7,8 +7,9 @@ from amaranth.hdl import Cat, Module
 
 from codesign.cost import Cost
 from codesign.ops.table import Table
+from hw.loops import counter_cost, fold_counter
 from hw.rom import Rom, rom_cost, rom_in_blocks
-from hw.stages.lanes import ElementStage, LaneDatapath, counter_cost, fold_counter, register
+from hw.stages.lanes import ElementStage, LaneDatapath, register
 
 
 class TableStage(ElementStage[Table]):

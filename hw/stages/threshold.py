@@ -5,19 +5,11 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Module
 
 from codesign.cost import Cost
+from hw.fitted import fitted
+from hw.loops import counter_cost, fold_counter
 from hw.ports import elements
 from hw.rom import Fields
-from hw.stages.lanes import (
-    LaneDatapath,
-    at_least_luts,
-    compare_luts,
-    counter_cost,
-    fold_counter,
-    ones,
-    reached,
-    register,
-    register_field,
-)
+from hw.stages.lanes import LaneDatapath, at_least_luts, compare_luts, ones, reached, register, register_field
 from hw.stages.stairs import Stairs, StairStage, stair_code, stair_code_luts
 
 
@@ -44,7 +36,9 @@ class ThresholdStage(StairStage):
         used = sum(1 for f in fields.formats[: lanes * count] if f.lo <= self.input.format.hi)
         in_memory = sum(f.bits for f in fields.formats[: lanes * count] if f.lo != f.hi)
         compare = compare_luts(x_bits) if in_memory else at_least_luts(x_bits)
-        code = count - stairs.count_bits + stair_code_luts(stairs.count_bits, bits, not fields.width)
+        code = fitted("stair.count") * (count - stairs.count_bits) + stair_code_luts(
+            stairs.count_bits, bits, not fields.width
+        )
         cost = Cost(lut=used * compare + lanes * code, ff=used + lanes * bits)
         if fields.width:
             cost += fields.cost() + counter_cost(stairs.folds) + Cost(ff=lanes * x_bits)

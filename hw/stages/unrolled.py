@@ -17,10 +17,12 @@ from codesign.graph import TensorType
 from hw.arith.digits import signed_digits
 from hw.credit import Credited, credited_cost, credited_schedule
 from hw.elastic import Datapath
-from hw.netlist.cells import Lut, Netlist, Register
+from hw.fitted import fitted
+from hw.netlist.cells import Netlist
 from hw.netlist.circuit import Circuit
 from hw.netlist.dense import Dense, dense
 from hw.netlist.pipeline import pipelined
+from hw.netlist.sizes import netlist_cost
 from hw.stream import StreamType
 
 LEVELS = 4  # look-up tables and carry chains between registers: 100 MHz with wires taken into account
@@ -80,18 +82,16 @@ class Unrolled:
         for layer in self.layers:
             lut += layer_luts(layer, fmt)
             fmt = layer.output
-        return Cost(lut=lut, ff=FLIP_FLOPS * lut) + credited_cost(self.outputs[0].beat_bits, TYPICAL_LATENCY)
+        return Cost(lut=lut, ff=fitted("unrolled.ff") * lut) + credited_cost(self.outputs[0].beat_bits, TYPICAL_LATENCY)
 
     def cost_behind(self, result: Format) -> Cost:
         """Estimated, of a staircase with such results that goes into the netlist."""
         lut = staircase_luts(result) * self.outputs[0].lanes
-        return Cost(lut=lut, ff=FLIP_FLOPS * lut)
+        return Cost(lut=lut, ff=fitted("unrolled.ff") * lut)
 
     def counted(self) -> Cost:
         """Of the netlist itself."""
-        cells = self.netlist.cells
-        logic = Cost(lut=sum(isinstance(c, Lut) for c in cells), ff=sum(isinstance(c, Register) for c in cells))
-        return logic + credited_cost(self.outputs[0].beat_bits, self.latency)
+        return _counted(_Content(self)) + credited_cost(self.outputs[0].beat_bits, self.latency)
 
     def end_cost(self, bits: int) -> Cost:
         """Of the room for results of so many bits."""
@@ -101,8 +101,6 @@ class Unrolled:
         return Credited(Circuit(self.netlist), self.latency, then)
 
 
-HEAP_BIT, SUM_BIT = 0.42, 0.8  # LUTs a bit that goes into a heap, and a bit that comes out of it
-FLIP_FLOPS = 1.4  # a LUT
 TYPICAL_LATENCY = 8
 
 
@@ -110,13 +108,13 @@ def layer_luts(layer: Dense, x: Format) -> float:
     """LUTs of a layer, within about 15 %: its weights' signed digits make the heaps, then come sums and staircases."""
     digits = sum(np.count_nonzero(plane) for plane in signed_digits(layer.weights))
     outputs = layer.weights.shape[1]
-    sums = HEAP_BIT * digits * x.bits + SUM_BIT * outputs * layer.sums.bits
+    sums = fitted("unrolled.heap bit") * digits * x.bits + fitted("unrolled.sum bit") * outputs * layer.sums.bits
     return sums + (0 if layer.activation is None else staircase_luts(layer.activation.format) * outputs)
 
 
 def staircase_luts(result: Format) -> float:
     """LUTs of a staircase that follows the sum's own bits."""
-    return result.bits + 2.0
+    return fitted("unrolled.stair bit") * result.bits + 2.0
 
 
 class _Content:
@@ -139,6 +137,11 @@ class _Content:
 def _staircase(layer: Dense) -> tuple[np.ndarray, ...]:
     op = layer.activation
     return () if op is None else (op.thresholds, op.base, op.step)
+
+
+@lru_cache(maxsize=64)
+def _counted(content: _Content) -> Cost:
+    return netlist_cost(_built(content)[0])
 
 
 @lru_cache(maxsize=32)

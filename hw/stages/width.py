@@ -13,6 +13,8 @@ from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
 from hw.elastic import Datapath
 from hw.ending import Ending
+from hw.fitted import fitted
+from hw.memory import choice_sites
 from hw.ports import stage_ports
 from hw.stream import StreamType
 from hw.timing import serve
@@ -70,7 +72,8 @@ class Width:
             return buffer_cost(out_bits) + _pick_cost(out_bits, taken)
         if taken == 1:
             counter = (given - 1).bit_length()
-            return Cost(lut=counter + given + 1.5, ff=2 * out_bits - bits + counter + 1)
+            control = fitted("wider.counter bit") * counter + fitted("wider.piece") * given + fitted("wider.one")
+            return Cost(lut=control, ff=2 * out_bits - bits + counter + 1)
         return _gearbox_cost(bits // taken, taken, given)
 
     @property
@@ -192,15 +195,12 @@ def _capacity(taken: int, given: int) -> int:
 def _pick_cost(bits: int, ways: int) -> Cost:
     """Of a multiplexer of `ways` words and its counter."""
     counter = (ways - 1).bit_length()
-    return Cost(lut=bits * _mux_luts(ways) + 1.5 * counter + 2, ff=counter)
-
-
-def _mux_luts(ways: int) -> float:
-    """LUTs a bit: four ways fit one LUT6, and MUXF7 and MUXF8 are free."""
-    return max(1.0, 0.33 * ways)
+    control = fitted("narrower.counter bit") * counter + fitted("narrower.one")
+    return Cost(lut=bits * choice_sites(ways) + control, ff=counter)
 
 
 def _gearbox_cost(unit: int, taken: int, given: int) -> Cost:
     capacity = _capacity(taken, given)
     fill = capacity.bit_length()
-    return Cost(lut=capacity * unit * (1.25 + 0.1 * capacity) + 5 * fill, ff=capacity * unit + fill)
+    a_bit = fitted("gearbox.bit") + fitted("gearbox.place") * capacity
+    return Cost(lut=capacity * unit * a_bit + fitted("gearbox.fill bit") * fill, ff=capacity * unit + fill)

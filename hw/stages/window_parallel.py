@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
+from hw.fitted import fitted
 from hw.loops import between, counters, counters_cost
 from hw.memory import ram, ram_cost
 from hw.ports import elements, encode
@@ -94,8 +95,15 @@ class ParallelForm:
         depth, width = self.line
         rows = ram_cost(depth, width) if depth > 1 and width else Cost()  # else the taps are the delay
         control = counters_cost([depth, *s.input.shape[:2], s.pixel, max(s.reach[0], 1), s.reach[1]])
-        border = Cost(lut=6, ff=1) if own.border else Cost()
-        return taps + rows + buffer_cost(own.input.beat_bits) + control + Cost(ff=1) + border
+        border = Cost(lut=fitted("parallel window.border"), ff=1) if own.border else Cost()
+        return (
+            taps
+            + rows
+            + buffer_cost(own.input.beat_bits)
+            + control
+            + Cost(lut=fitted("parallel window.one"), ff=1)
+            + border
+        )
 
     def rtl(self) -> wiring.Component:
         return _Circuit(self)

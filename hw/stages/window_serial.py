@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
+from hw.fitted import fitted
 from hw.loops import between, choose_step, counters, counters_cost, ring_address, strides_to_steps
 from hw.memory import ram, ram_cost
 from hw.ports import elements, encode
@@ -128,7 +129,8 @@ class SerialForm:
         s, bits, pointer = self.sliding, self.sliding.input.beat_bits, (self.depth - 1).bit_length()
         loops = [count for count, _ in self.image_loops[1:] + self.window_loops]
         wrap = 1 if self.depth & (self.depth - 1) else 0
-        control = Cost(lut=pointer * (2.7 + 3.3 * wrap) + 8, ff=3 * pointer + 2)
+        a_bit = fitted("serial window.bit") + fitted("serial window.wrapped bit") * wrap
+        control = Cost(lut=pointer * a_bit + fitted("serial window.one"), ff=3 * pointer + 2)
         memory = ram_cost(self.depth, s.input.beat_bits)
         return memory + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
 
@@ -138,7 +140,9 @@ class SerialForm:
             return Cost()
         clipped = sum(a > 0 or b < n for n, tap in zip(s.counts, s.inside, strict=True) for a, b in tap)
         bits = (s.input.beats - 1).bit_length() * self.reaches_over
-        return Cost(lut=0.3 * clipped + bits + 2, ff=bits + 3)
+        return Cost(
+            lut=fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2, ff=bits + 3
+        )
 
     def rtl(self) -> wiring.Component:
         return _Circuit(self)
