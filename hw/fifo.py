@@ -49,12 +49,27 @@ def waits(pipeline: Pipeline) -> dict[Edge, Wait]:
     for placed in pipeline.stages:
         edges = pipeline.into(placed.name)
         arrive = [times.pop((e.source, e.source_port)) for e in edges]
-        for edge, came, left in zip(edges, arrive, accept_times(placed.stage, arrive), strict=True):
-            found[edge] = Wait(_depth(pipeline, edge, came, left), bool((left > came).any()))
-        deep = [replace(e, depth=found[e].depth) for e in edges]
-        offered = [through_fifo(pipeline, e, a) for e, a in zip(deep, arrive, strict=True)]
+        depths, offered = _depths(pipeline, placed.stage, edges, arrive)
+        taken = accept_times(placed.stage, arrive)
+        ever = [bool((left > came).any()) for came, left in zip(arrive, taken, strict=True)]
+        found.update(zip(edges, map(Wait, depths, ever), strict=True))
         times.update({(placed.name, k): made for k, made in enumerate(placed.stage.schedule(*offered))})
     return found
+
+
+def _depths(
+    pipeline: Pipeline, stage: Stage, edges: list[Edge], arrive: list[np.ndarray]
+) -> tuple[list[int], list[np.ndarray]]:
+    """Of the FIFOs into a stage, and when they offer it the beats: they take a clock or two, for which more wait."""
+    depths = [0] * len(edges)
+    while True:
+        deep = [replace(e, depth=d) for e, d in zip(edges, depths, strict=True)]
+        offered = [through_fifo(pipeline, e, a) for e, a in zip(deep, arrive, strict=True)]
+        taken = accept_times(stage, offered)
+        wanted = [_depth(pipeline, e, came, left) for e, came, left in zip(deep, arrive, taken, strict=True)]
+        if wanted == depths:
+            return depths, offered
+        depths = [max(d, w) for d, w in zip(depths, wanted, strict=True)]
 
 
 def _most_waiting(arrive: np.ndarray, leave: np.ndarray) -> int:
@@ -72,21 +87,24 @@ def _suffices(places: int, arrive: np.ndarray, leave: np.ndarray) -> bool:
     return bool((leave[:-places] < arrive[places:]).all())
 
 
-def _depth(pipeline: Pipeline, edge: Edge, arrive: np.ndarray, leave: np.ndarray) -> int:
-    """Of the FIFO for the beats that wait; none where registers hold them."""
-    if edge.source is None:
+def _depth(pipeline: Pipeline, edge: Edge, came: np.ndarray, left: np.ndarray) -> int:
+    """Of the FIFO for the beats that wait; none where registers hold them, and `edge` has none yet."""
+    most = _most_waiting(came, left)
+    if edge.source is None or (not edge.depth and _kept(pipeline.by_name[edge.source], most, came, left)):
         return 0
-    most, buffered = _most_waiting(arrive, leave), _buffered(pipeline.by_name[edge.source])
-    return most if most > buffered or (most == BUFFERED and _stops(arrive, leave)) else 0
+    return max(edge.depth, most)
 
 
-def _buffered(source: Stage) -> int:
-    """Beats that the registers at a stage's output hold."""
-    one = isinstance(source, (Fork, Forked)) or (isinstance(source, Window) and source.parallel)
-    return OFFERED if one or (isinstance(source, Width) and source.queues) else BUFFERED
+def _kept(source: Stage, most: int, came: np.ndarray, left: np.ndarray) -> bool:
+    """Whether the registers at a stage's output hold what waits, and do not stop the stage."""
+    if isinstance(source, (Fork, Forked)) or (isinstance(source, Window) and source.parallel):
+        return most <= OFFERED
+    if isinstance(source, Width) and not source.narrows:  # must be free a clock before the next beat is whole
+        return bool((left == came).all() or (left[:-1] + 1 < came[1:]).all())
+    return most <= BUFFERED and not (most == BUFFERED and _stops(came, left))
 
 
-def _stops(arrive: np.ndarray, leave: np.ndarray) -> bool:
+def _stops(came: np.ndarray, left: np.ndarray) -> bool:
     """Whether a stage with two registers at its output must stop: it learns a clock late that one of them is free."""
-    first, waited = leave[:-2], arrive[:-2] < leave[:-2]
-    return bool((waited & (arrive[1:-1] <= first) & (arrive[2:] <= first + 1)).any())
+    first, waited = left[:-2], came[:-2] < left[:-2]
+    return bool((waited & (came[1:-1] <= first) & (came[2:] <= first + 1)).any())

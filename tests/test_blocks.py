@@ -237,38 +237,3 @@ def test_several_inputs(tmp_path: Path, capsys) -> None:
     rng = np.random.default_rng(4)
     feeds = {k: rng.uniform(-2, 4, (SAMPLES, 2, 4, 4)).astype(np.float32) for k in ("x", "z")}
     check(path, feeds, outputs, tmp_path, capsys)
-
-
-def random_branches(m: Model, rng: np.random.Generator) -> list[str]:
-    """Layers on any two earlier tensors, so that branches of all lengths part and meet; what nobody reads goes out."""
-    made, read = [m.quant("x")], set()
-    for k in range(6):
-        a, b = (made[int(rng.integers(max(0, len(made) - 3), len(made)))] for _ in range(2))
-        kind = rng.choice(["conv", "wide", "join", "concat", "gate"])
-        if kind == "join":
-            y = m.quant(m.add(str(rng.choice(["Add", "Sub", "Mul"])), a, b), 0.5, signed=1)
-        elif kind == "gate":
-            y = m.quant(m.add("Mul", a, m.quant(m.add("GlobalAveragePool", b), 0.125, signed=1)), 0.5, signed=1)
-        elif kind == "concat":
-            y = image(m, 2, k, inputs=4, x=m.add("Concat", a, b, axis=1))
-        else:
-            y = image(m, 2, k, kernel=3 if kind == "wide" else 1, inputs=2, x=a)
-            b = a
-        read |= {a, b}
-        made.append(y)
-    return [t for t in made if t not in read]
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_branches_of_any_shape_do_not_block_each_other(seed: int, tmp_path: Path, capsys) -> None:
-    rng = np.random.default_rng(seed)
-    m = Model(1, 2, 4, 4)
-    outputs = random_branches(m, rng)
-    path = m.save(tmp_path / "branches.onnx", *outputs)
-    build, xs, z = (tmp_path / n for n in ("build", "x.npy", "z.npz"))
-    np.save(xs, rng.uniform(-2, 4, (6, 2, 4, 4)).astype(np.float32))
-    call("compile", path, "-o", build)
-    for stalls in (1, 2):
-        capsys.readouterr()
-        call("simulate", build, "--inputs", xs, "-o", z, "--stall-seed", stalls, "--json")
-        assert json.loads(capsys.readouterr().out)["mismatches"] == 0

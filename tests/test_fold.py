@@ -21,7 +21,7 @@ from hw.choice import Choice, Menu, cheapest
 from hw.describe import describe_limits
 from hw.fold import Plan, Space, fold
 from hw.plan import plan_fastest, plan_for_interval
-from tests.test_fifo import built, check_run
+from tests.branching import Bench, built
 from tests.test_stage_matvec import weights_of
 
 U8, I8 = Int.of(8, signed=False), Int.of(8, signed=True)
@@ -77,7 +77,7 @@ def test_where_nothing_is_faster_nothing_binds() -> None:
 def test_a_design_with_multipliers_computes_the_same_words(tmp_path: Path) -> None:
     plan, pipeline = plan_fastest(two_layers(), Budget(lut=1500, ff=5000, dsp=40, bram36=4))
     assert multipliers(plan) > 0
-    check_run(pipeline, built(pipeline, tmp_path))
+    Bench.of(pipeline, built(pipeline, tmp_path)).run()
 
 
 @st.composite
