@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from amaranth.lib.memory import Memory
 
 from codesign.cost import Cost
 from hw.fitted import fitted
 
 _LUTS_PER_RAMB18 = 128  # the device has 190 LUTs a RAMB18; LUTs run out first
-# Depth and width of the simple dual port block memories, and their size in RAMB36.
+# Depth and width of the simple dual port block memories, their size in RAMB36, and what one weighs for Yosys.
 _ASPECTS = (
-    *((16384 >> k, width, 0.5) for k, width in enumerate((1, 2, 4, 9, 18, 36))),
-    *((32768 >> k, width, 1.0) for k, width in enumerate((1, 2, 4, 9, 18, 36, 72))),
+    *((16384 >> k, width, 0.5, 129) for k, width in enumerate((1, 2, 4, 9, 18, 36))),
+    *((32768 >> k, width, 1.0, 257) for k, width in enumerate((1, 2, 4, 9, 18, 36, 72))),
 )
+_BYTE = 9  # bits that a write changes together, of the wider aspects
 
 
 def in_blocks(depth: int, width: int) -> bool:
@@ -29,9 +32,14 @@ def ram(depth: int, width: int) -> Memory:
 def ram_cost(depth: int, width: int) -> Cost:
     """Of `ram` with one read port, its output register included."""
     if in_blocks(depth, width):
-        blocks, banks = _tiling(depth, width)
-        return Cost(lut=_banks_sites(width, banks), bram36=blocks)
+        return blocks_cost(depth, width)
     return Cost(lut=lutram_sites(depth, width), ff=width)
+
+
+def blocks_cost(depth: int, width: int, written: bool = True) -> Cost:
+    """Of a memory in block RAM with one read port, `written` or read only."""
+    blocks, banks = _tiling(depth, width, written)
+    return Cost(lut=_banks_sites(width, banks), bram36=blocks)
 
 
 def lutram_luts(depth: int, width: int) -> float:
@@ -62,11 +70,23 @@ def choice_sites(ways: int) -> float:
     return max(fitted("choice.four"), fitted("choice.way") * ways)
 
 
-def block_count(depth: int, width: int) -> float:
+def block_count(depth: int, width: int, written: bool = True) -> float:
     """RAMB36s (a RAMB18 is a half)."""
-    return _tiling(depth, width)[0]
+    return _tiling(depth, width, written)[0]
 
 
-def _tiling(depth: int, width: int) -> tuple[float, int]:
-    """RAMB36s and banks in depth: the cheapest way to tile the memory with one aspect."""
-    return min((-(-depth // d) * -(-width // w) * size, -(-depth // d)) for d, w, size in _ASPECTS)
+@lru_cache(maxsize=4096)
+def _tiling(depth: int, width: int, written: bool) -> tuple[float, int]:
+    """RAMB36s and banks in depth, as Yosys' memory_libmap has them: one aspect, banks side by side in its words.
+
+    A bank takes whole bytes of a word where it is written; the multiplexers between banks count as half a block's LUTs.
+    """
+
+    def weighed(aspect: tuple[int, int, float, int]) -> tuple[float, float, int]:
+        words, bits, size, weight = aspect
+        banks, byte = -(-depth // words), min(bits, _BYTE) if written else 1
+        blocks = -(-banks * -(-width // byte) * byte // bits)
+        between = 0.5 * ((banks - 1) * width + written * banks) if banks > 1 else 0.0
+        return weight * blocks + between, size * blocks, banks
+
+    return min(map(weighed, _ASPECTS))[1:]

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from codesign.cost import Cost
 from codesign.formats import Int
 from hw.fitted import fitted
-from hw.memory import block_count
+from hw.memory import block_count, blocks_cost
 from hw.ports import element
 
 _LUTS_PER_BRAM36 = 256  # the device has 380 LUTs a RAMB36; LUTs run out first
@@ -42,13 +42,13 @@ class Rom(wiring.Component):
 
 def rom_in_blocks(depth: int, width: int) -> bool:
     """Whether a memory of this size belongs in block RAM rather than in LUTs."""
-    return depth > 64 and table_luts(depth) * width > _LUTS_PER_BRAM36 * block_count(depth, width)
+    return depth > 64 and table_luts(depth) * width > _LUTS_PER_BRAM36 * block_count(depth, width, written=False)
 
 
 def rom_cost(depth: int, width: int) -> Cost:
     """Of a Rom of random contents, its output register included."""
     if rom_in_blocks(depth, width):
-        return Cost(bram36=block_count(depth, width))
+        return blocks_cost(depth, width, written=False)
     return Cost(lut=width * table_sites(depth), ff=width)
 
 
