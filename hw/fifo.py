@@ -23,7 +23,7 @@ from hw.stages.window import Window
 from hw.timing import accept_times
 
 BUFFERED = 2  # beats that the registers at most stages' outputs hold
-OFFERED = 1  # the one beat that others offer: forks, whose branches share a register, windows and queues
+OFFERED = 1  # the one beat that others offer: forks, whose branches share a register, and windows that are whole
 
 
 def with_fifos(pipeline: Pipeline) -> Pipeline:
