@@ -21,8 +21,9 @@ from hw.layer import Chain, Folding
 from hw.layers import layer_of
 from hw.pipeline import Pipeline
 from hw.plan import pipeline_of, plan_fastest
+from sim.simulator import Simulator
 from sim.stalls import Stalls
-from tests.test_fifo import built, check_run
+from tests.branching import Bench, built
 from tests.test_stage_matvec import weights_of
 
 U3, I3 = Int.of(3, signed=False), Int.of(3, signed=True)
@@ -141,9 +142,9 @@ def test_the_fastest_design_takes_several_pixels_a_clock() -> None:
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2])
-def test_words_cycles_and_stalls(seed: int | None, simulator: object) -> None:
+def test_words_cycles_and_stalls(seed: int | None, simulator: Simulator) -> None:
     pipeline = fastest()
-    result = check_run(pipeline, simulator, None if seed is None else Stalls(seed, 0.3, 0.3))  # type: ignore[arg-type]
+    result = Bench.of(pipeline, simulator).run(None if seed is None else Stalls(seed, 0.3, 0.3))
     if seed is None:
         timing = estimate_timing(pipeline)
         assert result.latency_cycles == timing.latency_cycles
