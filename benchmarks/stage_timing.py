@@ -26,16 +26,17 @@ from hw.stages.threshold import ThresholdStage
 from hw.stages.width import Width
 from hw.stages.window import Window
 from hw.stream import StreamType
+from hw.style import levels_at
 from hw.synth import timed
 
 B, U4, U8, I4, I8, I14 = Binary(), Int(0, 15), Int(0, 255), Int(-8, 7), Int(-128, 127), Int(-8000, 8000)
 
 
-def product(x: Format, w: Format, k: int, n: int, simd: int, pe: int) -> MatVec:
+def product(clock_mhz: float, x: Format, w: Format, k: int, n: int, simd: int, pe: int) -> MatVec:
     """Of random weights."""
     rng = np.random.default_rng(0)
     weights = rng.choice([-1, 1], (k, n)) if w == B else rng.integers(w.lo, w.hi + 1, (k, n))
-    return MatVec(StreamType((4, k), x, simd), weights, w, pe, simd)
+    return MatVec(StreamType((4, k), x, simd), weights, w, pe, simd, levels=levels_at(clock_mhz))
 
 
 def thresholds(stream: StreamType) -> ThresholdStage:
@@ -56,23 +57,23 @@ def residual(made: MatVec) -> Joined:
     return Joined(made, Add(out, StreamType(out.shape, I8, out.lanes)), 0)
 
 
-STAGES: dict[str, Callable[[], Stage]] = {
-    "xnor, 64 folds in tables": lambda: product(B, B, 784, 64, 49, 16),
-    "xnor, 4 folds in gates": lambda: product(B, B, 64, 64, 32, 32),
-    "4 x 4, 32 folds in tables": lambda: product(U4, I4, 128, 32, 16, 8),
-    "8 x 8, memory": lambda: product(U8, I8, 128, 64, 8, 8),
-    "4 x 4 and thresholds": lambda: activated(product(U4, I4, 64, 32, 8, 8)),
-    "4 x 4 and a residual": lambda: residual(product(U4, I4, 64, 32, 8, 8)),
-    "thresholds": lambda: thresholds(StreamType((16, 64), I14, 8)),
-    "window, serial": lambda: Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
-    "window, parallel": lambda: Window(StreamType((34, 34, 16), U4, 16), (3, 3)),
-    "pool": lambda: Pool(StreamType((14, 14, 8, 4, 8), U4, 32), "max"),
-    "wider": lambda: Width(StreamType((16, 256), U4, 8), 64),
-    "narrower": lambda: Width(StreamType((16, 256), U4, 64), 8),
-    "gearbox": lambda: Width(StreamType((16, 240), U4, 24), 10),
-    "fifo in tables": lambda: Fifo(StreamType((64, 16), U8, 16), 32),
-    "fifo in block RAM": lambda: Fifo(StreamType((640, 16), U8, 8), 512),
-    "argmax": lambda: ArgMax(StreamType((10,), I14, 5)),
+STAGES: dict[str, Callable[[float], Stage]] = {
+    "xnor, 64 folds in tables": lambda c: product(c, B, B, 784, 64, 49, 16),
+    "xnor, 4 folds in gates": lambda c: product(c, B, B, 64, 64, 32, 32),
+    "4 x 4, 32 folds in tables": lambda c: product(c, U4, I4, 128, 32, 16, 8),
+    "8 x 8, memory": lambda c: product(c, U8, I8, 128, 64, 8, 8),
+    "4 x 4 and thresholds": lambda c: activated(product(c, U4, I4, 64, 32, 8, 8)),
+    "4 x 4 and a residual": lambda c: residual(product(c, U4, I4, 64, 32, 8, 8)),
+    "thresholds": lambda c: thresholds(StreamType((16, 64), I14, 8)),
+    "window, serial": lambda c: Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
+    "window, parallel": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3)),
+    "pool": lambda c: Pool(StreamType((14, 14, 8, 4, 8), U4, 32), "max"),
+    "wider": lambda c: Width(StreamType((16, 256), U4, 8), 64),
+    "narrower": lambda c: Width(StreamType((16, 256), U4, 64), 8),
+    "gearbox": lambda c: Width(StreamType((16, 240), U4, 24), 10),
+    "fifo in tables": lambda c: Fifo(StreamType((64, 16), U8, 16), 32),
+    "fifo in block RAM": lambda c: Fifo(StreamType((640, 16), U8, 8), 512),
+    "argmax": lambda c: ArgMax(StreamType((10,), I14, 5)),
 }
 
 
@@ -84,7 +85,7 @@ def main() -> None:
     a = parser.parse_args()
     for name, make in STAGES.items():
         if not a.names or name.startswith(tuple(a.names)):
-            told(name, make(), a.clock_mhz, a.paths)
+            told(name, make(a.clock_mhz), a.clock_mhz, a.paths)
 
 
 def told(name: str, stage: Stage, clock_mhz: float, paths: bool) -> None:

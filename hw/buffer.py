@@ -36,15 +36,15 @@ class Skid(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        holding, spared, full = Signal(), Signal(), Signal()
+        valid, holding, spared, full = Signal(), Signal(), Signal(), Signal()
         go, *goes = copies(m, ~full, 1 + len(self.runs), init=1)
-        waits, holds = self.o.valid & ~self.o.ready, Mux(go, self.run & self.issue, holding)
-        m.d.sync += [holding.eq(holds), spared.eq(waits)]
+        waits, holds = valid & ~self.o.ready, Mux(go, self.run & self.issue, holding)
+        m.d.sync += [valid.eq(waits | holds), holding.eq(holds), spared.eq(waits)]
         m.d.comb += [
             full.eq(waits & holds),
             self.run.eq(go & ~self.hold),
             self.runs.eq(Cat(*(copy & ~self.hold for copy in goes))),
-            self.o.valid.eq(spared | holding),
+            self.o.valid.eq(valid),
         ]
         groups = slices_of(len(self.data), groups_of(len(self.data)))
         selects = copies(m, waits, len(groups)) if len(groups) > 1 else [spared]
@@ -86,4 +86,4 @@ def buffer_cost(bits: int) -> Cost:
 
 def skid_cost(bits: int) -> Cost:
     """Of a Skid, without the caller's register."""
-    return Cost(lut=fitted("buffer.bit") * bits + fitted("buffer.one"), ff=bits + 3 + runs_of(bits))
+    return Cost(lut=fitted("buffer.bit") * bits + fitted("buffer.one"), ff=bits + 4 + runs_of(bits))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, Value, ValueLike, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, ValueLike, signed
 
 from codesign.cost import Cost
 from hw.fitted import fitted
+
+_TABLE_INPUTS = 6
 
 
 def counters(
@@ -24,9 +26,23 @@ def counters(
     for k in reversed(range(len(counts))):
         at_last = indices[k] == counts[k] - 1
         with m.If(Value.cast(step) & inner):
-            m.d.sync += indices[k].eq(Mux(at_last, 0, indices[k] + 1))
+            m.d.sync += indices[k].eq(Mux(at_last, 0, increased(indices[k])))
         inner = last[k] = inner & at_last
     return indices, last
+
+
+def increased(index: Signal) -> Value:
+    """index + 1, modulo its range: a small one without a carry chain, behind which abc9 would look for other logic."""
+    if len(index) > _TABLE_INPUTS:
+        return index + 1
+    return Cat(*(index[k] ^ index[:k].all() for k in range(len(index))))
+
+
+def decreased(index: Signal) -> Value:
+    """index - 1, the same way."""
+    if len(index) > _TABLE_INPUTS:
+        return index - 1
+    return Cat(*(index[k] ^ ~index[:k].any() for k in range(len(index))))
 
 
 def strides_to_steps(loops: Sequence[tuple[int, int]]) -> list[int]:

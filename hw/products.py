@@ -152,7 +152,7 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     source, zero = source_type(graph, node)
     stream = stream_of(source, folding.lanes_in)
     if _is_depthwise(graph, node):
-        return _depthwise_stages(graph, node, stream, zero, folding.dsp)
+        return _depthwise_stages(graph, node, stream, zero, folding)
     chain: Chain = []
     if _needs_window(graph, node):
         op, kernel = node.op, _kernel(graph, node)
@@ -166,7 +166,9 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     assert fmt is not None
     if not fmt.contains(matrix):  # the zeros between the blocks of a grouped binary convolution
         fmt = hull(fmt, of_values(matrix))
-    product = MatVec(stream, matrix, fmt, folding.lanes_out, stream.lanes, bias, folding.skip, folding.dsp)
+    product = MatVec(
+        stream, matrix, fmt, folding.lanes_out, stream.lanes, bias, folding.skip, folding.dsp, folding.levels
+    )
     if nothing_folded(graph, node, folding):
         layer = Dense(matrix, _or_zeros(bias, matrix), product.outputs[0].format)
         return [*chain, ("unrolled", Unrolled(stream, (layer,), folding.levels, folding.gates))]
@@ -185,7 +187,7 @@ def _or_zeros(bias: np.ndarray | None, matrix: np.ndarray) -> np.ndarray:
     return np.zeros(matrix.shape[1], np.int64) if bias is None else bias
 
 
-def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int, dsp: int) -> Chain:
+def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int, folding: Folding) -> Chain:
     op, w = node.op, _weights(graph, node)
     assert isinstance(op, Conv)
     window = Window(stream, _kernel(graph, node), op.stride, op.dilation, channelwise=True)
@@ -193,7 +195,8 @@ def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int, d
     bias = (-zero * taps.sum(0)).reshape(-1) if zero else None
     fmt = graph.types[node.inputs[1]].format
     assert fmt is not None
-    return [("window", window), ("mac", ChannelwiseMac(window.outputs[0], taps, fmt, bias, dsp))]
+    mac = ChannelwiseMac(window.outputs[0], taps, fmt, bias, folding.dsp, folding.levels)
+    return [("window", window), ("mac", mac)]
 
 
 PRODUCT = Layer(_product_foldings, _product_stages, _product_cycles)

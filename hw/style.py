@@ -43,8 +43,9 @@ class Style:
         """Those of a layer's foldings that the style allows, made for the clock."""
         if not isinstance(node.op, (MatMul, Conv)):
             return list(foldings)
-        gates = [self._unfolded(f) for f in foldings if nothing_folded(graph, node, f)]
-        rest = [f for f in foldings if not nothing_folded(graph, node, f)]
+        timed = [replace(f, levels=levels_at(self.clock_mhz)) for f in foldings]
+        gates = [replace(f, gates=self.name) for f in timed if nothing_folded(graph, node, f)]
+        rest = [f for f in timed if not nothing_folded(graph, node, f)]
         if self.name == "auto":
             return rest + gates
         offered = rest if self.name == "folded" else gates
@@ -52,9 +53,6 @@ class Style:
         if reason:
             raise UserError(f"layer '{node.origin or node.name}': {reason}; --style auto takes what there is")
         return offered
-
-    def _unfolded(self, folding: Folding) -> Folding:
-        return replace(folding, levels=levels_at(self.clock_mhz), gates=self.name)
 
     def _refused(self, graph: Graph, node: Node, offered: bool) -> str:
         """Why the style cannot do a layer; "" where it can."""

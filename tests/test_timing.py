@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from benchmarks.mapped import delay_ns
+from boards import board_named
+from codesign.formats import Int
+from codesign.importer import import_model
+from codesign.passes import run_passes
+from codesign.passes.split import split
 from hw.blif import instances
 from hw.paths import net_ps
+from hw.pipeline import Pipeline, alone
+from hw.plan import plan_for_interval
+from hw.rtl import TOP, verilog
 from hw.sta import Timing, timing
-from hw.synth import mapped
+from hw.stages.fifo import Fifo
+from hw.stages.matvec import MatVec
+from hw.stream import StreamType
+from hw.style import Style, levels_at
+from hw.synth import mapped, timed
 
 CLOCK_BUFFER_PS = 96  # which Yosys counts, and which moves all registers alike
 
@@ -132,3 +147,48 @@ def test_a_block_ram_goes_straight_into_registers() -> None:
 def test_a_netlist_without_paths_between_registers_has_no_timing() -> None:
     assert timing(instances(netlist("input [1:0] a, output q", "assign q = &a;")), 100) is None
     assert timing(instances(netlist("input a, output reg q", "always @(posedge c) q <= a;")), 100) is None
+
+
+def of_design(pipeline: Pipeline, clock_mhz: float) -> Timing:
+    result = timed(verilog(pipeline), TOP, clock_mhz)
+    assert result is not None
+    return result
+
+
+def folded(clock_mhz: float) -> MatVec:
+    """16 neurons of 64 synapses, 16 a clock: weights in tables, a vector read four times."""
+    weights = np.random.default_rng(0).integers(-8, 8, (64, 16))
+    return MatVec(StreamType((4, 64), Int(0, 15), 16), weights, Int(-8, 7), 4, 16, levels=levels_at(clock_mhz))
+
+
+def test_folded_products_are_as_deep_as_the_clock_allows() -> None:
+    circuits = [folded(clock).folded.sums for clock in (100, 200, 250)]
+    assert circuits[0].latency < circuits[1].latency < circuits[2].latency
+    fast = of_design(alone(folded(200)), 200)
+    assert (fast.holds, fast.deepest.levels, fast.ends > 1000) == (True, 3, True)
+    assert of_design(alone(folded(100)), 100).deepest.levels == 4
+
+
+@pytest.mark.slow
+def test_the_rule_of_250_holds_in_the_products_of_its_clock_only() -> None:
+    def outside(stage: MatVec) -> int:
+        return of_design(alone(stage), 250).outside
+
+    assert outside(folded(250)) <= 20 < 100 < outside(folded(100))  # what is left is the control of the vector
+
+
+def test_a_queue_holds_200_mhz() -> None:
+    assert of_design(alone(Fifo(StreamType((64, 16), Int(0, 255), 4), 32)), 200).holds
+
+
+@pytest.mark.slow
+def test_a_folded_network_compiled_for_200_mhz_is_inside_its_rule() -> None:
+    graph = import_model(Path(__file__).parent.parent / "examples/digits_mlp_w1a2.onnx").graph
+    core = split(run_passes(graph)[0]).core
+    budget = board_named("pynq-z2").budget
+    found = {}
+    for clock in (100, 200):
+        plan, pipeline = plan_for_interval(core, budget, 200, style=Style("folded", clock))
+        assert levels_at(clock) in {f.levels for f in plan.folding.values()}
+        found[clock] = of_design(pipeline, 200).outside
+    assert found[200] == 0 < found[100]

@@ -10,7 +10,7 @@ import numpy as np
 
 from codesign.formats import Format
 from hw.arith.multipliers import Multipliers
-from hw.arith.product import Place, Product, Sums
+from hw.arith.product import LEVELS, Place, Product, Sums
 from hw.copies import groups_of
 from hw.netlist.verilog import run_bits
 from hw.rom import Fields, rom_in_blocks, table_luts
@@ -24,7 +24,7 @@ class Folded:
     weights (folds, neurons, synapses), in the order of use; bias (results, neurons). The neurons are split
     evenly into `banks`, and so are the lanes of x: a bank's neurons read its `synapses` lanes. With one fold the
     weights are constants in the logic. `late`: x comes a clock later than it has to. `dsp_lanes`: neurons that
-    share a DSP48E1; 0: none is used.
+    share a DSP48E1; 0: none is used. `levels` of logic between the registers of the circuits in LUTs.
     """
 
     x: Format
@@ -36,6 +36,7 @@ class Folded:
     banks: int = 1
     late: bool = False
     dsp_lanes: int = 0
+    levels: float = LEVELS
 
     @property
     def folds(self) -> int:
@@ -77,7 +78,7 @@ class Folded:
     @cached_property
     def product(self) -> Product:
         """What one clock adds, where LUTs do it."""
-        return Product(self.x, self.w, self.weights, self.banks)
+        return Product(self.x, self.w, self.weights, self.banks, self.levels)
 
     @cached_property
     def multipliers(self) -> Multipliers | None:

@@ -44,7 +44,7 @@ class FoldedStream(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         core = FoldedCircuit(self.folded)
-        own = groups_of(len(self.i.payload)) if self.order is None else 1  # of inputs, before them of what is behind
+        own = groups_of(len(self.i.payload))  # of inputs, before them of what is behind
         m.submodules.skid = skid = Skid(len(self.o.payload), self.folded.enables + 1 + own)
         m.submodules.core = core
         m.d.comb += [core.run.eq(skid.run), core.runs.eq(skid.runs[: self.folded.enables])]
@@ -62,7 +62,7 @@ class FoldedStream(wiring.Component):
             m.submodules.replay = kept = replay(len(self.i.payload), self.order)
             connect(m, flipped(self.i), kept.i)
             m.d.comb += [core.x.eq(kept.x), core.valid.eq(kept.valid), core.last.eq(kept.last)]
-            m.d.comb += kept.run.eq(skid.runs[-1])
+            m.d.comb += [kept.run.eq(skid.run), kept.enable.eq(skid.runs[-own:])]
         return m
 
 
@@ -94,7 +94,7 @@ class FoldedCircuit(wiring.Component):
         result, address, first, last = self._places(m)
         x = held(self._outer, self.x, self._runs[0]) if f.fetch_clocks > 1 else self.x
         clocks = f.latency - 1
-        counted = Signal(clocks)
+        counted, issue = Signal(clocks), Signal()
         m.d.sync += counted.eq(Cat(self.valid, counted))
         if f.multipliers and f.multipliers.accumulates:
             start, begins = f.starts.read(m, register(m, result, clocks - 2)), register(m, first, clocks - 1)
@@ -106,7 +106,8 @@ class FoldedCircuit(wiring.Component):
             before = register(m, first, clocks - 1)
             firsts = [first] * f.sum_groups if f.beats == 1 else copies(m, before, f.sum_groups, reset_less=True)
             self._accumulate(m, self._sums(m, x, address), start, firsts, goes)
-        m.d.comb += self.issue.eq(counted[-1] & register(m, last, clocks))
+        m.d.sync += issue.eq(Cat(self.valid, counted)[clocks - 1] & register(m, last, clocks - 1))
+        m.d.comb += self.issue.eq(issue)
         return self._outer
 
     @property

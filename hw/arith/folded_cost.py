@@ -51,7 +51,7 @@ def _multiplied_cost(folded: Folded, order: Order | None) -> Cost:
 
 def _around(folded: Folded, order: Order | None, products: Cost, clocks: int) -> Cost:
     """With all that is around the products' gates, which take so many clocks."""
-    outside = _fetch_cost(folded, order) + _memory_cost(folded) + _copies_cost(folded, order, products.ff)
+    outside = _fetch_cost(folded, order) + _memory_cost(folded) + _copies_cost(folded, products.ff)
     return products + outside + _accumulators_cost(folded) + _control_cost(folded, clocks)
 
 
@@ -60,10 +60,10 @@ def _fetch_cost(folded: Folded, order: Order | None) -> Cost:
     return Cost(ff=x_bits) if order is None else replay_cost(x_bits, order)
 
 
-def _copies_cost(folded: Folded, order: Order | None, registers: float) -> Cost:
+def _copies_cost(folded: Folded, registers: float) -> Cost:
     """Of what is there several times: enables, of so many registers in the products, addresses, starts of sums."""
     x_groups, remembered = groups_of(folded.lanes * folded.x.bits), folded.product.place is Place.MEMORY
-    enables = registers / MOST_READERS + x_groups * ((order is None) + (folded.fetch_clocks > 1)) + 2
+    enables = registers / MOST_READERS + x_groups * (1 + (folded.fetch_clocks > 1)) + 1
     addresses = folded.word_groups if remembered and not folded.weights_in_blocks else 0
     words = folded.word_groups * remembered + (folded.folds - 1).bit_length() * addresses
     return Cost(ff=enables + words + (1 + (folded.beats != 1)) * folded.sum_groups)

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from codesign.cost import Cost
 from hw.arith.order import Order, Walk, walk_cost
+from hw.copies import groups_of, held
 from hw.fitted import fitted
 from hw.loops import counters, counters_cost
 from hw.memory import ram, ram_cost
@@ -16,19 +17,21 @@ from hw.memory import ram, ram_cost
 class Replay(wiring.Component):
     """Reads each vector in an order: while `valid` and `run`, `x` is the beat a clock later.
 
-    `last`: it is the last one of its pass. Two vectors fit, so that the second is written while the first is read; a
-    beat can be read in the clock after it was taken. `i.ready` comes from registers only.
+    `last`: it is the last one of its pass. `enable`: `run` again, for parts of the register of `x`. Two vectors fit, so
+    that the second is written while the first is read; a beat can be read in the clock after it was taken. `i.ready`
+    comes from registers only.
     """
 
     i: stream.Interface
     valid: Signal
     last: Signal
     run: Signal
+    enable: Signal
     x: Signal
 
     def __init__(self, bits: int, order: Order) -> None:
         self.bits, self.order = bits, order
-        control = {"valid": Out(1), "last": Out(1), "run": In(1)}
+        control = {"valid": Out(1), "last": Out(1), "run": In(1), "enable": In(groups_of(bits))}
         super().__init__({"i": In(stream.Signature(bits)), "x": Out(bits), **control})
 
     def elaborate(self, platform: object) -> Module:
@@ -39,12 +42,14 @@ class Replay(wiring.Component):
         taken, step = self.i.valid & self.i.ready, self.valid & self.run
         (written,), (wrote,) = counters(m, [self.order.beats], taken)
         reading, released, early = self._reading(m, step)
+        # A vector read in order is never overtaken by its first reading: then it is enough that the two differ.
+        there = reading != written if self.order.complete else reading < written
         into, out_of = _toggle(m, taken & wrote), _toggle(m, step & released)
         m.d.comb += [
             self.i.ready.eq(~full.bit_select(into, 1)),
-            self.valid.eq(full.bit_select(out_of, 1) | ((into == out_of) & early & (reading < written))),
+            self.valid.eq(full.bit_select(out_of, 1) | ((into == out_of) & early & there)),
             write.addr.eq(Cat(written, into)), write.data.eq(self.i.payload), write.en.eq(taken),
-            read.addr.eq(Cat(reading, out_of)), read.en.eq(self.run), self.x.eq(read.data),
+            read.addr.eq(Cat(reading, out_of)), read.en.eq(self.enable[0]), self.x.eq(read.data),
         ]  # fmt: skip
         filled = Mux(taken & wrote, Cat(~into, into), 0)
         emptied = Mux(step & released, Cat(~out_of, out_of), 0)
@@ -70,25 +75,24 @@ class Hold(wiring.Component):
     valid: Signal
     last: Signal
     run: Signal
+    enable: Signal
     x: Signal
 
     def __init__(self, bits: int, passes: int) -> None:
         self.passes = passes
-        control = {"valid": Out(1), "last": Out(1), "run": In(1)}
+        control = {"valid": Out(1), "last": Out(1), "run": In(1), "enable": In(groups_of(bits))}
         super().__init__({"i": In(stream.Signature(bits)), "x": Out(bits), **control})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        step, free, held = self.valid & self.run, Signal(), Signal(len(self.x), reset_less=True)
+        step, free = self.valid & self.run, Signal()
         (reading,), _ = counters(m, [self.passes], step)
-        with m.If(step & free):
-            m.d.sync += held.eq(self.i.payload)
         m.d.comb += [
             free.eq(reading == 0),
             self.i.ready.eq(free & self.run),
             self.valid.eq(self.i.valid | ~free),
             self.last.eq(1),
-            self.x.eq(held),
+            self.x.eq(held(m, self.i.payload, [enable & self.valid & free for enable in self.enable])),
         ]
         return m
 

@@ -14,6 +14,7 @@ from codesign.formats import Format
 from hw.arith.folded import Folded
 from hw.arith.folded_circuit import FoldedStream
 from hw.arith.folded_cost import counted_stream_cost, folded_stream_cost
+from hw.arith.product import LEVELS
 from hw.elastic import Datapath
 from hw.stream import StreamType
 from hw.timing import serve
@@ -24,7 +25,7 @@ class ChannelwiseMac:
     """(..., C/L, T, L) -> (..., C * M): weights (T, C) or (T, C, M), bias (C * M,); L lanes in, L * M out.
 
     Output channel c * M + m is the sum over the taps of channel c with filter m of that channel.
-    `dsp_lanes`: see Folded.
+    `dsp_lanes`, `levels`: see Folded.
     """
 
     input: StreamType
@@ -32,6 +33,7 @@ class ChannelwiseMac:
     weight_format: Format
     bias: np.ndarray | None = None
     dsp_lanes: int = 0
+    levels: float = LEVELS
 
     def __post_init__(self) -> None:
         groups, taps, lanes = self.input.shape[-3:]
@@ -77,8 +79,9 @@ class ChannelwiseMac:
         weights = by_group.reshape(groups * taps, -1, 1)
         bias, runs = self._bias.reshape(groups, -1), np.full(groups, taps)
         return Folded(
-            self.input.format, self.weight_format, weights, bias, runs, self._format, lanes, dsp_lanes=self.dsp_lanes
-        )
+            self.input.format, self.weight_format, weights, bias, runs, self._format, lanes,
+            dsp_lanes=self.dsp_lanes, levels=self.levels,
+        )  # fmt: skip
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
         x = np.swapaxes(frames[0], -3, -2)  # (..., T, C/L, L)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
 from hw.fitted import fitted
+from hw.loops import decreased, increased
 from hw.memory import in_blocks, lutram_sites, ram, ram_cost
 from hw.ports import stage_ports
 from hw.stream import StreamType
@@ -79,19 +80,17 @@ class _FifoCircuit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth, bits = self.stage.depth, self.stage.input.beat_bits
-        level = Signal(range(depth + 1))
-        put, fetch, some = Signal(), Signal(), Signal()
+        put, fetch = Signal(), Signal()
+        room, some = _fill(m, depth, put, fetch)
         m.submodules.memory = memory = ram(depth, bits)
         write = memory.write_port()
         m.d.comb += [
-            self.i.ready.eq(level != depth),
-            some.eq(level != 0),
-            put.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(room),
+            put.eq(self.i.valid & room),
             write.en.eq(put),
             write.addr.eq(_ring_pointer(m, depth, put)),
             write.data.eq(self.i.payload),
         ]
-        m.d.sync += level.eq(level + put - fetch)
         oldest = _ring_pointer(m, depth, fetch)
         if in_blocks(depth, bits):
             read = memory.read_port()
@@ -105,8 +104,18 @@ class _FifoCircuit(wiring.Component):
         return m
 
 
+def _fill(m: Module, depth: int, put: Value, fetch: Value) -> tuple[Signal, Signal]:
+    """Whether there is room, and whether there is a beat: registers of their own, so that no path has to compare."""
+    level, room, some = Signal(range(depth + 1)), Signal(init=1), Signal()
+    with m.If(put & ~fetch):
+        m.d.sync += [level.eq(increased(level)), room.eq(level != depth - 1), some.eq(1)]
+    with m.Elif(fetch & ~put):
+        m.d.sync += [level.eq(decreased(level)), some.eq(level != 1), room.eq(1)]
+    return room, some
+
+
 def _ring_pointer(m: Module, depth: int, move: Signal) -> Signal:
     pointer = Signal(range(depth))
     with m.If(move):
-        m.d.sync += pointer.eq(Mux(pointer == depth - 1, 0, pointer + 1))
+        m.d.sync += pointer.eq(Mux(pointer == depth - 1, 0, increased(pointer)))
     return pointer

@@ -15,6 +15,7 @@ from hw.arith.folded import Folded
 from hw.arith.folded_circuit import FoldedStream
 from hw.arith.folded_cost import counted_stream_cost, folded_stream_cost
 from hw.arith.order import Order
+from hw.arith.product import LEVELS
 from hw.arith.replay import replay_depth
 from hw.elastic import Datapath
 from hw.memory import in_blocks
@@ -29,7 +30,7 @@ class MatVec:
     Groups: input (..., G * K) group after group, weights (G, K, N), bias (G * N,), output (..., G * N).
     The output's format is the exact range of the sums. Weights that are all used every clock are constants in
     the logic, others are the words of a ROM. `skip`: blocks of simd x pe weights that are all zero (in every group)
-    take no clock. `dsp_lanes`: see Folded.
+    take no clock. `dsp_lanes`, `levels`: see Folded.
     """
 
     input: StreamType
@@ -40,6 +41,7 @@ class MatVec:
     bias: np.ndarray | None = None
     skip: bool = False
     dsp_lanes: int = 0
+    levels: float = LEVELS
 
     def __post_init__(self) -> None:
         groups, k, n = self._grouped.shape
@@ -95,7 +97,9 @@ class MatVec:
         late = self.order is not None and in_blocks(replay_depth(order.beats), self.input.beat_bits)
         bias, runs = self._bias.reshape(-1, self.pe), np.tile(order.runs, groups)
         formats = self.input.format, self.weight_format
-        return Folded(*formats, weights, bias, runs, self._format, late=late, dsp_lanes=self.dsp_lanes)
+        return Folded(
+            *formats, weights, bias, runs, self._format, late=late, dsp_lanes=self.dsp_lanes, levels=self.levels
+        )
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
         groups, k, _ = self._grouped.shape

@@ -14,6 +14,7 @@ from hw.buffer import Buffer, buffer_cost
 from hw.elastic import Datapath
 from hw.ending import Ending
 from hw.fitted import fitted
+from hw.loops import increased
 from hw.memory import choice_sites
 from hw.ports import stage_ports
 from hw.stream import StreamType
@@ -127,7 +128,7 @@ class _Narrower(Ending[Width]):
             self.i.ready.eq(buffer.i.ready & at_last),
         ]
         with m.If(buffer.i.valid & buffer.i.ready):
-            m.d.sync += piece.eq(Mux(at_last, 0, piece + 1))
+            m.d.sync += piece.eq(Mux(at_last, 0, increased(piece)))
         return m
 
 
@@ -148,7 +149,7 @@ class _Wider(_Circuit):
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += piece.eq(Mux(at_last, 0, piece + 1))
+            m.d.sync += piece.eq(Mux(at_last, 0, increased(piece)))
             for k, held in enumerate(pieces):
                 with m.If(piece == k):
                     m.d.sync += held.eq(self.i.payload)
