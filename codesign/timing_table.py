@@ -50,7 +50,7 @@ def lines(t: Values) -> Iterator[str]:
 def outside(t: Values) -> Iterator[str]:
     """The paths and nets that the rule refuses, the first of them."""
     for p in t["paths"]:
-        yield f"  {p['levels']} levels, carry chain of {p['carry_bits']} bits: {ends(p)}"
+        yield f"  {p['levels']:g} levels, carry chain of {p['carry_bits']} bits: {ends(p)}"
     for net in t["nets"]:
         if net["readers"] > t["rule"]["readers"]:
             yield f"  {net['readers']} readers: {net['net']}, one is {net['reader']}"

@@ -1,8 +1,9 @@
 """Static timing of a mapped netlist between registers: the worst path, and the pipeline rule on all paths.
 
 The rule (MICROARCHITECTURE.md, -1 speed grade): so many levels of look-up tables, a carry chain of few enough bits
-counting as one, a ternary adder as two with its chain. What a block RAM or a multiplier gives without an output
-register goes straight into registers, up to 100 MHz through two levels less. No net has more than MOST_READERS readers.
+counting as one (up to 100 MHz as half a one), a ternary adder as a table and its chain. What a block RAM or a multiplier
+gives without an output register goes straight into registers, up to 100 MHz through two levels less. No net has more
+than MOST_READERS readers.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from hw.blif import Instance
 from hw.netlist.fanout import MOST_READERS
+from hw.netlist.pipeline import CHAIN, MANY, SHORT_CHAIN
 from hw.paths import Nets, Step, Wire, net_ps, nets_of
 from hw.style import levels_at
 
@@ -29,17 +31,19 @@ SHOWN = 8  # paths and nets that a result names
 
 @dataclass(frozen=True)
 class Rule:
-    """Levels of logic and bits of a carry chain between registers; the levels that a late start counts."""
+    """Levels of logic and bits of a carry chain between registers; the levels that a late start and a chain count."""
 
     levels: int
     carry_bits: int
     slow: int
+    chain: float
 
     @classmethod
     def at(cls, clock_mhz: float) -> Rule:
         levels = levels_at(clock_mhz)
         bits = next((bits for most, bits in CARRY_BITS if clock_mhz <= most), CARRY_BITS[-1][1])
-        return cls(levels, bits, SLOW_LEVELS if clock_mhz <= 100 else levels)
+        slow = SLOW_LEVELS if levels >= MANY else levels
+        return cls(levels, bits, slow, SHORT_CHAIN if levels >= MANY else CHAIN)
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Path:
     logic_ns: float
     wire_ns: float
     luts: int
-    levels: int
+    levels: float
     carry_bits: int
     cells: tuple[Passed, ...]
 
@@ -169,7 +173,7 @@ class _Walk:
 
     def __init__(self, nets: Nets, rule: Rule) -> None:
         self.nets, self.rule, count = nets, rule, len(nets.names)
-        self.late, self.levels, self.chains = [-1] * count, [0] * count, [0] * count
+        self.late, self.levels, self.chains = [-1] * count, [0.0] * count, [0] * count
         self.chain = [0] * count  # that ends at the net
         self.latest, self.deepest, self.longest = ([_NOWHERE] * count for _ in range(3))
         for net in _order(nets):
@@ -191,8 +195,10 @@ class _Walk:
             self.chains[net], self.longest[net] = max(chain, chains), step
         self.chain[net] = max(self.chain[net], chain)
 
-    def _levels(self, step: Step) -> int:
-        return self.rule.slow if step.source < 0 and step.arc.ps > SLOW_PS else step.levels
+    def _levels(self, step: Step) -> float:
+        if step.source < 0 and step.arc.ps > SLOW_PS:
+            return self.rule.slow
+        return step.levels * self.rule.chain if step.bits else step.levels
 
     def refused(self, end: Step) -> Path:
         """The path that the rule refuses."""

@@ -166,7 +166,7 @@ def test_folded_products_are_as_deep_as_the_clock_allows() -> None:
     assert circuits[0].latency < circuits[1].latency < circuits[2].latency
     fast = of_design(alone(folded(200)), 200)
     assert (fast.holds, fast.deepest.levels, fast.ends > 1000) == (True, 3, True)
-    assert of_design(alone(folded(100)), 100).deepest.levels == 4
+    assert of_design(alone(folded(100)), 100).deepest.levels > 3
 
 
 @pytest.mark.slow
