@@ -1,7 +1,7 @@
 """Static timing of a mapped netlist between registers: the worst path, and the pipeline rule on all paths.
 
 The rule (MICROARCHITECTURE.md, -1 speed grade): so many levels of look-up tables, a carry chain of few enough bits
-counting as one (up to 100 MHz as half a one), a ternary adder as a table and its chain. What a block RAM or a multiplier
+counting as one (up to 100 MHz as half a one), a ternary adder as a table and its chain. What a block RAM or multiplier
 gives without an output register goes straight into registers, up to 100 MHz through two levels less. No net has more
 than MOST_READERS readers.
 """
