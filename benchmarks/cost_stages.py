@@ -136,6 +136,13 @@ def unrolled(r: Random) -> Unrolled:
     return Unrolled(stream, (Dense(weights, np.zeros(weights.shape[1], np.int64), sums),))
 
 
+def signs(r: Random) -> Unrolled:
+    weights = r.weights(BIT, r.of((32, 64, 128)), r.of((8, 16, 32)))
+    stream = StreamType((3, len(weights)), BIT, len(weights))
+    sums = accumulator(BIT, weights)
+    return Unrolled(stream, (Dense(weights, np.zeros(weights.shape[1], np.int64), sums),))
+
+
 # --- windows, pools, moves --------------------------------------------------------------------------------------
 
 
@@ -333,7 +340,7 @@ def joined(r: Random) -> Joined:
 
 FAMILIES: dict[str, tuple[Callable[[Random], Stage], int]] = {
     "matvec": (matvec, 22), "skipping": (skipping, 4), "multiplied": (multiplied, 5), "channelwise": (channelwise, 10),
-    "unrolled": (unrolled, 6), "digits": (digits, 3),
+    "unrolled": (unrolled, 6), "signs": (signs, 5), "digits": (digits, 3),
     "serial window": (serial_window, 10), "parallel window": (parallel_window, 10),
     "pool": (pool, 8), "global pool": (global_pool, 4), "width": (width, 11), "fifo": (fifo, 12), "pad": (pad, 5),
     "crop": (crop, 3), "reorder": (reorder, 4), "gather": (gather, 4), "join": (join, 8), "concat": (concat, 4),

@@ -73,12 +73,12 @@ def quantized(widths: Sequence[int], bits: int) -> onnx.ModelProto:
 DESIGNS = {
     d.name: d
     for d in (
-        Filled("binary constant", 1, (256, 256, 32), 1, 25.0, MOST_LUTS),
+        Filled("binary constant", 1, (256, 256, 128), 1, 25.0, MOST_LUTS),
         Filled("binary folded", 1, (256, 256, 256, 224), 4, 10.0),
-        Filled("INT4 constant", 4, (64, 128, 64), 1, 5.0, MOST_LUTS),
+        Filled("INT4 constant", 4, (64, 136, 64), 1, 5.0, MOST_LUTS),
         Filled("INT4 folded", 4, (128, 128, 128, 64), 16, 1.2),
-        Filled("INT8 constant", 8, (64, 64), 1, 1.3, MOST_LUTS),
-        Filled("INT8 folded", 8, (128, 96, 128, 128, 96), 64, 0.35),
+        Filled("INT8 constant", 8, (64, 60), 1, 1.3, MOST_LUTS),
+        Filled("INT8 folded", 8, (128, 96, 128, 128, 80), 64, 0.35),
     )
 }
 

@@ -102,14 +102,25 @@ class Unrolled:
 
 
 TYPICAL_LATENCY = 8
+_GROUP, _PATTERNS = 5, 16  # inputs that are counted together, and their patterns of signs up to complement
 
 
 def layer_luts(layer: Dense, x: Format) -> float:
     """LUTs of a layer, within about 15 %: its weights' signed digits make the heaps, then come sums and staircases."""
-    digits = sum(np.count_nonzero(plane) for plane in signed_digits(layer.weights))
     outputs = layer.weights.shape[1]
-    sums = fitted("unrolled.heap bit") * digits * x.bits + fitted("unrolled.sum bit") * outputs * layer.sums.bits
+    sums = _terms_luts(layer.weights, x) + fitted("unrolled.sum bit") * outputs * layer.sums.bits
     return sums + (0 if layer.activation is None else staircase_luts(layer.activation.format) * outputs)
+
+
+def _terms_luts(weights: np.ndarray, x: Format) -> float:
+    """Of what comes before the sums' own bits: a heap of digits, or shared patterns of signs where inputs are bits."""
+    digits = fitted("unrolled.heap bit") * sum(np.count_nonzero(plane) for plane in signed_digits(weights)) * x.bits
+    terms = np.count_nonzero(weights)
+    if x.bits > 1 or not terms or np.abs(weights).sum() != terms * np.abs(weights).max():
+        return digits
+    shown = _PATTERNS * (1 - (1 - 1 / _PATTERNS) ** weights.shape[1])  # of a group's patterns, by all outputs
+    each = fitted("unrolled.pattern") * shown / (_GROUP * weights.shape[1])
+    return min(digits, terms * (fitted("unrolled.sign") + each))
 
 
 def staircase_luts(result: Format) -> float:
