@@ -12,7 +12,7 @@ from benchmarks.harness import HARNESS, Ports, harnessed, ports_of
 from benchmarks.mapped import Mapped, Routed, mapped
 from benchmarks.peer import reference
 from benchmarks.peers import cut
-from benchmarks.unrolled_page import Compared, Side, bars, section
+from benchmarks.unrolled_page import Compared, Side, bars, page, section
 from codesign.formats import Int
 from codesign.graph import TensorType
 from codesign.ops.threshold import Threshold
@@ -104,5 +104,7 @@ def test_ratios_are_to_the_better_peer_of_each_figure() -> None:
 
 
 def test_what_was_not_placed_is_no_figure() -> None:
-    text = section(Compared("n", 100, side("ours", 700, 8, 120.0), (side("slow", 1000, 4, None),), {"netlist": 0.5}))
+    found = Compared("n", 100, side("ours", 700, 8, 120.0), (side("slow", 1000, 4, None),), {"netlist": 0.5})
+    text = section(found)
+    assert text in page([found])
     assert "| clock on the ECP5, MHz | 120.0 | – | – | ≥ 1.5 | – |" in text
