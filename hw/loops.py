@@ -26,7 +26,9 @@ def counters(
     for k in reversed(range(len(counts))):
         at_last = indices[k] == counts[k] - 1
         with m.If(Value.cast(step) & inner):
-            m.d.sync += indices[k].eq(Mux(at_last, 0, increased(indices[k])))
+            # From six bits on a chain takes fewer tables, the comparison beside it counted.
+            above = increased(indices[k]) if len(indices[k]) < _TABLE_INPUTS else indices[k] + 1
+            m.d.sync += indices[k].eq(Mux(at_last, 0, above))
         inner = last[k] = inner & at_last
     return indices, last
 
