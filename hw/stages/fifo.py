@@ -53,7 +53,7 @@ class Fifo:
             return buffer_cost(bits)
         power_of_two = self.depth == 1 << pointer
         a_bit = fitted("fifo.bit") + fitted("fifo.wrapped bit") * (not power_of_two)
-        control = Cost(lut=a_bit * pointer + fitted("fifo.one"), ff=3 * pointer + power_of_two)
+        control = Cost(lut=a_bit * pointer + fitted("fifo.one"), ff=3 * pointer + power_of_two + 2)
         if self._in_blocks:
             return ram_cost(self.depth, bits) + control + Cost(ff=1)
         in_luts = Cost(
