@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES, MODELS = ROOT / "examples", ROOT.parent / "shared/data/models"
 BOARD = board_named("pynq-z2")
 FRAMES = 3
+FITTED = (20, 24, 25)  # seeds of random networks
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,14 @@ def random_network(seed: int) -> Callable[[Path], Path]:
     return lambda path: Network(seed).save(path)
 
 
-def designs() -> Iterator[Design]:
-    """Those whose files are there."""
+def fitted_designs() -> Iterator[Design]:
+    """Those that a constant is fitted to; none of them is in `designs`."""
+    for seed in FITTED:
+        yield Design(f"random network {seed}", random_network(seed), 2000)
+
+
+def designs(large: bool = False) -> Iterator[Design]:
+    """Those whose files are there; `large`: also those of many thousand LUTs."""
     yield Design("mlp 6-4-3, 4 bits", mlp)
     yield Design("cnn 8x8, 4 bits", cnn)
     yield Design("digits_mlp_w1a2", stored(EXAMPLES / "digits_mlp_w1a2.onnx"), 100)
@@ -100,15 +107,16 @@ def designs() -> Iterator[Design]:
     yield Design("mnist_cnn_w4a4 (example)", stored(EXAMPLES / "mnist_cnn_w4a4.onnx"), 5000)
     for seed in (1, 4, 9):
         yield Design(f"random network {seed}", random_network(seed), 2000)
-    yield from shared()
+    yield from shared(large)
 
 
-def shared() -> Iterator[Design]:
+def shared(large: bool) -> Iterator[Design]:
     if not MODELS.exists():
         return
     yield Design("jets", stored(MODELS / "jets/qkeras_jettagging.onnx"), 64)
     for interval in (64, 784, 12544):
         yield Design(f"TFC_1W1A, {interval}", stored(MODELS / "mnist/TFC_1W1A.onnx"), interval)
     yield Design("mnist_cnn_w4a4", stored(MODELS / "bench/mnist_cnn_w4a4_qdq.onnx"), 20000)
-    yield Design("kws int8", stored(MODELS / "kws/kws_dscnn_int8_qdq.onnx"), 200000)
-    yield Design("residual int8", stored(MODELS / "cifar10/ic_residual_int8_qdq.onnx"), 1000000)
+    if large:
+        yield Design("kws int8", stored(MODELS / "kws/kws_dscnn_int8_qdq.onnx"), 200000)
+        yield Design("residual int8", stored(MODELS / "cifar10/ic_residual_int8_qdq.onnx"), 1000000)

@@ -11,6 +11,7 @@ import numpy as np
 
 from codesign.cost import Cost
 from hw.content import by_content
+from hw.fitted import fitted
 from hw.loops import counters_cost
 from hw.pipeline import Edge, Pipeline, Stage, counted
 from hw.stages.fifo import Fifo
@@ -32,6 +33,8 @@ def estimate_cost(pipeline: Pipeline) -> Cost:
     """Sites and the rest: stages (counted where a stage's circuit is there already), FIFOs, and the ends of frames."""
     fifos = [Fifo(pipeline.stream_from(e), e.depth).cost() for e in pipeline.edges if e.depth]
     ends = counters_cost([stream.beats for _, stream in pipeline.outputs]) + Cost(ff=1)  # and the reset
+    inner = sum(e.source is not None and e.target is not None for e in pipeline.edges)
+    ends += Cost(lut=-fitted("edge.one")) * inner  # small LUTs of neighbours share sites, too
     return reduce(Cost.__add__, [*(counted(p.stage) for p in pipeline.stages), *fifos], ends)
 
 
