@@ -28,16 +28,17 @@ from examples.cnv import cnv, dense, images
 from hw.compare import Compare
 from hw.describe import describe_rtl
 from hw.estimate import Timing, estimate_cost, estimate_timing
-from hw.pipeline import Pipeline, alone
+from hw.pipeline import Pipeline, Stage, alone
 from hw.plan import plan_for_interval
 from hw.rtl import TOP, verilog
 from hw.stages.fifo import Fifo
 from hw.style import AUTO, Style
-from hw.synth import synthesize
+from hw.synth import synthesize, timed
 from sim.check import Shown, simulate
 
 MNIST = Path(__file__).parent.parent.parent / "shared/data/models/mnist"
 BOARD = board_named("pynq-z2")
+BOARD_MHZ = 100.0
 FRAMES = 3
 
 
@@ -67,16 +68,25 @@ class Network:
 
     def synthesized(self, told: Callable[[str], None]) -> Cost:
         """Paired LUTs and the rest, the sum of every stage and FIFO by itself."""
-        p = self.pipeline
-        parts = [(placed.name, placed.stage) for placed in p.stages]
-        parts += [(f"fifo {k}", Fifo(p.stream_from(e), e.depth)) for k, e in enumerate(p.edges) if e.depth]
         whole = Cost()
-        for name, stage in parts:
+        for name, stage in self._parts:
             used = synthesize(verilog(alone(stage)), TOP)
             part = Cost(used.lut_paired, used.ff, used.dsp, used.bram36)
             told(f"{name}: {part}, estimated {stage.cost()}")
             whole += part
         return whole
+
+    @property
+    def _parts(self) -> list[tuple[str, Stage]]:
+        p = self.pipeline
+        fifos = [(f"fifo {k}", Fifo(p.stream_from(e), e.depth)) for k, e in enumerate(p.edges) if e.depth]
+        return [*((placed.name, placed.stage) for placed in p.stages), *fifos]
+
+    def fmax_mhz(self) -> tuple[float, float]:
+        """Of the slowest part by static timing, with wires as in one large circuit and as in small ones."""
+        every = [timed(verilog(alone(stage)), TOP, BOARD_MHZ) for _, stage in self._parts]
+        low, high = zip(*(t.fmax_mhz for t in every if t is not None), strict=True)
+        return min(low), min(high)
 
     def simulated(self) -> Shown:
         """The RTL's words and cycles without stalls; CheckFailed where one is not the emulator's."""

@@ -54,7 +54,7 @@ class Filled:
 
 
 def quantized(widths: Sequence[int], bits: int) -> onnx.ModelProto:
-    """Dense layers of Gaussian weights of so many bits (symmetric, as usual), ReLU and unsigned activations of as many behind each."""
+    """Dense layers of symmetric Gaussian weights of so many bits, ReLU and unsigned activations of as many behind each."""
     b = Builder()
 
     def quant(name: str, x: str, scale: float, signed: bool) -> str:
@@ -87,7 +87,7 @@ def tops(design: Filled, clock_mhz: float) -> float:
     return 2 * design.synapses / design.interval * clock_mhz * 1e6 / 1e12
 
 
-def line(design: Filled, of: Network, used: Cost, kind: str) -> str:
+def line(design: Filled, used: Cost, kind: str) -> str:
     """A design's figures, and its TOPS scaled to the page's measure."""
     share = used.lut / CHIP_LUTS
     scaled = tops(design, 200) * 0.85 / share
@@ -107,12 +107,14 @@ def main() -> None:
     for name in arguments.names or DESIGNS:
         design = DESIGNS[name]
         of = design.network()
-        print(line(design, of, of.estimated, "estimated"), of.timing, flush=True)
+        print(line(design, of.estimated, "estimated"), of.timing, flush=True)
         if arguments.synthesize:
-            print(
-                line(design, of, of.synthesized(lambda text: print(text, flush=True)), "synthesized, paired"),
-                flush=True,
+            used = of.synthesized(lambda text: print(text, flush=True))
+            low, high = of.fmax_mhz()
+            clocks = (
+                f"static timing {low:.0f} to {high:.0f} MHz, {tops(design, low):.2f} to {tops(design, high):.2f} TOPS"
             )
+            print(f"{line(design, used, 'synthesized, paired')}; {clocks}", flush=True)
         if arguments.simulate:
             shown = of.simulated()
             print(
