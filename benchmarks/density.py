@@ -54,7 +54,7 @@ class Filled:
 
 
 def quantized(widths: Sequence[int], bits: int) -> onnx.ModelProto:
-    """Dense layers of symmetric Gaussian weights of so many bits, ReLU and unsigned activations of as many behind each."""
+    """Dense layers of symmetric Gaussian weights of so many bits, ReLU and as many unsigned bits behind each."""
     b = Builder()
 
     def quant(name: str, x: str, scale: float, signed: bool) -> str:

@@ -15,6 +15,7 @@ from codesign.cost import Budget, Cost
 from hw.layer import Folding
 
 _ROUNDS = 40
+_ALL = 1 + 1e-9  # of a budget: shares are rounded
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def _priced(offers: Sequence[np.ndarray]) -> list[int]:
         used = _used(offers, picks)
         if used.max() < least:
             best, least = picks, used.max()
-        if least <= 1:
+        if least <= _ALL:
             return best
         prices = prices * np.maximum(used, 0.2) ** (1 / (1 + turn / 8))
         prices /= prices.max()
@@ -73,7 +74,7 @@ def _mended(offers: Sequence[np.ndarray], picks: list[int]) -> list[int]:
         tried = []
         for layer, shares in enumerate(offers):
             rest = _used(offers, picks) - shares[picks[layer]]
-            over = np.maximum(rest + shares - 1, 0).sum(axis=1)
+            over = np.maximum(rest + shares - _ALL, 0).sum(axis=1)
             tried.append((float(over.min()), layer, int(over.argmin())))
         following, layer, k = min(tried)
         if following >= excess:
@@ -88,4 +89,4 @@ def _used(offers: Sequence[np.ndarray], picks: Sequence[int]) -> np.ndarray:
 
 
 def _excess(used: np.ndarray) -> float:
-    return float(np.maximum(used - 1, 0).sum())
+    return float(np.maximum(used - _ALL, 0).sum())
