@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 
@@ -13,3 +15,23 @@ def signed_digits(weights: np.ndarray) -> list[np.ndarray]:
         planes.append(digit)
         rest = (rest - digit) // 2
     return planes
+
+
+@cache
+def digits_of(value: int) -> tuple[tuple[int, int], ...]:
+    """(shift, sign) of a number's canonical signed digits that are not zero."""
+    planes = signed_digits(np.array([value]))
+    return tuple((shift, int(plane[0])) for shift, plane in enumerate(planes) if plane[0])
+
+
+@cache
+def digit_count(value: int) -> int:
+    """Signed digits that a number needs."""
+    return (abs(value) ^ 3 * abs(value)).bit_count()
+
+
+@cache
+def digits_in(value: int) -> tuple[tuple[int, int], ...]:
+    """(shift, sign) of every digit without which a number needs one less: in 3 those of 2 + 1 and of 4 - 1."""
+    every = ((shift, sign) for shift in range(abs(value).bit_length() + 1) for sign in (1, -1))
+    return tuple((s, g) for s, g in every if digit_count(value - (g << s)) < digit_count(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,14 +36,13 @@ def matrix(
     A sum whose offset lies above its least has the bits of a two's complement number.
     """
     sharing = share(weights, [(x.lo, x.hi) for x in inputs])
-    numbers = list(inputs)
-    for pair in sharing.defined:
-        lo, hi = sharing.ranges[len(numbers)]
-        numbers.append(_sum(n, numbers, pair, 0, lo, lo, hi))
+    numbers = dict(enumerate(inputs))
+    for node, terms in sharing.parts:
+        lo, hi = sharing.ranges[node]
+        numbers[node] = _sum(n, numbers, terms, 0, _natural(numbers, terms, lo, hi), lo, hi)
     lows, highs = sum_ranges(inputs, weights, constants)
     return [
-        _sum(n, numbers, sorted(row), int(constants[k]), offsets[k], lows[k], highs[k])
-        for k, row in enumerate(sharing.rows)
+        _sum(n, numbers, row, int(constants[k]), offsets[k], lows[k], highs[k]) for k, row in enumerate(sharing.rows)
     ]
 
 
@@ -57,8 +56,17 @@ def sum_ranges(
     return lo.tolist(), hi.tolist()
 
 
+def _natural(numbers: Mapping[int, Number], terms: Sequence[Term], lo: int, hi: int) -> int:
+    """The offset of a sum that needs no constant, if its number is no longer; else lo."""
+    low = 0
+    for node, shift, sign in terms:
+        number = numbers[node]
+        low += (sign * number.offset - (sign < 0) * ((1 << len(number.bits)) - 1)) << shift
+    return low if number_width(low, lo, hi) == number_width(lo, lo, hi) else lo
+
+
 def _sum(
-    n: Netlist, numbers: Sequence[Number], terms: Sequence[Term], constant: int, offset: int, lo: int, hi: int
+    n: Netlist, numbers: Mapping[int, Number], terms: Sequence[Term], constant: int, offset: int, lo: int, hi: int
 ) -> Number:  # fmt: skip
     heap = Heap(constant=constant - offset)
     for term in terms:

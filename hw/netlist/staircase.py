@@ -104,25 +104,36 @@ def _shifted(n: Netlist, x: Number, stairs: Stairs, even: Even, block: int) -> l
     bits = x.bits[even.shift :]
     low, high = list(bits[: stairs.width]), bits[stairs.width :]
     low += [FALSE] * (stairs.width - len(low))
-    low[0] = _halved(n, low[0], x.bits[: even.shift], even)
+    tie = _tie(n, x.bits[: even.shift], even)
     if even.stops:
+        low[0] = n.lut(HALVED, (low[0], *tie))
         return _stopped(n, low, [_compared(n, high, block, way) for way in (-1, 1)], len(stairs.thresholds))
-    if len(high) < DIRECT:
-        return [n.lut(_gate(len(high), block), [bit, *high]) for bit in low]
-    below, above = (_compared(n, high, block, way) for way in (-1, 1))
-    return [n.lut(GATED, (bit, below, above)) for bit in low]
+    if len(high) < DIRECT - 2:
+        gate, beside = _gate(len(high), block), list(high)
+    else:
+        gate, beside = GATED, [_compared(n, high, block, way) for way in (-1, 1)]
+    halved = table_of(lambda v: gate >> (_half(v) | sum(b << k for k, b in enumerate(v[3:], 1))), 3 + len(beside))
+    return [n.lut(halved, [low[0], *tie, *beside]), *(n.lut(gate, [bit, *beside]) for bit in low[1:])]
 
 
 GATED = table_of(lambda v: v[2] | v[0] & ~v[1], 3)
 
 
-def _halved(n: Netlist, lowest: Literal, below: Sequence[Literal], even: Even) -> Literal:
-    """The count's lowest bit where half goes to even: all that differs is whether an odd count is reached on a tie."""
+def _half(v: Sequence[int]) -> int:
+    """The count's lowest bit where half goes to even: it is 0 on a tie if that is late, 1 if it is early."""
+    return v[0] & ~v[1] | v[2]
+
+
+HALVED = table_of(_half, 3)
+
+
+def _tie(n: Netlist, below: Sequence[Literal], even: Even) -> tuple[Literal, Literal]:
+    """Whether an odd count is not reached yet, and whether it is reached before its time."""
     if even.late:
-        return n.lut(0b1000, (lowest, any_of(n, below)))
+        return any_of(n, below) ^ 1, FALSE
     if even.early:
-        return n.lut(0b1011, (lowest, any_of(n, [bit ^ 1 for bit in below])))
-    return lowest
+        return FALSE, any_of(n, [bit ^ 1 for bit in below]) ^ 1
+    return FALSE, FALSE
 
 
 def any_of(n: Netlist, bits: Sequence[Literal]) -> Literal:
