@@ -108,6 +108,8 @@ def _summed(n: Netlist, layer: Dense, inputs: Sequence[Code], x: Format) -> list
     return [_step(n, y, s, layer.activation, k) for k, (y, s) in enumerate(zip(sums, stairs, strict=True))]
 
 
+MOST_SHARED = 5_000  # weights of which common parts are looked for where there are patterns, too
+
 Way = Callable[[Netlist, Sequence[Any]], list[Any]]  # of numbers, or of codes
 
 
@@ -115,15 +117,16 @@ def _ways(
     weights: np.ndarray, constants: np.ndarray, offsets: Sequence[int], numbers: Sequence[Number]
 ) -> list[Way]:  # fmt: skip
     """The circuits that there are for these sums."""
-    ways: list[Way] = [lambda n, x: matrix(n, x, weights, constants, offsets)]
+    shared: Way = partial(matrix, weights=weights, constants=constants, offsets=offsets)
     units = set(np.unique(np.abs(weights)).tolist()) - {0}
-    if all(x.lo == 0 and len(x.bits) == 1 for x in numbers) and len(units) == 1 and (u := units.pop()) & (u - 1) == 0:
-        ranges = sum_ranges(numbers, weights, constants)
-        ways += [
-            partial(pattern_sums, weights=weights, constants=constants, offsets=offsets, ranges=ranges, group=g)
-            for g in GROUPS
-        ]
-    return ways
+    if len(units) != 1 or (u := units.pop()) & (u - 1) or any(x.lo or len(x.bits) != 1 for x in numbers):
+        return [shared]
+    ranges = sum_ranges(numbers, weights, constants)
+    ways: list[Way] = [
+        partial(pattern_sums, weights=weights, constants=constants, offsets=offsets, ranges=ranges, group=g)
+        for g in GROUPS
+    ]
+    return ways if np.count_nonzero(weights) > MOST_SHARED else [shared, *ways]
 
 
 def _cheapest(n: Netlist, inputs: Sequence[Any], ways: Sequence[Way]) -> list[Any]:

@@ -10,7 +10,8 @@ import numpy as np
 from hw.netlist.cells import Literal, Netlist
 from hw.netlist.chains import added as summed
 from hw.netlist.heap import Heap
-from hw.netlist.sharing import Term, share
+from hw.netlist.sharing import share
+from hw.netlist.sums import Term
 
 
 @dataclass(frozen=True)
