@@ -135,10 +135,11 @@ def test_sites_of_a_product_with_a_signal(x: Format, w: Format, bar: float) -> N
 @pytest.mark.parametrize("folds", [1, 2, 4, 5, 8, 20, 64, 65])
 @pytest.mark.parametrize(("x", "w"), [(BINARY, BINARY), (U4, BINARY), (BINARY, I4), (U4, I4)], ids=str)
 def test_size_is_counted_without_building(x: Format, w: Format, folds: int) -> None:
+    """But for what neurons of one fold have in common, which is found only by building them."""
     p = product(x, w, folds, 6, 60)
     built, cost = p.sums(WIDE), product_cost(p, WIDE)
     copies = 6 if p.place is Place.MEMORY else 1
-    assert cost.lut == pytest.approx(copies * built.luts, rel={1: 0.3, 2: 0.1}.get(folds, 0.05))
+    assert cost.lut == pytest.approx(copies * built.luts, rel={1: 0.35, 2: 0.1}.get(folds, 0.05))
 
 
 @given(heights=st.lists(st.integers(0, 40), min_size=1, max_size=7), width=st.integers(1, 12))
