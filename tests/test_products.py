@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from codesign.formats import Binary, Format, Int
 from hw.arith.product import Place, Product, Sums
 from hw.arith.product_cost import product_cost
+from hw.fitted import fitted
 from hw.netlist.cells import Lut, Netlist
 from hw.netlist.heap import Heap, summed
 from hw.netlist.run import run
@@ -139,7 +140,8 @@ def test_size_is_counted_without_building(x: Format, w: Format, folds: int) -> N
     p = product(x, w, folds, 6, 60)
     built, cost = p.sums(WIDE), product_cost(p, WIDE)
     copies = 6 if p.place is Place.MEMORY else 1
-    assert cost.lut == pytest.approx(copies * built.luts, rel={1: 0.35, 2: 0.1}.get(folds, 0.05))
+    counted = cost.lut / fitted(f"product.{p.place.name.lower()}")  # the share that synthesis leaves
+    assert counted == pytest.approx(copies * built.luts, rel={1: 0.5, 2: 0.1}.get(folds, 0.05))
 
 
 @given(heights=st.lists(st.integers(0, 40), min_size=1, max_size=7), width=st.integers(1, 12))
