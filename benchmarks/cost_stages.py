@@ -137,7 +137,7 @@ def unrolled(r: Random) -> Unrolled:
 
 
 def signs(r: Random) -> Unrolled:
-    weights = r.weights(BIT, r.of((32, 64, 128)), r.of((8, 16, 32)))
+    weights = r.weights(BIT, r.of((64, 128, 256)), r.of((16, 64, 128)))  # patterns pay over many neurons
     stream = StreamType((3, len(weights)), BIT, len(weights))
     sums = accumulator(BIT, weights)
     return Unrolled(stream, (Dense(weights, np.zeros(weights.shape[1], np.int64), sums),))
