@@ -88,7 +88,7 @@ def test_a_sound_build_is_equal_everywhere(built, capsys):
 
 def test_a_changed_weight_in_the_rtl_is_named(copy, built, capsys):
     rtl = copy / "rtl/accelerator.v"
-    text, used = rtl.read_text(), r"module \\accelerator\.t9_1_activation\.core\.sums .*?(netlist_\w+) netlist"
+    text, used = rtl.read_text(), r"module \\accelerator\.t9_1_activation\.core\.timed\.sums .*?(netlist_\w+) netlist"
     (name,) = re.findall(used, text, re.DOTALL)
     place = text.index("`else", text.index(f"module {name}("))  # what is simulated
     (table,) = re.findall(r"64'h([0-9a-f]+) >>", text[place:])[:1]  # a bit of the weights, by fold

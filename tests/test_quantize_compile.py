@@ -122,13 +122,13 @@ def test_samples_to_score_go_with_labels_and_calibration(network, x, scored, tmp
 
 def test_mixed_precision_leaves_a_file_that_gives_the_same_circuit(network, x, tmp_path, capsys):
     mixed, again = tmp_path / "mixed", tmp_path / "again"
-    start = ["compile", str(network), "--calibration", str(x), "--target-fps", "500000", "--budget", "lut=1100"]
+    start = ["compile", str(network), "--calibration", str(x), "--target-fps", "500000", "--budget", "lut=500"]
     assert main([*start, "-o", str(mixed), "--precision", "mixed"]) == 0
     assert main([*start, "-o", str(again), "--precision", str(mixed / "precision.yaml")]) == 0
     assert (mixed / "rtl/accelerator.v").read_bytes() == (again / "rtl/accelerator.v").read_bytes()
     manifest = json.loads((mixed / "manifest.json").read_text())
     found = manifest["quantization"]["mixed"]
-    assert found["budget"]["lut"] == manifest["board"]["budget"]["lut"] == 1100 > manifest["estimated"]["lut"]
+    assert found["budget"]["lut"] == manifest["board"]["budget"]["lut"] == 500 > manifest["estimated"]["lut"]
     assert found["estimated"]["lut"] == manifest["estimated"]["lut"]
     assert any(k["chosen"] not in ("int8", "uint8") for k in found["knobs"])
     assert [k["layers"] for k in found["knobs"]] == [["conv"], ["fc"], ["conv"]]
