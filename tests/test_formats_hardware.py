@@ -44,7 +44,7 @@ class Circuit:
 CIRCUITS = {
     "unrolled": Circuit(("--style", "unrolled"), 2, frozenset()),
     "folded": Circuit(("--style", "folded"), 3, frozenset({Place.CHOSEN})),
-    "one at a time": Circuit(("--style", "folded", "--target-fps", "1000000"), 17, frozenset({Place.TABLE, Place.MEMORY})),
+    "one at a time": Circuit(("--style", "folded", "--target-fps", "1e6"), 17, frozenset({Place.TABLE, Place.MEMORY})),
 }
 
 
