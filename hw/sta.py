@@ -21,10 +21,8 @@ from hw.style import levels_at
 CARRY_BITS = ((100, 32), (200, 16))  # (MHz, bits of a chain) up to a clock; the last one beyond
 SLOW_PS = 1600  # what is launched later comes from a block RAM or a multiplier without a register behind it
 SLOW_LEVELS = 2  # that this counts up to 100 MHz
-COMPACT, GROWTH = (
-    400,
-    0.3,
-)  # LUTs up to which wires are as short as `net_ps` says; how they grow beyond (docs/timing.md)
+COMPACT = 400  # LUTs up to which wires are as short as `net_ps` says (docs/timing.md)
+GROWTH = 0.3  # the power of the size by which they grow beyond
 SOURCE = "static timing of the synthesized netlist, cells of the -1 speed grade; wires estimated, nothing is placed"
 SHOWN = 8  # paths and nets that a result names
 
