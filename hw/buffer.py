@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
-from hw.copies import copies, groups_of, held, slices_of
+from hw.copies import KEPT, copies, groups_of, held, slices_of
 from hw.fitted import fitted
 
 
@@ -36,22 +38,43 @@ class Skid(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        valid, holding, spared, full = Signal(), Signal(), Signal(), Signal()
-        go, *goes = copies(m, ~full, 1 + len(self.runs), init=1)
-        waits, holds = valid & ~self.o.ready, Mux(go, self.run & self.issue, holding)
-        m.d.sync += [valid.eq(waits | holds), holding.eq(holds), spared.eq(waits)]
+        parts = slices_of(len(self.data), groups_of(len(self.data)))
+        counts = 1 + len(self.runs), len(parts)
+        controls = [_Control(self, m, *shares) for shares in _shared_out(*counts, groups_of(sum(counts)))]
+        go, *goes = (go for control in controls for go in control.goes)
         m.d.comb += [
-            full.eq(waits & holds),
             self.run.eq(go & ~self.hold),
-            self.runs.eq(Cat(*(copy & ~self.hold for copy in goes))),
-            self.o.valid.eq(valid),
+            self.runs.eq(Cat(*(go & ~self.hold for go in goes))),
+            self.o.valid.eq(controls[0].valid),
         ]
-        groups = slices_of(len(self.data), groups_of(len(self.data)))
-        selects = copies(m, waits, len(groups)) if len(groups) > 1 else [spared]
-        for group, select in zip(groups, selects, strict=True):
-            spare = held(m, self.data[group], [~select])
-            m.d.comb += self.o.payload[group].eq(Mux(select, spare, self.data[group]))
+        selects = (select for control in controls for select in control.selects)
+        for part, select in zip(parts, selects, strict=True):
+            spare = held(m, self.data[part], [~select])
+            m.d.comb += self.o.payload[part].eq(Mux(select, spare, self.data[part]))
         return m
+
+
+class _Control:
+    """What holds a beat: the register of the caller's, the spare one; `goes` and `selects` so many times.
+
+    Equal controls stand side by side where one would have too many readers.
+    """
+
+    def __init__(self, skid: Skid, m: Module, goes: int, selects: int) -> None:
+        self.valid, holding, full = Signal(attrs=KEPT), Signal(attrs=KEPT), Signal()
+        self.goes = copies(m, ~full, goes, init=1)
+        waits = self.valid & ~skid.o.ready
+        holds = Mux(self.goes[0], ~skid.hold & skid.issue, holding)
+        m.d.sync += [self.valid.eq(waits | holds), holding.eq(holds)]
+        m.d.comb += full.eq(waits & holds)
+        self.selects = copies(m, waits, selects)
+
+
+def _shared_out(goes: int, selects: int, groups: int) -> Iterator[tuple[int, int]]:
+    """How many of each every group takes."""
+    for parts in zip(slices_of(goes, groups), slices_of(selects, groups), strict=True):
+        first, second = (part.stop - part.start for part in parts)
+        yield first, second
 
 
 class Buffer(wiring.Component):

@@ -9,12 +9,13 @@ from amaranth.hdl import Cat, Module, Signal, Value, ValueLike
 
 from hw.netlist.fanout import MOST_READERS
 
-_EACH = MOST_READERS - 4  # an inverter, and what else reads it
+EACH = MOST_READERS - 4  # an inverter, and what else reads it
+KEPT = {"keep": 1}  # a register that synthesis must not make one of with an equal one (`hw.yosys.verilog_from_rtlil`)
 
 
 def groups_of(bits: int, readers: int = 1) -> int:
     """Into how many groups so many bits go that each group, so many readers a bit, reads one register."""
-    return max(1, -(-bits * readers // _EACH))
+    return max(1, -(-bits * readers // EACH))
 
 
 def slices_of(bits: int, groups: int) -> list[slice]:
@@ -24,9 +25,9 @@ def slices_of(bits: int, groups: int) -> list[slice]:
 
 
 def copies(m: Module, value: ValueLike, count: int, init: int = 0, reset_less: bool = False) -> list[Signal]:
-    """Registers of one value, which synthesis must not make one of (see `hw.yosys.verilog_from_rtlil`)."""
+    """Registers of one value."""
     shape = Value.cast(value).shape()
-    made = [Signal(shape, name="copy", init=init, reset_less=reset_less, attrs={"keep": 1}) for _ in range(count)]
+    made = [Signal(shape, name="copy", init=init, reset_less=reset_less, attrs=KEPT) for _ in range(count)]
     m.d.sync += [copy.eq(value) for copy in made]
     return made
 

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
+from hw.dealt import Dealt
 from hw.timing import serve
 
 
@@ -127,9 +128,9 @@ class Elastic(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        path = self.datapath
-        m.submodules.skid = skid = Skid(len(path.y))
-        m.submodules.datapath = EnableInserter(skid.run)(path)
+        path, circuit = self.datapath, Dealt(self.datapath, platform)
+        m.submodules.skid = skid = Skid(len(path.y), circuit.enables - 1)
+        m.submodules.datapath = circuit.enabled([skid.run, *skid.runs])
         flight = Signal(path.latency - 1)  # which registers but the last hold a beat, the newest lowest
         on_way = Cat(self.i.valid, flight)
         with m.If(skid.run):

@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 
+from hw.copies import EACH, copies, groups_of, slices_of
+from hw.dealt import Dealt
 from hw.netlist.circuit import Modules
 from hw.pipeline import Edge, Pipeline
 from hw.rtlil import to_rtlil
@@ -78,7 +80,7 @@ class Accelerator(Elaboratable):
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        self.aclk, self.aresetn = Signal(name="aclk"), Signal(name="aresetn")
+        self.aclk, self.aresetn, self.asleep = Signal(name="aclk"), Signal(name="aresetn"), Signal(init=1)
         self.inputs = self._ports("s", [s for _, s in pipeline.inputs])
         self.outputs = self._ports("m", [s for _, s in pipeline.outputs])
         axis = [*self.inputs, *self.outputs]
@@ -90,39 +92,52 @@ class Accelerator(Elaboratable):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        self._clock(m)
+        m.domains.sync = sync = ClockDomain("sync", reset_less=True)  # what must be reset takes one of `resets`
+        m.d.comb += sync.clk.eq(self.aclk)
         parts = {p.name: p.stage.rtl() for p in self.pipeline.stages}
-        for name, part in parts.items():
-            m.submodules[name] = part
+        queues = {k: Fifo(self._beats(e), e.depth).rtl() for k, e in enumerate(self.pipeline.edges) if e.depth}
+        dealt = {name: Dealt(part, platform) for name, part in parts.items()}
+        dealt |= {f"fifo{k}": Dealt(queue, platform) for k, queue in queues.items()}
+        resets = iter(self._resets(m, sum(part.resets for part in dealt.values())))
+        for name, part in dealt.items():
+            m.submodules[name] = part.reset([next(resets) for _ in range(part.resets)])
         for k, edge in enumerate(self.pipeline.edges):
-            self._connect(m, k, edge, parts)
+            self._connect(m, k, edge, parts, queues.get(k))
         return m
 
-    def _clock(self, m: Module) -> None:
-        """One clock; the reset is registered once, because it reaches every stage."""
-        m.domains.sync = sync = ClockDomain("sync")
-        m.domains.raw = ClockDomain("raw", reset_less=True)
-        reset = Signal(init=1)
-        m.d.comb += [sync.clk.eq(self.aclk), ClockSignal("raw").eq(self.aclk), sync.rst.eq(reset)]
-        m.d.raw += reset.eq(~self.aresetn)
+    def _resets(self, m: Module, count: int) -> list[Signal]:
+        """So many resets of stages, as a tree of registers below one that takes the pin; nothing moves at the ports
+        from a clock behind the pin on until all are through: a beat taken before that would be lost."""
+        levels = [[root := Signal(init=1)]]
+        m.d.sync += root.eq(~self.aresetn)
+        for size in _tree(count):
+            shares = zip(slices_of(size, len(levels[-1])), levels[-1], strict=True)
+            levels.append([r for part, above in shares for r in copies(m, above, part.stop - part.start, init=1)])
+        above = [level[0] for level in levels[:-1]]
+        m.d.sync += self.asleep.eq(Cat(~self.aresetn, *above).any())
+        return levels[-1]
 
-    def _connect(self, m: Module, k: int, edge: Edge, parts: dict[str, wiring.Component]) -> None:
+    def _beats(self, edge: Edge) -> StreamType:
+        return self.pipeline.stream_from(edge)
+
+    def _connect(
+        self, m: Module, k: int, edge: Edge, parts: dict[str, wiring.Component], queue: wiring.Component | None
+    ) -> None:
         """source -> edge wires -> (FIFO ->) target."""
-        beats = self.pipeline.stream_from(edge)
+        beats = self._beats(edge)
         wire = Wire.named(k, beats.beat_bits)
         self._drive(m, wire, edge, parts)
-        if edge.depth:
-            m.submodules[f"fifo{k}"] = fifo = Fifo(beats, edge.depth).rtl()
-            m.d.comb += [fifo.i.payload.eq(wire.data), fifo.i.valid.eq(wire.valid), wire.ready.eq(fifo.i.ready)]
-            wire = Wire.behind(fifo.o)
+        if queue is not None:
+            i, o = queue.i, queue.o  # type: ignore[attr-defined]
+            m.d.comb += [i.payload.eq(wire.data), i.valid.eq(wire.valid), wire.ready.eq(i.ready)]
+            wire = Wire.behind(o)
         self._sink(m, wire, edge, beats, parts)
 
     def _drive(self, m: Module, wire: Wire, edge: Edge, parts: dict[str, wiring.Component]) -> None:
         if edge.source is None:
             axis = self.inputs[edge.source_port]
-            awake = ~ResetSignal("sync")  # a clock later than aresetn: a beat taken before that would be lost
-            m.d.comb += [wire.data.eq(axis.tdata), wire.valid.eq(axis.tvalid & awake)]
-            m.d.comb += axis.tready.eq(wire.ready & awake)
+            m.d.comb += [wire.data.eq(axis.tdata), wire.valid.eq(axis.tvalid & ~self.asleep)]
+            m.d.comb += axis.tready.eq(wire.ready & ~self.asleep)
         else:
             port = _port(self.pipeline, parts, edge.source, "o", edge.source_port)
             m.d.comb += [wire.data.eq(port.payload), wire.valid.eq(port.valid), port.ready.eq(wire.ready)]
@@ -130,8 +145,9 @@ class Accelerator(Elaboratable):
     def _sink(self, m: Module, wire: Wire, edge: Edge, beats: StreamType, parts: dict[str, wiring.Component]) -> None:
         if edge.target is None:
             axis = self.outputs[edge.target_port]
-            m.d.comb += [axis.tdata.eq(wire.data), axis.tvalid.eq(wire.valid), wire.ready.eq(axis.tready)]
-            _mark_last(m, axis, beats.beats)
+            m.d.comb += [axis.tdata.eq(wire.data), axis.tvalid.eq(wire.valid & ~self.asleep)]
+            m.d.comb += wire.ready.eq(axis.tready)
+            _mark_last(m, axis, beats.beats, self.asleep)
         else:
             port = _port(self.pipeline, parts, edge.target, "i", edge.target_port)
             m.d.comb += [port.payload.eq(wire.data), port.valid.eq(wire.valid), wire.ready.eq(port.ready)]
@@ -143,11 +159,19 @@ def _port(pipeline: Pipeline, parts: dict[str, wiring.Component], stage: str, le
     return getattr(parts[stage], letter if len(streams) == 1 else f"{letter}{index}")
 
 
-def _mark_last(m: Module, axis: AxiStream, beats: int) -> None:
+def _mark_last(m: Module, axis: AxiStream, beats: int, asleep: Signal) -> None:
     """tlast on the last beat of every frame."""
     count = Signal(range(max(beats, 2)))
     m.d.comb += axis.tlast.eq(count == beats - 1)
     with m.If(axis.tvalid & axis.tready):
-        m.d.sync += count.eq(count + 1)
-        with m.If(axis.tlast):
-            m.d.sync += count.eq(0)
+        m.d.sync += count.eq(Mux(axis.tlast, 0, count + 1))
+    with m.If(asleep):
+        m.d.sync += count.eq(0)
+
+
+def _tree(leaves: int) -> list[int]:
+    """Registers of every level of a tree, none with too many readers."""
+    sizes = [leaves]
+    while sizes[0] > EACH:
+        sizes.insert(0, groups_of(sizes[0]))
+    return sizes

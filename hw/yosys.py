@@ -65,7 +65,8 @@ def verilog_from_rtlil(rtlil: str) -> str:
     return _HEADER + "endmodule".join(map(_with_kept_registers, body.split("endmodule")))
 
 
-_KEPT = re.compile(r"\(\* keep = 32'd1 \*\)\n  reg (?:\[\d+:0\] )?(\S+)( |;)")
+_PORT = r"(?:output [^;\n]*;\n  )?"  # a register that is a port is declared twice, with its attributes before the first
+_KEPT = re.compile(rf"\(\* keep = 32'd1 \*\)\n  {_PORT}reg (?:\[\d+:0\] )?(\S+)( |;)")
 _PROCESS = re.compile(r"^  (always @\(posedge \S+\)\n    (\S+) +<= )", re.MULTILINE)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, EnableInserter, Fragment, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -16,6 +16,7 @@ from hw.arith.product import Place
 from hw.arith.replay import replay
 from hw.buffer import Skid
 from hw.copies import copies, groups_of, held, slices_of
+from hw.dealt import Dealt
 from hw.elastic import Chain, Datapath, gate
 from hw.loops import counters
 from hw.netlist.circuit import Circuit
@@ -43,26 +44,30 @@ class FoldedStream(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        core = FoldedCircuit(self.folded)
-        own = groups_of(len(self.i.payload))  # of inputs, before them of what is behind
-        m.submodules.skid = skid = Skid(len(self.o.payload), self.folded.enables + 1 + own)
-        m.submodules.core = core
-        m.d.comb += [core.run.eq(skid.run), core.runs.eq(skid.runs[: self.folded.enables])]
+        m.submodules.core = Fragment.get(core := FoldedCircuit(self.folded), platform)
+        then = None if self.then is None else Chain(self.then, ahead=True)
+        behind = Dealt(Module() if then is None else then, platform)
+        own = groups_of(len(self.i.payload))  # of inputs
+        sizes = self.folded.enables, len(core.control), 0 if then is None else behind.enables, own
+        m.submodules.skid = skid = Skid(len(self.o.payload), sum(sizes))
+        ends = np.cumsum([0, *sizes]).tolist()
+        groups, control, after, inputs = (skid.runs[a:b] for a, b in pairwise(ends))
+        m.d.comb += [core.run.eq(skid.run), core.runs.eq(groups), core.control.eq(control)]
         connect(m, skid.o, flipped(self.o))
-        if self.then is None:
+        if then is None:
             m.d.comb += [skid.issue.eq(core.issue), skid.data.eq(core.y)]
         else:
-            m.submodules.then = EnableInserter(skid.runs[self.folded.enables])(then := Chain(self.then, ahead=True))
+            m.submodules.then = behind.enabled(list(after))
             m.d.comb += [then.x.eq(core.y), then.valid.eq(core.issue), skid.data.eq(then.y), skid.issue.eq(then.issue)]
             gate(m, skid, then)
         if self.order is None:
-            x = held(m, self.i.payload, skid.runs[-own:])
+            x = held(m, self.i.payload, list(inputs))
             m.d.comb += [core.x.eq(x), core.valid.eq(self.i.valid), self.i.ready.eq(skid.run)]
         else:
             m.submodules.replay = kept = replay(len(self.i.payload), self.order)
             connect(m, flipped(self.i), kept.i)
             m.d.comb += [core.x.eq(kept.x), core.valid.eq(kept.valid), core.last.eq(kept.last)]
-            m.d.comb += [kept.run.eq(skid.run), kept.enable.eq(skid.runs[-own:])]
+            m.d.comb += [kept.run.eq(skid.run), kept.enable.eq(inputs)]
         return m
 
 
@@ -70,7 +75,8 @@ class FoldedCircuit(wiring.Component):
     """`valid` counts a beat, which is in `x` a clock later; `issue` says that `y` loads results at this clock.
 
     `last`: the beat ends a run; needed where runs differ in length. `run` is what enables the circuit as a whole: the
-    registers of instances do not know by themselves. `runs`: the same for groups of registers (Folded.enable_groups).
+    registers of instances do not know by themselves. `runs`: the same for groups of registers (Folded.enable_groups);
+    `control`, once it is elaborated: for those that `run` would have too many of.
     """
 
     valid: Signal
@@ -82,14 +88,13 @@ class FoldedCircuit(wiring.Component):
     y: Signal
 
     def __init__(self, folded: Folded) -> None:
-        self.folded = folded
+        self.folded, self.control = folded, Signal(0)
         x_bits, y_bits = folded.lanes * folded.x.bits, folded.neurons * folded.y.bits
         control = {"valid": In(1), "last": In(1), "run": In(1), "runs": In(folded.enables)}
         super().__init__({**control, "issue": Out(1), "x": In(x_bits), "y": Out(y_bits)})
 
     def elaborate(self, platform: object) -> Module:
         self._outer, m = Module(), Module()
-        self._outer.submodules.timed = EnableInserter(self.run)(m)
         f = self.folded
         result, address, first, last = self._places(m)
         x = held(self._outer, self.x, self._runs[0]) if f.fetch_clocks > 1 else self.x
@@ -108,6 +113,9 @@ class FoldedCircuit(wiring.Component):
             self._accumulate(m, self._sums(m, x, address), start, firsts, goes)
         m.d.sync += issue.eq(Cat(self.valid, counted)[clocks - 1] & register(m, last, clocks - 1))
         m.d.comb += self.issue.eq(issue)
+        timed = Dealt(m, platform)
+        self.control = Signal(timed.enables - 1)
+        self._outer.submodules.timed = timed.enabled([self.run, *self.control])
         return self._outer
 
     @property

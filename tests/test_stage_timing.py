@@ -1,0 +1,66 @@
+"""Single stages against the pipeline rule: no net with too many readers, whatever their size."""
+
+from __future__ import annotations
+
+import pytest
+from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
+
+from benchmarks.stage_timing import STAGES
+from codesign.formats import Int
+from hw.copies import copies
+from hw.dealt import Dealt
+from hw.pipeline import Stage, alone
+from hw.rtl import TOP, verilog
+from hw.rtlil import to_rtlil
+from hw.sta import Timing
+from hw.stages.pool import Pool
+from hw.stages.window import Window
+from hw.stream import StreamType
+from hw.synth import synthesize, timed
+from hw.yosys import verilog_from_rtlil
+
+U4, U8 = Int(0, 15), Int(0, 255)
+NARROW: dict[str, Stage] = {
+    "reset and address of a window": Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
+    "enable of a tree": Pool(StreamType((6, 8, 4, 32), U4, 128), "max"),
+    "best lane": STAGES["argmax"](100),
+}
+
+
+def found(stage: Stage, clock_mhz: float) -> Timing:
+    timing = timed(verilog(alone(stage)), TOP, clock_mhz)
+    assert timing is not None
+    return timing
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_no_net_of_a_stage_has_too_many_readers(name: str) -> None:
+    assert not found(NARROW[name], 100).wide, found(NARROW[name], 100).nets
+
+
+class Wide(Elaboratable):
+    """200 registers that hold and 40 that are reset, dealt out; and copies of a register, which are ports."""
+
+    def __init__(self) -> None:
+        self.x, self.run, self.rst, self.y = Signal(200), Signal(), Signal(), Signal(200)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.domains.sync = ClockDomain("sync", reset_less=True)
+        held, counted, inner = Signal(200, reset_less=True), Signal(40), Module()
+        inner.d.sync += [held.eq(self.x), counted.eq(counted + self.x[0])]
+        dealt = Dealt(inner, platform)
+        assert (dealt.enables, dealt.resets) == (4, 1)
+        m.submodules.outer = outer = Module()
+        runs = copies(outer, self.run, dealt.enables)
+        m.submodules.inner = dealt.enabled(runs)
+        m.d.comb += self.y.eq(held ^ counted)
+        return m
+
+
+def test_copies_of_an_enable_stay_apart_though_they_are_ports() -> None:
+    top = Wide()
+    text = verilog_from_rtlil(to_rtlil(top, "wide", [top.x, top.run, top.y], None))
+    assert synthesize(text, "wide").ff == 200 + 40 + 4
+    timing = timed(text, "wide", 100)
+    assert timing is not None and not timing.wide
