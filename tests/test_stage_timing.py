@@ -42,15 +42,16 @@ class Wide(Elaboratable):
     """200 registers that hold and 40 that are reset, dealt out; and copies of a register, which are ports."""
 
     def __init__(self) -> None:
-        self.x, self.run, self.rst, self.y = Signal(200), Signal(), Signal(), Signal(200)
+        self.clk, self.x, self.run, self.y = Signal(), Signal(200), Signal(), Signal(200)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.domains.sync = ClockDomain("sync", reset_less=True)
+        m.domains.sync = sync = ClockDomain("sync", reset_less=True)
         held, counted, inner = Signal(200, reset_less=True), Signal(40), Module()
         inner.d.sync += [held.eq(self.x), counted.eq(counted + self.x[0])]
         dealt = Dealt(inner, platform)
         assert (dealt.enables, dealt.resets) == (4, 1)
+        m.d.comb += sync.clk.eq(self.clk)
         m.submodules.outer = outer = Module()
         runs = copies(outer, self.run, dealt.enables)
         m.submodules.inner = dealt.enabled(runs)
@@ -60,7 +61,7 @@ class Wide(Elaboratable):
 
 def test_copies_of_an_enable_stay_apart_though_they_are_ports() -> None:
     top = Wide()
-    text = verilog_from_rtlil(to_rtlil(top, "wide", [top.x, top.run, top.y], None))
+    text = verilog_from_rtlil(to_rtlil(top, "wide", [top.clk, top.x, top.run, top.y], None))
     assert synthesize(text, "wide").ff == 200 + 40 + 4
     timing = timed(text, "wide", 100)
     assert timing is not None and not timing.wide
