@@ -23,7 +23,8 @@ from hw.fold import Space
 from hw.fuse import fuse
 from hw.lower import lower
 from hw.netlist.cells import Lut, Netlist
-from hw.netlist.heap import Heap, popcount, summed
+from hw.netlist.chains import added, popcount
+from hw.netlist.heap import Heap
 from hw.netlist.products import Gated, add_gated
 
 WIDE = 40  # bits of accumulators that never wrap here
@@ -82,8 +83,8 @@ def planes_apart(a: int, w: int, synapses: int) -> float:
             plane = Heap()
             pairs = zip(x[i::a], y[j::w], strict=True)
             add_gated(n, plane, {0: [Gated(p ^ (j == w - 1), q, False) for p, q in pairs]})
-            whole.add(summed(n, plane, synapses.bit_length()), i + j)
-    summed(n, whole, (synapses * ((1 << a) - 1) * ((1 << w) - 1)).bit_length())
+            whole.add(added(n, plane, synapses.bit_length()), i + j)
+    added(n, whole, (synapses * ((1 << a) - 1) * ((1 << w) - 1)).bit_length())
     return sites(n) / synapses
 
 
@@ -184,8 +185,9 @@ same five inputs are one LUT6_2. Circuits are counted on their netlists of primi
 
 ## One heap
 
-`hw/netlist/heap.py` adds any multiset of weighted bits with (6,0,6;5) counters on CARRY4, 6:3 counters, full adders and
-a ternary adder; `hw/netlist/products.py` makes the partial products inside the first full adders.
+`hw/netlist/chains.py` adds any multiset of weighted bits by carry chains over many columns, which take four bits of a
+column in one site or six in two, as `hw/netlist/cover.py` lays them out; `hw/netlist/products.py` makes the partial
+products inside the first full adders.
 
 {popcounts}
 Products of unsigned inputs and signed weights that are signals, 64 synapses, LUT a product. Bit planes that are counted

@@ -11,9 +11,8 @@ from codesign import arithmetic
 from codesign.formats import Binary, Format, Int
 from codesign.graph import TensorType
 from codesign.ops.threshold import Threshold
-from hw.netlist.cells import TRUE, Lut, Netlist, Register
+from hw.netlist.cells import TRUE, Netlist, Register
 from hw.netlist.dense import Dense, dense, takes
-from hw.netlist.heap import Heap, popcount, summed
 from hw.netlist.matrix import Number, sum_ranges
 from hw.netlist.patterns import GROUPS, pattern_sums
 from hw.netlist.pipeline import pipelined
@@ -68,40 +67,6 @@ def test_the_same_table_is_made_once() -> None:
     a, b = n.input("x", 2)
     assert n.lut(0b1000, (a, b)) == n.lut(0b1000, (b, a)) and len(n.cells) == 1
     assert n.lut(0b0110, (a, a)) == 0 and n.lut(0b0110, (a, TRUE)) == a ^ 1 and len(n.cells) == 1
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    bits=st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=90),
-    constant=st.integers(-300, 300),
-    width=st.integers(1, 12),
-    rows=st.sampled_from([2, 3]),
-)
-def test_a_heap_is_the_sum_of_its_bits(bits: list[tuple[int, bool]], constant: int, width: int, rows: int) -> None:
-    n, heap = Netlist(), Heap(constant=constant)
-    inputs = n.input("x", len(bits) or 1)
-    for bit, (power, negative) in zip(inputs, bits):
-        heap.add([bit], power, sign=-1 if negative else 1)
-    n.output("y", summed(n, heap, width, rows))
-    x = random_bits(len(bits) or 1)
-    weights = [(-1 if negative else 1) << power for power, negative in bits]
-    wanted = (x[:, : len(bits)].astype(int) @ np.array(weights, int) + constant) % (1 << width)
-    assert (number_of(run(n, {"x": x})["y"]) == wanted).all()
-
-
-@pytest.mark.parametrize("size", [1, 2, 6, 64, 255])
-def test_popcount(size: int) -> None:
-    n = Netlist()
-    n.output("y", popcount(n, n.input("x", size)))
-    x = random_bits(size)
-    assert (number_of(run(n, {"x": x})["y"]) == x.sum(1)).all()
-
-
-def test_popcount_of_literals_stays_below_its_bar() -> None:
-    """0.85 LUT a bit (MICROARCHITECTURE.md)."""
-    n = Netlist()
-    popcount(n, n.input("x", 256))
-    assert sum(isinstance(cell, Lut) for cell in n.cells) <= 0.85 * 256
 
 
 formats = st.sampled_from([Int(0, 15), Int(-8, 7), Int(-7, 7), Int(0, 9), Int(0, 1), Binary()])

@@ -14,10 +14,7 @@ from codesign.formats import Binary, Format, Int
 from hw.arith.product import Place, Product, Sums
 from hw.arith.product_cost import product_cost
 from hw.fitted import fitted
-from hw.netlist.cells import Lut, Netlist
-from hw.netlist.heap import Heap, summed
 from hw.netlist.run import run
-from hw.netlist.sizes import heap_sites
 from hw.netlist.verilog import module
 from hw.stream import StreamType, pack, words_to_bits
 from hw.yosys import run_yosys
@@ -117,7 +114,8 @@ def test_few_folds_need_no_memory(x: Format, w: Format, folds: int, place: Place
 
 
 @pytest.mark.parametrize(
-    ("folds", "neurons", "bar"), [(2, 16, 0.68), (4, 16, 0.70), (8, 16, 0.96), (32, 4, 1.5), (64, 4, 2.0), (65, 4, 1.0)]
+    ("folds", "neurons", "bar"),
+    [(2, 16, 0.53), (4, 16, 0.59), (8, 16, 0.84), (32, 4, 1.34), (64, 4, 1.84), (65, 4, 0.84)],
 )
 def test_sites_of_a_binary_synapse(folds: int, neurons: int, bar: float) -> None:
     """The weights included up to 64 folds: in the gates for nothing, then half a site and one a synapse."""
@@ -127,7 +125,7 @@ def test_sites_of_a_binary_synapse(folds: int, neurons: int, bar: float) -> None
 
 
 @pytest.mark.parametrize(
-    ("x", "w", "bar"), [(U2, I2, 3.7), (U4, I2, 6.9), (U4, I4, 13.4), (U8, I4, 26.7), (U8, I8, 53.0)], ids=str
+    ("x", "w", "bar"), [(U2, I2, 3.3), (U4, I2, 6.55), (U4, I4, 12.95), (U8, I4, 25.6), (U8, I8, 50.9)], ids=str
 )
 def test_sites_of_a_product_with_a_signal(x: Format, w: Format, bar: float) -> None:
     assert product(x, w, 65, 1, 64).sums(WIDE).luts <= bar * 64
@@ -141,19 +139,7 @@ def test_size_is_counted_without_building(x: Format, w: Format, folds: int) -> N
     built, cost = p.sums(WIDE), product_cost(p, WIDE)
     copies = 6 if p.place is Place.MEMORY else 1
     counted = cost.lut / fitted(f"product.{p.place.name.lower()}")  # the share that synthesis leaves
-    assert counted == pytest.approx(copies * built.luts, rel={1: 0.5, 2: 0.1}.get(folds, 0.05))
-
-
-@given(heights=st.lists(st.integers(0, 40), min_size=1, max_size=7), width=st.integers(1, 12))
-def test_a_heap_has_the_sites_that_are_counted(heights: list[int], width: int) -> None:
-    n, heap = Netlist(), Heap()
-    bits = iter(n.input("x", sum(heights) or 1))
-    for power, count in enumerate(heights):
-        for _ in range(count):
-            heap.add_bit(next(bits), power)
-    summed(n, heap, width)
-    sites = sum(isinstance(cell, Lut) for cell in n.cells)
-    assert heap_sites(dict(enumerate(heights)), width) - sites == 0
+    assert counted == pytest.approx(copies * built.luts, rel={1: 0.5, 2: 0.1}.get(folds, 0.03))
 
 
 @pytest.mark.parametrize(

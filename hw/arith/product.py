@@ -18,8 +18,9 @@ from codesign import arithmetic
 from codesign.cost import Cost
 from codesign.formats import Binary, Format, Int
 from hw.netlist.cells import Literal, Lut, Netlist
+from hw.netlist.chains import added
 from hw.netlist.dense import Dense, dense
-from hw.netlist.heap import Heap, summed
+from hw.netlist.heap import Heap
 from hw.netlist.pipeline import pipelined
 from hw.netlist.products import Chosen, Gated, add_chosen, add_gated, add_signs, read_only, table_over_folds
 from hw.netlist.sizes import netlist_cost
@@ -245,12 +246,7 @@ def _unsigned(code: list[Literal], x: Format) -> list[Literal]:
 
 def _finished(n: Netlist, p: Product, heaps: list[Heap], most_bits: int) -> Built:
     formats = [Int(0, min(int(most), (1 << most_bits) - 1)) for most in p.most]
-    sums = [summed(n, heap, fmt.bits) for heap, fmt in zip(heaps, formats, strict=True)]
-    return [_padded(bits, fmt.bits) for bits, fmt in zip(sums, formats, strict=True)], formats
-
-
-def _padded(bits: list[Literal], width: int) -> list[Literal]:
-    return [*bits, *[0] * (width - len(bits))]
+    return [added(n, heap, fmt.bits) for heap, fmt in zip(heaps, formats, strict=True)], formats
 
 
 def _tabled(n: Netlist, p: Product, codes: Codes, most_bits: int) -> Built:
@@ -271,7 +267,7 @@ def _remembered(n: Netlist, p: Product, codes: Codes, most_bits: int) -> Built:
     bits = n.input("w", p.synapses * p.w.bits)
     heap = _gated(n, p, codes, [bits[k : k + p.w.bits] for k in range(0, len(bits), p.w.bits)])
     fmt = Int(0, min(int(p.most[0]), (1 << most_bits) - 1))
-    return [_padded(summed(n, heap, fmt.bits), fmt.bits)], [fmt]
+    return [added(n, heap, fmt.bits)], [fmt]
 
 
 def _gated(n: Netlist, p: Product, codes: Codes, weights: Codes) -> Heap:

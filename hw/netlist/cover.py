@@ -3,19 +3,21 @@
 A carry chain runs over neighbouring columns. In a column it takes four bits in one site (their sum stays, one bit is
 saved in the next column), or six in two sites (a sum in this column and one in the next). Either way two bits go for a
 site, and each chain gives one back at its end: few long chains that are always full are the best. A last chain adds
-what is left, at most three bits a column, whatever it is; full adders take what would be a fourth.
+what is left, at most three bits a column, whatever it is; full adders take what would be a fourth. Sixes are less deep,
+since a saved bit goes through a second look-up table, and so leave fewer bits for registers to hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 ROWS = 3  # that the last chain adds
-MOST_SIXES, MOST_ADDERS = 2, 3  # tried in a column
+ENDS, STEPS, MOST_ADDERS = 3, 8, 3  # tried in a column: the fewest and the most sixes, steps between, full adders
 MOST_STATES = 100  # kept after a column, of those that look best
 BIT = 0.5  # sites that a bit costs later
+DEEP = 0.1  # sites that a ternary adder counts more for its depth
 ANY = 1 << 20
 
 
@@ -42,33 +44,32 @@ class State(NamedTuple):
 
 
 Trace = tuple["Trace", Column] | None
+States = dict[State, tuple[float, Trace]]  # what each costs, and the columns up to it
 
 
 @lru_cache(maxsize=1 << 14)
 def cover(heights: tuple[int, ...], ones: tuple[int, ...]) -> tuple[int, tuple[Column, ...]]:
     """Sites, and which, for so many bits a column; `ones`: of these the constant ones, which a chain's start takes."""
-    states: dict[State, tuple[int, Trace]] = {State(): (0, None)}
+    states: States = {State(): (0.0, None)}
     for height, one in zip(heights, ones, strict=True):
         states = _kept(_after(states, height, one, MOST_ADDERS) or _after(states, height, one, ANY))
-    sites, trace = min(states.values(), key=lambda found: found[0])
+    cost, trace = min(states.values(), key=lambda found: found[0])
     columns: list[Column] = []
     while trace is not None:
         trace, column = trace
         columns.append(column)
-    return sites, tuple(reversed(columns))
+    return round(cost - DEEP * sum(c.ternaries for c in columns)), tuple(reversed(columns))
 
 
-def _after(
-    states: dict[State, tuple[int, Trace]], height: int, one: int, most_adders: int
-) -> dict[State, tuple[int, Trace]]:
+def _after(states: States, height: int, one: int, most_adders: int) -> States:
     """The states behind a column, each as cheap as can be."""
-    found: dict[State, tuple[int, Trace]] = {}
-    for state, (sites, trace) in states.items():
+    found: States = {}
+    for state, (cost, trace) in states.items():
         for column, left in _choices(state, height, one, most_adders):
             begun = state.begun or left > 1
             chains, bits = column.ternaries + state.sixes, column.chains + column.adders
             key = State(chains, bits, column.sixes, begun)
-            total = sites + column.chains + column.sixes + column.adders + begun
+            total = cost + column.chains + column.sixes + column.adders + begun + DEEP * column.ternaries
             if key not in found or total < found[key][0]:
                 found[key] = total, (trace, column)
     return found
@@ -76,7 +77,7 @@ def _after(
 
 def _choices(state: State, height: int, one: int, most_adders: int) -> Iterator[tuple[Column, int]]:
     """Sites for a column, and the bits that are left there for the last chain."""
-    for sixes in range(MOST_SIXES + 1):
+    for sixes in _sixes((height + state.bits) // 5):
         bits = height + state.bits - 5 * sixes
         for ternaries in range(max(0, (bits - ROWS - 2 * most_adders - 1) // 4), (bits + state.chains) // 3 + 1):
             starts = ternaries + sixes - state.chains
@@ -88,7 +89,14 @@ def _choices(state: State, height: int, one: int, most_adders: int) -> Iterator[
                 yield Column(ternaries, sixes, adders), left - 2 * adders
 
 
-def _kept(states: dict[State, tuple[int, Trace]]) -> dict[State, tuple[int, Trace]]:
+@cache
+def _sixes(most: int) -> list[int]:
+    """How many are tried."""
+    tried = {*range(ENDS), *range(most + 1 - ENDS, most + 1), *range(0, most, max(1, most // STEPS))}
+    return sorted(k for k in tried if 0 <= k <= most)
+
+
+def _kept(states: States) -> States:
     """Those that look best."""
     if len(states) <= MOST_STATES:
         return states

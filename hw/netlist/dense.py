@@ -12,7 +12,8 @@ import numpy as np
 from codesign.formats import Binary, Format
 from codesign.ops.threshold import Threshold
 from hw.netlist.cells import FALSE, Literal, Lut, Netlist
-from hw.netlist.heap import Heap, summed
+from hw.netlist.chains import added
+from hw.netlist.heap import Heap
 from hw.netlist.matrix import Number, matrix, sum_ranges
 from hw.netlist.neurons import MOST_BITS, codes_of, from_table
 from hw.netlist.patterns import GROUPS, pattern_sums
@@ -188,4 +189,4 @@ def _step(n: Netlist, y: Number, stairs: Stairs, op: Threshold, column: int) -> 
         return [n.lut(table, counted) for table in of]
     heap = Heap(constant=base + step * stairs.reached)
     heap.add(counted, sign=step)
-    return summed(n, heap, fmt.bits)
+    return added(n, heap, fmt.bits)

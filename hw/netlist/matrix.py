@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hw.netlist.cells import Literal, Netlist
-from hw.netlist.chains import added as summed
+from hw.netlist.chains import added
 from hw.netlist.heap import Heap
 from hw.netlist.sharing import share
 from hw.netlist.sums import Term
@@ -74,4 +74,4 @@ def _sum(
         number = numbers[term.node]
         heap.add(number.bits, term.shift, sign=term.sign)
         heap.constant += term.sign * number.offset << term.shift
-    return Number(tuple(summed(n, heap, number_width(offset, lo, hi))), offset, lo, hi)
+    return Number(tuple(added(n, heap, number_width(offset, lo, hi))), offset, lo, hi)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hw.netlist.cells import Literal, Netlist
-from hw.netlist.chains import added as summed
+from hw.netlist.chains import added
 from hw.netlist.heap import Heap
 from hw.netlist.matrix import Number, number_width
 from hw.netlist.tables import ones_bit
@@ -34,7 +34,7 @@ def pattern_sums(
         for power, literals in heap.columns.items():
             for bit in literals:
                 whole.add_bit(bit, power + unit.bit_length() - 1)
-        made.append(Number(tuple(summed(n, whole, number_width(offset, lo, hi))), offset, lo, hi))
+        made.append(Number(tuple(added(n, whole, number_width(offset, lo, hi))), offset, lo, hi))
     return made
 
 
