@@ -125,7 +125,7 @@ def test_sites_of_a_binary_synapse(folds: int, neurons: int, bar: float) -> None
 
 
 @pytest.mark.parametrize(
-    ("x", "w", "bar"), [(U2, I2, 3.3), (U4, I2, 6.55), (U4, I4, 12.95), (U8, I4, 25.6), (U8, I8, 50.9)], ids=str
+    ("x", "w", "bar"), [(U2, I2, 3.25), (U4, I2, 6.35), (U4, I4, 12.7), (U8, I4, 25.1), (U8, I8, 50.0)], ids=str
 )
 def test_sites_of_a_product_with_a_signal(x: Format, w: Format, bar: float) -> None:
     assert product(x, w, 65, 1, 64).sums(WIDE).luts <= bar * 64

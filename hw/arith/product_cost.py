@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from codesign.cost import Cost
 from hw.arith.product import Place, Product
 from hw.fitted import fitted
 from hw.netlist.dense import Dense
-from hw.netlist.products import LINKS, PAIRED
+from hw.netlist.products import PAIRED, paired_off
 from hw.netlist.sizes import heap_sites
 from hw.stages.unrolled import layer_luts
 
@@ -79,19 +81,31 @@ def _tabled(p: Product, most_bits: int) -> float:
 
 
 def _gated(p: Product, most_bits: int) -> float:
-    products: defaultdict[int, int] = defaultdict(int)
+    columns: defaultdict[int, int] = defaultdict(int)
     for i in range(p.x.bits):
         for j in range(p.w.bits):
-            products[i + j] += p.synapses
-    columns: defaultdict[int, int] = defaultdict(int)
-    sites = 0.0
-    for power, count in products.items():
-        chains = -(-count // (2 * LINKS + 1))
-        links = sum(-(-(min(2 * LINKS + 1, count - k) - 1) // 2) for k in range(0, count, 2 * LINKS + 1))
-        columns[power] += chains
-        columns[power + 1] += links
-        sites += -(-chains // 2) + links
-    return len(p.most) * (sites + heap_sites(columns, _width(p, most_bits)))
+            columns[i + j] += p.synapses
+    sites, left = _paired_off(tuple(sorted(columns.items())))
+    return len(p.most) * (sites + heap_sites(dict(left), _width(p, most_bits)))
+
+
+@lru_cache(maxsize=4096)
+def _paired_off(columns: tuple[tuple[int, int], ...]) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Sites in which so many partial products of every power become bits, and these."""
+    sites = 0
+
+    def alone(few: Sequence[int]) -> list[int]:
+        nonlocal sites
+        sites += 1
+        return [0] * len(few)
+
+    def link(bit: int, few: Sequence[int]) -> tuple[int, int]:
+        nonlocal sites
+        sites += 1
+        return 0, 0
+
+    left = paired_off({power: range(count) for power, count in columns}, alone, link)
+    return sites, tuple((power, len(bits)) for power, bits in left.items())
 
 
 def _width(p: Product, most_bits: int) -> int:

@@ -8,9 +8,11 @@ of its inputs, the same for all neurons but for inversions, so that only the car
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import NamedTuple
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,8 +20,10 @@ from hw.netlist.cells import Literal, Netlist
 from hw.netlist.heap import Heap
 from hw.netlist.tables import mask, variable
 
-LINKS = 4  # full adders in a chain of partial products
+DEEPEST = 4  # levels of the full adders of partial products: what one clock takes at 100 MHz
 PAIRED = 5  # inputs that two functions in one site have together
+
+T = TypeVar("T")
 
 
 class Chosen(NamedTuple):
@@ -135,29 +139,47 @@ def read_only(n: Netlist, tables: Sequence[int], address: Sequence[Literal]) -> 
     return _functions(n, tables, address)
 
 
-def add_gated(n: Netlist, heap: Heap, columns: Mapping[int, Sequence[Gated]], links: int = LINKS) -> None:
-    """Partial products by the power of two that each is worth: chains of full adders with the gates inside."""
-    for power, products in columns.items():
-        chains = [products[k : k + 2 * links + 1] for k in range(0, len(products), 2 * links + 1)]
-        firsts = [chain[0] for chain in chains]
-        for chain, bit in zip(chains, _alone(n, firsts), strict=True):
-            rest = chain[1:]
-            for k in range(0, len(rest), 2):
-                bit, carry = _link(n, bit, rest[k : k + 2])
-                heap.add_bit(carry, power + 1)
+def add_gated(n: Netlist, heap: Heap, columns: Mapping[int, Sequence[Gated]]) -> None:
+    """Partial products by the power of two that each is worth: full adders with the gates inside."""
+    for power, bits in paired_off(columns, partial(_alone, n), partial(_link, n)).items():
+        for bit in bits:
             heap.add_bit(bit, power)
 
 
+def paired_off(
+    columns: Mapping[int, Sequence[T]],
+    alone: Callable[[Sequence[T]], list[Literal]],
+    link: Callable[[Literal, Sequence[T]], tuple[Literal, Literal]],
+) -> dict[int, list[Literal]]:
+    """The bits of every power once all partial products are in: a full adder (`link`) takes two and a bit.
+
+    The bit is the earliest of the column, a carry from the column below or another one's sum; where all come late, one
+    or two partial products are made bits of their own (`alone`).
+    """
+    made: defaultdict[int, list[tuple[int, Literal]]] = defaultdict(list)  # levels and bits
+    for power in sorted(columns):
+        bits, left = sorted(made[power]), columns[power]
+        while left:
+            few, left = left[:2], left[2:]
+            if len(few) == 2 and bits and bits[0][0] < DEEPEST:
+                level, bit = bits.pop(0)
+                total, carry = link(bit, few)
+                insort(bits, (level + 1, total))
+                made[power + 1].append((level + 1, carry))
+            else:
+                for bit in alone(few):
+                    insort(bits, (1, bit))
+        made[power] = bits
+    return {power: [bit for _, bit in bits] for power, bits in made.items()}
+
+
 def _alone(n: Netlist, products: Sequence[Gated]) -> list[Literal]:
-    """Partial products as bits, two a site."""
-    bits: list[Literal] = []
-    for k in range(0, len(products) - 1, 2):
-        a, b = products[k], products[k + 1]
-        bits += n.pair(_single(a.signs, 4, 0), _single(b.signs, 4, 2), (a.x, a.w, b.x, b.w))
-    if len(products) % 2:
-        last = products[-1]
-        bits.append(n.lut(_single(last.signs, 2, 0), (last.x, last.w)))
-    return bits
+    """One or two partial products as bits, in one site."""
+    if len(products) == 1:
+        ((x, w, signs),) = products
+        return [n.lut(_single(signs, 2, 0), (x, w))]
+    a, b = products
+    return list(n.pair(_single(a.signs, 4, 0), _single(b.signs, 4, 2), (a.x, a.w, b.x, b.w)))
 
 
 @cache
@@ -167,9 +189,7 @@ def _single(signs: bool, inputs: int, first: int) -> int:
 
 
 def _link(n: Netlist, bit: Literal, products: Sequence[Gated]) -> tuple[Literal, Literal]:
-    """Sum and carry of one or two partial products and a bit."""
-    size = 2 * len(products) + 1
-    gates = [_single(product.signs, size, 2 * j) for j, product in enumerate(products)]
-    literals = [*(literal for product in products for literal in (product.x, product.w)), bit]
-    total, carry = _count([*gates, variable(size, size - 1)])
-    return n.pair(total, carry, literals)
+    """Sum and carry of two partial products and a bit."""
+    a, b = products
+    total, carry = _count([_single(a.signs, 5, 0), _single(b.signs, 5, 2), variable(5, 4)])
+    return n.pair(total, carry, (a.x, a.w, b.x, b.w, bit))
