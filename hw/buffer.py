@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
-from hw.copies import KEPT, copies, groups_of, held, slices_of
+from hw.copies import EACH, KEPT, copies, groups_of, held, slices_of
 from hw.fitted import fitted
 
 
@@ -62,9 +62,11 @@ class _Control:
 
     def __init__(self, skid: Skid, m: Module, goes: int, selects: int) -> None:
         self.valid, holding, full = Signal(attrs=KEPT), Signal(attrs=KEPT), Signal()
-        self.goes = copies(m, ~full, goes, init=1)
+        apart = goes + selects > EACH // 2
+        *self.goes, go = copies(m, ~full, goes + apart, init=1)
+        self.goes += [] if apart else [go]
         waits = self.valid & ~skid.o.ready
-        holds = Mux(self.goes[0], ~skid.hold & skid.issue, holding)
+        holds = Mux(go, ~skid.hold & skid.issue, holding)
         m.d.sync += [self.valid.eq(waits | holds), holding.eq(holds)]
         m.d.comb += full.eq(waits & holds)
         self.selects = copies(m, waits, selects)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, ValueLike, signed
 
 from codesign.cost import Cost
+from hw.copies import KEPT
 from hw.fitted import fitted
 
 _TABLE_INPUTS = 6
@@ -121,19 +122,20 @@ def counters_cost(counts: Sequence[int]) -> Cost:
     return Cost(lut=fitted("counter.bit") * sum(bits) + fitted("counter.one") * len(bits), ff=sum(bits))
 
 
-def fold_counter(m: Module, valid: Value, folds: int) -> Signal:
-    """Counts beats modulo `folds`: the fold of the beat that is `valid` now.
+def fold_counter(m: Module, valid: Value, folds: int, count: int = 1) -> list[Signal]:
+    """Counts beats modulo `folds`: the fold of the beat that is `valid` now, in so many registers.
 
-    The counting register runs one beat ahead of the one that is read: Yosys' abc9 takes three times the LUTs for
+    The counting register runs one beat ahead of those that are read: Yosys' abc9 takes three times the LUTs for
     a table of 64 entries whose address also drives a carry chain.
     """
-    fold, ahead = Signal(range(folds)), Signal(range(folds), init=1 % folds)
+    attrs = KEPT if count > 1 else {}
+    reads, ahead = [Signal(range(folds), attrs=attrs) for _ in range(count)], Signal(range(folds), init=1 % folds)
     with m.If(valid):
-        m.d.sync += [fold.eq(ahead), ahead.eq(Mux(ahead == folds - 1, 0, ahead + 1))]
-    return fold
+        m.d.sync += [ahead.eq(Mux(ahead == folds - 1, 0, ahead + 1)), *(fold.eq(ahead) for fold in reads)]
+    return reads
 
 
-def counter_cost(folds: int) -> Cost:
+def counter_cost(folds: int, count: int = 1) -> Cost:
     """Of a fold_counter."""
     bits = (folds - 1).bit_length()
-    return Cost(lut=fitted("fold.bit") * bits, ff=2 * bits)
+    return Cost(lut=fitted("fold.bit") * bits, ff=(1 + count) * bits)

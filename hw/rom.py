@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from math import ceil
 
 import numpy as np
-from amaranth.hdl import Module, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from codesign.cost import Cost
 from codesign.formats import Int
+from hw.copies import EACH, KEPT, groups_of, slices_of
 from hw.fitted import fitted
 from hw.memory import block_count, blocks_cost
 from hw.ports import element
 
 _LUTS_PER_BRAM36 = 256  # the device has 380 LUTs a RAMB36; LUTs run out first
+READERS = 1  # cells that read a bit of a number
 
 
 class Rom(wiring.Component):
@@ -31,13 +35,16 @@ class Rom(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        style = "block" if rom_in_blocks(len(self.words), self.width) else "logic"
-        m.submodules.store = store = memory.Memory(
-            shape=unsigned(self.width), depth=len(self.words), init=self.words, attrs={"rom_style": style}
-        )
+        m.submodules.store = store = memory_of(self.words, self.width)
         port = store.read_port()
         m.d.comb += [port.addr.eq(self.address), self.data.eq(port.data)]
         return m
+
+
+def memory_of(words: Sequence[int], width: int) -> memory.Memory:
+    """Of constant words, in the place that suits its size."""
+    style = "block" if rom_in_blocks(len(words), width) else "logic"
+    return memory.Memory(shape=unsigned(width), depth=len(words), init=words, attrs={"rom_style": style})
 
 
 def rom_in_blocks(depth: int, width: int) -> bool:
@@ -85,47 +92,104 @@ class Fields:
         """Bits of a word of the memory; 0 where there is none."""
         return sum(f.bits for f in self.formats if f.lo != f.hi)
 
-    def read(self, m: Module, address: Value) -> list[Field]:
-        """Each number one clock after the address: an int where it never changes."""
+    @property
+    def in_blocks(self) -> bool:
+        return rom_in_blocks(self.depth, self.width)
+
+    @property
+    def addresses(self) -> int:
+        """In how many registers the address is wanted, so that none has too many readers."""
+        return 1 if not self.width or self.in_blocks else len(self._parts)
+
+    def read(self, m: Module, addresses: Sequence[Value]) -> list[Field]:
+        """Each number one clock after the address, which is in each of `addresses`: an int where it never changes."""
         if not self.width:
             return [f.lo for f in self.formats]
-        rom = Rom(self._words(), self.width)
-        m.submodules += rom
-        m.d.comb += rom.address.eq(address)
+        bits = self._from_blocks(m, addresses[0]) if self.in_blocks else self._from_tables(m, addresses)
         fields, start = [], 0
         for f in self.formats:
             constant = f.lo == f.hi
-            fields.append(f.lo if constant else element(rom.data[start : start + f.bits], f))
+            fields.append(f.lo if constant else element(Cat(*bits[start : start + f.bits]), f))
             start += 0 if constant else f.bits
         return fields
+
+    def _from_blocks(self, m: Module, address: Value) -> list[Value]:
+        words = self._words(self._bits())
+        m.submodules += (rom := Rom(words, self.width))
+        m.d.comb += rom.address.eq(address)
+        return list(rom.data)
+
+    def _from_tables(self, m: Module, addresses: Sequence[Value]) -> list[Value]:
+        """Equal bits of a word come from one register, and from copies where it would have too many readers."""
+        registers: list[Value] = []
+        for (columns, copied), address in zip(self._parts, addresses, strict=True):
+            m.submodules += (store := memory_of(self._words(columns), columns.shape[1]))
+            port = store.read_port(domain="comb")
+            kept = Signal(columns.shape[1], reset_less=True, attrs=KEPT if copied else {})
+            m.d.comb += port.addr.eq(address)
+            m.d.sync += kept.eq(port.data)
+            registers += list(kept)
+        return [registers[k] for k in self._places[0]]
+
+    @cached_property
+    def _parts(self) -> list[tuple[np.ndarray, bool]]:
+        """The bits that a part of the memory in tables holds (depth, bits), and whether they are copies of others."""
+        _, firsts, copied = self._places
+        bits = self._bits()
+        return [
+            (bits[:, columns[part]], again)
+            for columns, again in ((firsts, False), (copied, True))
+            for part in slices_of(len(columns), groups_of(len(columns), ceil(table_luts(self.depth))))
+            if columns
+        ]
+
+    @cached_property
+    def _places(self) -> tuple[list[int], list[int], list[int]]:
+        """Of every bit of a word the register that it is read from; the bits that registers hold: one of all that are
+        equal, then copies."""
+        latest: dict[bytes, tuple[int, int]] = {}  # bits that are equal -> the last place where they are held
+        places: list[tuple[int, int]] = []
+        held: tuple[list[int], list[int]] = [], []
+        loads = Counter[bytes]()
+        for k, (column, readers) in enumerate(zip(_columns(self._bits()), self._readers(), strict=True)):
+            if column not in latest or loads[column] + readers > EACH:
+                again = int(column in latest)
+                latest[column], loads[column] = (again, len(held[again])), 0
+                held[again].append(k)
+            loads[column] += readers
+            places.append(latest[column])
+        return [len(held[0]) * again + number for again, number in places], *held
 
     def cost(self) -> Cost:
         """In LUTs, equal bits of a word share a register, and equal or opposite ones a table."""
         if not self.width:
             return Cost()
-        if rom_in_blocks(self.depth, self.width):
+        if self.in_blocks:
             return rom_cost(self.depth, self.width)
         bits = self._bits()
-        return Cost(lut=_distinct_columns(bits ^ bits[0]) * table_sites(self.depth), ff=_distinct_columns(bits))
+        tables = len(set(_columns(bits ^ bits[0])))
+        return Cost(lut=tables * table_sites(self.depth), ff=sum(map(len, self._places[1:])))
+
+    def _readers(self) -> list[int]:
+        """How many cells read each bit: a sign as often as the widest number has bits beyond."""
+        most, changing = Int(min(f.lo for f in self.formats), max(f.hi for f in self.formats)).bits, self._changing
+        return [READERS * (1 + (most - f.bits) * (k == f.bits - 1)) for f in changing for k in range(f.bits)]
+
+    @property
+    def _changing(self) -> list[Int]:
+        return [f for f in self.formats if f.lo != f.hi]
 
     def _bits(self) -> np.ndarray:
-        """The bits that change, as booleans (depth, bits); signs are written out as far as the widest number goes."""
-        most = Int(min(f.lo for f in self.formats), max(f.hi for f in self.formats)).bits
-        bits = (self.numbers[:, :, None] >> np.arange(most) & 1).astype(bool).reshape(self.depth, -1)
-        return bits[:, (bits != bits[0]).any(axis=0)]
+        """The memory's words as booleans (depth, width), the first number lowest."""
+        numbers = self.numbers.T[[f.lo != f.hi for f in self.formats]]
+        rows = [x[:, None] >> np.arange(f.bits) & 1 for x, f in zip(numbers, self._changing, strict=True)]
+        return np.concatenate(rows, axis=1).astype(bool)
 
-    def _words(self) -> list[int]:
-        """The memory's words, the first column lowest."""
-        words = [0] * self.depth
-        start = 0
-        for column, f in zip(self.numbers.T, self.formats, strict=True):
-            if f.lo != f.hi:
-                words = [w | int(code) << start for w, code in zip(words, f.encode(column))]
-                start += f.bits
-        return words
+    def _words(self, bits: np.ndarray) -> list[int]:
+        packed = np.packbits(bits, axis=1, bitorder="little")
+        return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
-def _distinct_columns(bits: np.ndarray) -> int:
-    """How many different columns a matrix of booleans has."""
-    packed = np.ascontiguousarray(np.packbits(bits, axis=0).T)
-    return len(set(packed.view(f"V{packed.shape[1]}").ravel().tolist()))
+def _columns(bits: np.ndarray) -> list[bytes]:
+    """Of a matrix of booleans, packed."""
+    return [column.tobytes() for column in np.packbits(bits, axis=0).T]

@@ -11,7 +11,7 @@ import numpy as np
 from codesign.formats import Format
 from hw.arith.multipliers import Multipliers
 from hw.arith.product import LEVELS, Place, Product, Sums
-from hw.copies import groups_of
+from hw.copies import EACH, groups_of
 from hw.netlist.verilog import run_bits
 from hw.rom import Fields, rom_in_blocks, table_luts
 from hw.stream import StreamType, pack
@@ -120,7 +120,7 @@ class Folded:
         """The power of two, in units of the accumulators, that a one of the circuits' sums is worth."""
         return self.product.unit_bits - self.low_bits
 
-    @property
+    @cached_property
     def starts(self) -> Fields:
         """The accumulators' first values, by result fold."""
         if self.multipliers and self.multipliers.accumulates:
@@ -161,8 +161,9 @@ class Folded:
 
     @property
     def sum_groups(self) -> int:
-        """Groups of accumulators."""
-        return groups_of(self.neurons * (self.y.bits - self.low_bits))
+        """Groups of accumulators: whole ones, none with too many registers."""
+        together = max(1, EACH // max(1, self.y.bits - self.low_bits))
+        return ceil(self.neurons / together)
 
     @property
     def latency(self) -> int:

@@ -102,11 +102,11 @@ class FoldedCircuit(wiring.Component):
         counted, issue = Signal(clocks), Signal()
         m.d.sync += counted.eq(Cat(self.valid, counted))
         if f.multipliers and f.multipliers.accumulates:
-            start, begins = f.starts.read(m, register(m, result, clocks - 2)), register(m, first, clocks - 1)
+            start, begins = self._starts(m, result, clocks - 2), register(m, first, clocks - 1)
             y = f.multipliers.results(m, self._elements(x), address, start, begins, counted[-1], self.run)
             m.d.comb += self.y.eq(Cat(*y))
         else:
-            start = f.starts.read(m, register(m, result, clocks - 1))
+            start = self._starts(m, result, clocks - 1)
             goes = copies(m, Cat(self.valid, counted)[clocks - 1], f.sum_groups)
             before = register(m, first, clocks - 1)
             firsts = [first] * f.sum_groups if f.beats == 1 else copies(m, before, f.sum_groups, reset_less=True)
@@ -117,6 +117,13 @@ class FoldedCircuit(wiring.Component):
         self.control = Signal(timed.enables - 1)
         self._outer.submodules.timed = timed.enabled([self.run, *self.control])
         return self._outer
+
+    def _starts(self, m: Module, result: Value, clocks: int) -> list[Field]:
+        """What the sums of a result begin with, so many clocks and one later."""
+        count = self.folded.starts.addresses
+        if count == 1 or not clocks:
+            return self.folded.starts.read(m, [register(m, result, clocks)] * count)
+        return self.folded.starts.read(m, copies(m, register(m, result, clocks - 1), count, reset_less=True))
 
     @property
     def _runs(self) -> list[list[Value]]:

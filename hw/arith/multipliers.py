@@ -16,6 +16,7 @@ from codesign.formats import Format
 from hw.arith.dsp import PRODUCT_CLOCKS, Accumulator, Cascade
 from hw.arith.packing import FACTOR_BITS, SUM_BITS, WORD_BITS, Cascades, packing_of
 from hw.arith.tree import adder_tree, delay_cost, tree_cost, tree_latency, tree_levels
+from hw.copies import copies
 from hw.ports import resize
 from hw.register import register
 from hw.rom import Field, Fields
@@ -118,7 +119,11 @@ class Multipliers:
             delay = self.cascades.delay(synapse)
             while len(addresses) <= delay:
                 addresses.append(register(m, addresses[-1]))
-            row = self.fields(synapse).read(m, addresses[delay])
+            fields = self.fields(synapse)
+            places = [addresses[delay]] * fields.addresses
+            if delay and len(places) > 1:
+                places = copies(m, addresses[delay - 1], len(places), reset_less=True)
+            row = fields.read(m, places)
             factors = [register(m, x[bank * self.synapses + synapse], delay) for bank in range(self.banks)]
             operands.append((self._words(row, WORD_BITS), [resize(f, FACTOR_BITS) for f in factors]))
         return operands

@@ -7,16 +7,19 @@ from math import gcd
 from typing import Generic, TypeVar
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from codesign.cost import Cost
 from codesign.formats import Format
 from codesign.graph import Op, Operand, TensorType
 from hw.elastic import Chain, Datapath, Elastic, elastic_cost, elastic_schedule
 from hw.fitted import fitted
+from hw.netlist.circuit import Circuit
+from hw.netlist.comparator import at_least_netlist
 from hw.rom import Field
 from hw.stream import StreamType
 
+_IN_TABLES = 3  # bits of two numbers that one table compares
 AnyOp = TypeVar("AnyOp", bound=Op)
 
 
@@ -97,7 +100,8 @@ class LaneDatapath(Datapath):
 
     def beside_memory(self, m: Module) -> Value:
         """x when the memory's word is there that was addressed with the beat's `valid`."""
-        return self.x if self.ahead else register(m, self.x)
+        bits = self.stage.input.format.bits  # a register a lane: those of multipliers take one enable each
+        return self.x if self.ahead else Cat(register(m, self.x[k : k + bits]) for k in range(0, len(self.x), bits))
 
 
 def register(m: Module, value: Value) -> Signal:
@@ -134,9 +138,17 @@ def at_least(x: Value, threshold: int) -> Value:
     return reached
 
 
-def reached(x: Value, threshold: Field) -> Value:
+def reached(m: Module, x: Value, threshold: Field) -> Value:
     """x >= threshold, of a constant or a memory's."""
-    return at_least(x, threshold) if isinstance(threshold, int) else x >= threshold
+    if isinstance(threshold, int):
+        return at_least(x, threshold)
+    bits = len(x - threshold) - 1  # what the two have in common
+    signed = x.shape().signed or threshold.shape().signed
+    if bits <= _IN_TABLES:
+        return x >= threshold
+    m.submodules += (compare := Circuit(at_least_netlist(bits, signed)))
+    m.d.comb += [compare.x.eq(x), compare.t.eq(threshold)]  # type: ignore[attr-defined]
+    return compare.y  # type: ignore[attr-defined]
 
 
 def at_least_luts(bits: int) -> float:
@@ -150,9 +162,7 @@ def compare_luts(bits: int) -> float:
 
 
 def ones(reached: list[Value]) -> Value:
-    """How many of 2**n - 1 thermometer bits (ones, then zeros) are set, by halving: n bits."""
-    middle = len(reached) // 2
-    if not middle:
-        return reached[0]
-    halves = zip(reached[:middle], reached[middle + 1 :])
-    return Cat(ones([Mux(reached[middle], high, low) for low, high in halves]), reached[middle])
+    """How many of 2**n - 1 thermometer bits (ones, then zeros) are set: n bits, each of which turns with every bit
+    that is its power of two further."""
+    bits = len(reached).bit_length()
+    return Cat(Cat(*reached[(1 << bit) - 1 :: 1 << bit]).xor() for bit in range(bits))

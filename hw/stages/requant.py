@@ -81,7 +81,7 @@ class RequantStage(ElementStage[Requant]):
         lut += fitted("requant.tie bit") * self.op.shift * bool(self.half)
         same = max(out.bits - level_bits, 0)  # upper bits that are all the sign: one register, also in the skid
         lane = Cost(lut=lut - fitted("buffer.bit") * same, ff=level_bits + out.bits - 2 * same) + self._sum_cost()
-        return lane * self.input.lanes + fields.cost() + counter_cost(fields.depth)
+        return lane * self.input.lanes + fields.cost() + counter_cost(fields.depth, fields.addresses)
 
     @property
     def _level_bits(self) -> int:
@@ -116,7 +116,7 @@ class _MultiplyShift(LaneDatapath):
         m = Module()
         stage, lanes = self.stage, self.stage.input.lanes
         fields = stage.fields
-        row = fields.read(m, fold_counter(m, self.valid, fields.depth))
+        row = fields.read(m, fold_counter(m, self.valid, fields.depth, fields.addresses))
         x = self.beside_memory(m)
         codes = []
         for lane, value in enumerate(elements(x, stage.input)):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import ceil
 
 from amaranth.hdl import Cat, Module, Signal, Value
 
 from codesign.cost import Cost
+from hw.copies import copies, groups_of
 from hw.loops import counter_cost, fold_counter
 from hw.ports import elements
-from hw.rom import Fields
+from hw.rom import Fields, table_luts
 from hw.stages.lanes import LaneDatapath, at_least_luts, compare_luts, reached, register
 from hw.stages.stairs import Stairs, StairStage, stair_code, stair_code_luts
 
@@ -33,6 +35,18 @@ class SearchStage(StairStage):
     def holds_x(self) -> bool:
         return has_memory(self.levels[0])
 
+    def folds_at(self, level: int) -> int:
+        """Registers of the fold that a level reads its memory by, so that none has too many readers."""
+        if level == len(self.levels):
+            return 1
+        luts = sum(f.width * ceil(table_luts(f.depth)) for f in self.levels[level] if not f.in_blocks)
+        lanes = min(groups_of(luts), self.input.lanes)
+        return lanes if has_memory(self.levels[level]) else max(lanes, self.folds_behind(level))
+
+    def folds_behind(self, level: int) -> int:
+        """And those a clock later, behind the memory."""
+        return end_fields(self.stairs).addresses if level == len(self.levels) - 1 else 1
+
     def datapath(self, ahead: bool = False) -> LaneDatapath:
         return _Search(self, ahead)
 
@@ -46,6 +60,7 @@ class SearchStage(StairStage):
                 cost += f.cost() + Cost(lut=compare_luts(x_bits) if f.width else at_least_luts(x_bits))
             carried = lanes * (level + x_bits * (level + 1 < stairs.count_bits)) + fold_bits
             cost += Cost(ff=carried + lanes + (clocks - 1) * (lanes * (x_bits + level) + fold_bits))
+            cost += Cost(ff=fold_bits * (self.folds_at(level) + self.folds_behind(level) - 2))
         constant = not end_fields(stairs).width
         code = stair_code_luts(stairs.count_bits, self.format.bits, constant)
         return cost + Cost(lut=lanes * code, ff=lanes * self.format.bits)
@@ -61,25 +76,31 @@ def end_fields(stairs: Stairs) -> Fields:
     return Fields([*stairs.added.T, *stairs.falls.T])
 
 
+def _registers(m: Module, value: Value, count: int) -> list[Value]:
+    return list(copies(m, value, count, reset_less=True)) if count > 1 else [register(m, value)]
+
+
 class _Search(LaneDatapath):
     stage: SearchStage
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         stairs, lanes = self.stage.stairs, self.stage.input.lanes
-        x, fold = self.x, fold_counter(m, self.valid, stairs.folds)
+        x, folds = self.x, fold_counter(m, self.valid, stairs.folds, self.stage.folds_at(0))
         counts: list[Value] = [Signal(0)] * lanes
         ends = []
         for level, fields in enumerate(self.stage.levels):
-            rows = [f.read(m, Cat(count, fold))[0] for f, count in zip(fields, counts)]
+            places = [Cat(count, folds[k * len(folds) // lanes]) for k, count in enumerate(counts)]
+            rows = [f.read(m, [place] * f.addresses)[0] for f, place in zip(fields, places)]
             if has_memory(fields):
                 x = register(m, x) if level else self.beside_memory(m)
-                fold, counts = register(m, fold), [register(m, c) for c in counts]
+                folds = _registers(m, folds[0], self.stage.folds_behind(level))
+                counts = [register(m, c) for c in counts]
             if level == stairs.count_bits - 1:
-                ends = end_fields(stairs).read(m, fold)
-            hits = [reached(v, row) for v, row in zip(elements(x, self.stage.input), rows)]
+                ends = end_fields(stairs).read(m, folds[: end_fields(stairs).addresses])
+            hits = [reached(m, v, row) for v, row in zip(elements(x, self.stage.input), rows)]
             counts = [register(m, Cat(hit, count)) for hit, count in zip(hits, counts)]
-            x, fold = register(m, x), register(m, fold)
+            x, folds = register(m, x), _registers(m, folds[0], self.stage.folds_at(level + 1))
         bits = self.stage.format.bits
         codes = [stair_code(counts[k], ends[k], ends[lanes + k], bits) for k in range(lanes)]
         m.d.comb += self.y.eq(register(m, Cat(codes)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 from amaranth.hdl import Cat, Module
 
 from codesign.cost import Cost
 from codesign.ops.table import Table
+from hw.copies import groups_of
 from hw.loops import counter_cost, fold_counter
-from hw.rom import Rom, rom_cost, rom_in_blocks
+from hw.rom import Rom, rom_cost, rom_in_blocks, table_luts
 from hw.stages.lanes import ElementStage, LaneDatapath, register
 
 
@@ -27,6 +30,14 @@ class TableStage(ElementStage[Table]):
     def folds(self) -> int:
         return len(self.by_fold(self.op.values))
 
+    @property
+    def fold_groups(self) -> int:
+        """Registers of the fold, so that none has too many readers."""
+        if self.in_blocks or self.folds == 1:
+            return 1
+        a_lane = self.format.bits * ceil(table_luts(self.folds << self.input.format.bits))
+        return min(groups_of(self.input.lanes * a_lane), self.input.lanes)
+
     def words(self, lane: int) -> list[int]:
         """The codes of a lane's results, at the address code of x + fold * 2**(bits of x)."""
         x = self.input.format
@@ -40,7 +51,7 @@ class TableStage(ElementStage[Table]):
     def datapath_cost(self) -> Cost:
         memory = rom_cost(self.folds << self.input.format.bits, self.format.bits)
         behind = Cost(ff=self.format.bits * self.in_blocks)
-        return (memory + behind) * self.input.lanes + counter_cost(self.folds)
+        return (memory + behind) * self.input.lanes + counter_cost(self.folds, self.fold_groups)
 
 
 class _Lookup(LaneDatapath):
@@ -49,11 +60,12 @@ class _Lookup(LaneDatapath):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bits = self.stage.input.format.bits
-        fold = fold_counter(m, self.valid, self.stage.folds)
+        lanes, folds = self.stage.input.lanes, fold_counter(m, self.valid, self.stage.folds, self.stage.fold_groups)
         results = []
-        for lane in range(self.stage.input.lanes):
+        for lane in range(lanes):
             rom = Rom(self.stage.words(lane), self.stage.format.bits)
             m.submodules[f"rom{lane}"] = rom
+            fold = folds[lane * len(folds) // lanes]
             m.d.comb += rom.address.eq(Cat(self.x[lane * bits : (lane + 1) * bits], fold))
             results.append(rom.data)
         m.d.comb += self.y.eq(register(m, Cat(results)) if self.stage.in_blocks else Cat(results))

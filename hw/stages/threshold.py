@@ -41,7 +41,7 @@ class ThresholdStage(StairStage):
         )
         cost = Cost(lut=used * compare + lanes * code, ff=used + lanes * bits)
         if fields.width:
-            cost += fields.cost() + counter_cost(stairs.folds) + Cost(ff=lanes * x_bits)
+            cost += fields.cost() + counter_cost(stairs.folds, fields.addresses) + Cost(ff=lanes * x_bits)
         return cost
 
 
@@ -58,12 +58,12 @@ class _Comparators(LaneDatapath):
         m = Module()
         stairs = self.stage.stairs
         fields = row_fields(stairs)
-        row = fields.read(m, fold_counter(m, self.valid, stairs.folds))
+        row = fields.read(m, fold_counter(m, self.valid, stairs.folds, fields.addresses))
         x = self.beside_memory(m) if fields.width else self.x
         lanes, count = self.stage.input.lanes, stairs.thresholds.shape[2]
         codes = []
         for lane, value in enumerate(elements(x, self.stage.input)):
-            hits = Cat(reached(value, t) for t in row[lane * count : (lane + 1) * count])
+            hits = Cat(reached(m, value, t) for t in row[lane * count : (lane + 1) * count])
             added, falls = (register_field(m, row[lanes * k + lane]) for k in (count, count + 1))
             codes.append(stair_code(ones(list(register(m, hits))), added, falls, self.stage.format.bits))
         m.d.comb += self.y.eq(register(m, Cat(codes)))

@@ -11,6 +11,7 @@ from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
+from hw.copies import EACH, KEPT, copies, groups_of, held, slices_of
 from hw.elastic import Datapath
 from hw.ending import Ending
 from hw.fitted import fitted
@@ -74,7 +75,8 @@ class Width:
         if taken == 1:
             counter = (given - 1).bit_length()
             control = fitted("wider.counter bit") * counter + fitted("wider.piece") * given + fitted("wider.one")
-            return Cost(lut=control, ff=2 * out_bits - bits + counter + 1)
+            counters = counter * _wider_counters(bits, given)
+            return Cost(lut=control, ff=2 * out_bits - bits + counters + 1 + groups_of(out_bits))
         return _gearbox_cost(bits // taken, taken, given)
 
     @property
@@ -119,43 +121,61 @@ class _Narrower(Ending[Width]):
         m = Module()
         buffer, ways = self.ending(m), self.stage._units[0]
         bits = self.stage.outputs[0].beat_bits
-        piece = Signal(range(ways))
-        at_last = piece == ways - 1
-        pieces = Array(self.i.payload[k * bits : (k + 1) * bits] for k in range(ways))
+        parts = slices_of(bits, _pick_groups(bits, ways))
+        pieces = _counters(ways, len(parts))
+        at_last = pieces[0] == ways - 1
+        words = [self.i.payload[k * bits : (k + 1) * bits] for k in range(ways)]
         m.d.comb += [
-            buffer.i.payload.eq(pieces[piece]),
+            *(buffer.i.payload[p].eq(Array(w[p] for w in words)[k]) for p, k in zip(parts, pieces, strict=True)),
             buffer.i.valid.eq(self.i.valid),
             self.i.ready.eq(buffer.i.ready & at_last),
         ]
         with m.If(buffer.i.valid & buffer.i.ready):
-            m.d.sync += piece.eq(Mux(at_last, 0, increased(piece)))
+            m.d.sync += [piece.eq(Mux(at_last, 0, increased(pieces[0]))) for piece in pieces]
         return m
 
 
 class _Wider(_Circuit):
     """Gathers all pieces but the last, which goes straight into the output register with them.
 
-    One output register is enough for full rate: it has at least two clocks a beat.
+    One output register is enough for full rate: it has at least two clocks a beat. It loads while it is empty, and so
+    does a piece while its turn lasts, so that no enable waits for the input: what comes last is the beat.
     """
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        piece = Signal(range(self.given))
-        width = len(self.i.payload)
-        pieces = [Signal(width, name=f"piece{k}", reset_less=True) for k in range(self.given - 1)]
-        at_last = piece == self.given - 1
-        payload = Signal(self.bits, reset_less=True)
-        m.d.comb += [self.i.ready.eq(~at_last | ~self.o.valid), self.o.payload.eq(payload)]
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        width, gathered = len(self.i.payload), self.given - 1
+        parts = slices_of(width, groups_of(width))
+        pieces = _counters(self.given, _wider_counters(width, self.given))
+        at_last = pieces[0] == gathered
+        m.d.comb += self.i.ready.eq(~at_last | ~self.o.valid)
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += piece.eq(Mux(at_last, 0, increased(piece)))
-            for k, held in enumerate(pieces):
-                with m.If(piece == k):
-                    m.d.sync += held.eq(self.i.payload)
-            with m.If(at_last):
-                m.d.sync += [payload.eq(Cat(*pieces, self.i.payload)), self.o.valid.eq(1)]
+            m.d.sync += [piece.eq(Mux(at_last, 0, increased(pieces[0]))) for piece in pieces]
+        kept = []
+        for k in range(gathered):
+            turns = (pieces[k // EACH * len(parts) + j] == k for j in range(len(parts)))  # equal ones would be merged
+            kept.append(held(m, self.i.payload, turns))
+        valid = (self.o.valid & ~self.o.ready) | (at_last & self.i.valid & ~self.o.valid)
+        empty = copies(m, ~valid, groups_of(self.bits), init=1)
+        m.d.sync += self.o.valid.eq(valid)
+        m.d.comb += self.o.payload.eq(held(m, Cat(*kept, self.i.payload), empty))
         return m
+
+
+def _wider_counters(width: int, given: int) -> int:
+    """Of the piece: for every group of a piece's registers, and so that none is compared too often."""
+    return groups_of(width) * groups_of(given - 1)
+
+
+def _pick_groups(bits: int, ways: int) -> int:
+    """Counters that choose among the ways, each for a part of the bits: a table for four of them reads it."""
+    return groups_of(bits, -(-ways // 4))
+
+
+def _counters(count: int, copied: int) -> list[Signal]:
+    """Of one value."""
+    attrs = KEPT if copied > 1 else {}
+    return [Signal(range(count), name="piece", attrs=attrs) for _ in range(copied)]
 
 
 class _Gearbox(_Circuit):
@@ -197,7 +217,7 @@ def _pick_cost(bits: int, ways: int) -> Cost:
     """Of a multiplexer of `ways` words and its counter."""
     counter = (ways - 1).bit_length()
     control = fitted("narrower.counter bit") * counter + fitted("narrower.one")
-    return Cost(lut=bits * choice_sites(ways) + control, ff=counter)
+    return Cost(lut=bits * choice_sites(ways) + control, ff=counter * _pick_groups(bits, ways))
 
 
 def _gearbox_cost(unit: int, taken: int, given: int) -> Cost:
