@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,9 +51,12 @@ class _Noting(Mapping[str, float]):
         return len(self.values_)
 
 
-def fit(points: Sequence[Point], start: Mapping[str, float]) -> dict[str, float]:
-    """The constants, all at least 0, that make the relative errors of LUT and FF least."""
-    now, names = dict(start), sorted(start)
+def fit(points: Sequence[Point], start: Mapping[str, float], free: str = "") -> dict[str, float]:
+    """The constants, all at least 0, that make the relative errors of LUT and FF least.
+
+    free: a regular expression for the beginnings of the names of those that may change.
+    """
+    now, names = dict(start), sorted(name for name in start if re.match(free, name))
     for _ in range(ROUNDS):
         rows, wanted = _linear(points, now, names)
         before = np.array([now[n] for n in names])
@@ -62,7 +66,7 @@ def fit(points: Sequence[Point], start: Mapping[str, float]) -> dict[str, float]
             np.concatenate([wanted + rows @ before, pull @ [start[n] for n in names]]),
             (0, MOST),
         ).x
-        now = {n: round(float(x), DIGITS) for n, x in zip(names, found, strict=True)}
+        now |= {n: round(float(x), DIGITS) for n, x in zip(names, found, strict=True)}
     return now
 
 
@@ -74,7 +78,7 @@ def _linear(points: Sequence[Point], now: Mapping[str, float], names: Sequence[s
         noting = _Noting(now)
         with replaced(noting):
             here = _pair(point.estimate())
-        for name in noting.read:
+        for name in noting.read & place.keys():
             step = max(abs(now[name]), 0.5) * 1e-3
             with replaced({**now, name: now[name] + step}):
                 rows[2 * k : 2 * k + 2, place[name]] = (_pair(point.estimate()) - here) / step * weight

@@ -1,18 +1,20 @@
 """The cost model against Yosys and the simulator: refits its constants, tries them on designs they never saw.
 
-    .venv/bin/python -m benchmarks.cost_model [--fit] [-o docs/cost_model.md] [--no-simulation] [--no-stages]
-        [--large]
+    .venv/bin/python -m benchmarks.cost_model [--fit | --fit-gates] [-o docs/cost_model.md] [--no-simulation]
+        [--no-stages] [--large]
 
 The constants (`hw/fitted.json`) are fitted by least squares of relative errors to single stages of seeded random
 parameters (`benchmarks/cost_stages.py`), and tried on whole networks (`benchmarks/cost_designs.py`), which share no
-stage with them. `--fit` writes the constants. Everything synthesized is kept in the user's cache, by content: the first
-run takes about two hours on two cores. Designs from ../shared/data are left out where it is not there.
+stage with them. `--fit` writes the constants; `--fit-gates` only those of products' formulas, which need no synthesis
+(half a minute), and ends. Everything synthesized is kept in the user's cache, by content: the first run takes about two
+hours on two cores. Designs from ../shared/data are left out where it is not there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
@@ -37,6 +39,7 @@ from hw.yosys import yosys_version
 
 LUT_BAR, FF_BAR = 0.10, 0.15
 GATES = 200.0  # fewer gates of a product weigh nothing among foldings
+OF_GATES = r"product\.|unrolled\."  # constants that only these formulas use
 SYNTHESIS = "synth_xilinx -family xc7 -flatten -abc9"
 
 
@@ -48,7 +51,12 @@ def points() -> list[Point]:
     found = list(samples())
     used = synthesized([s.stage for s in found], lambda text: print(text, flush=True))
     stages = [Point(s.family, partial(counted, s.stage), cost_of(u)) for s, u in zip(found, used, strict=True)]
-    return stages + [p for s in found for p in gates(s.stage)] + [network(d) for d in fitted_designs()]
+    return stages + all_gates() + [network(d) for d in fitted_designs()]
+
+
+def all_gates() -> list[Point]:
+    """Of all stages that have products in gates."""
+    return [p for s in samples() for p in gates(s.stage)]
 
 
 def network(d: Design) -> Point:
@@ -70,14 +78,23 @@ def cost_of(used: Utilisation) -> Cost:
     return Cost(used.lut_paired, used.ff, used.dsp, used.bram36)
 
 
-def refit(to: Sequence[Point]) -> None:
-    """Writes the constants."""
+def refit(to: Sequence[Point], free: str = "") -> None:
+    """Writes the constants, of which those may change whose names begin so."""
     before = json.loads(FILE.read_text())
     with replaced(before):
-        now = fit(to, before)
+        now = fit(to, before, free)
     FILE.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n")
-    for name in sorted(now):
+    for name in sorted(name for name in now if re.match(free, name)):
         print(f"{name}: {before[name]:g} -> {now[name]:g}")
+
+
+def refit_gates() -> None:
+    """The constants of products' formulas, and the errors before and after."""
+    to = all_gates()
+    print(families(to))
+    refit(to, OF_GATES)
+    with replaced(json.loads(FILE.read_text())):
+        print(families(to))
 
 
 # --- page -------------------------------------------------------------------------------------------------------
@@ -209,11 +226,14 @@ in simulation of the RTL (Verilator, no stalls), every output word compared with
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fit", action="store_true", help="fit the constants first, and write them")
+    parser.add_argument("--fit-gates", action="store_true", help="fit those of products' formulas, write them, and end")
     parser.add_argument("--no-simulation", action="store_true", help="leave cycles out")
     parser.add_argument("--large", action="store_true", help="try designs of many thousand LUTs, too")
     parser.add_argument("--no-stages", action="store_true", help="leave out the stages that constants are fitted to")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
+    if arguments.fit_gates:
+        return refit_gates()
     if arguments.fit and arguments.no_stages:
         parser.error("--fit needs the stages")
     to = [] if arguments.no_stages else points()

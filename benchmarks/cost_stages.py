@@ -102,6 +102,15 @@ def matvec(r: Random) -> MatVec:
     return MatVec(StreamType((2, rows), x, simd), r.weights(w, rows, columns), w, pe, simd, bias)
 
 
+def chosen(r: Random) -> MatVec:
+    """Of few folds, which the gates choose from, and of as many synapses as such layers have."""
+    x, w = r.of(((BIT, BIT), (BIT, BIT), (U2, TERNARY), (U4, I4)))
+    beats, passes = r.of(((2, 1), (2, 2), (1, 4), (4, 2) if w is BIT else (3, 1)))
+    simd, pe = r.of((64, 128, 256) if w is BIT else (16, 32)), r.of((4, 8, 16))
+    weights = r.weights(w, simd * beats, pe * passes)
+    return MatVec(StreamType((2, simd * beats), x, simd), weights, w, pe, simd)
+
+
 def skipping(r: Random) -> MatVec:
     """Some blocks of weights are zero."""
     simd, pe, beats, passes = r.of((1, 2, 4)), r.of((1, 2, 4)), r.of((8, 18, 32)), r.of((4, 8, 16))
@@ -339,7 +348,8 @@ def joined(r: Random) -> Joined:
 
 
 FAMILIES: dict[str, tuple[Callable[[Random], Stage], int]] = {
-    "matvec": (matvec, 22), "skipping": (skipping, 4), "multiplied": (multiplied, 5), "channelwise": (channelwise, 10),
+    "matvec": (matvec, 22), "chosen": (chosen, 6),
+    "skipping": (skipping, 4), "multiplied": (multiplied, 5), "channelwise": (channelwise, 10),
     "unrolled": (unrolled, 6), "signs": (signs, 5), "digits": (digits, 3),
     "serial window": (serial_window, 10), "parallel window": (parallel_window, 10),
     "pool": (pool, 8), "global pool": (global_pool, 4), "width": (width, 11), "fifo": (fifo, 12), "pad": (pad, 5),

@@ -1,4 +1,4 @@
-"""What products take, found by counting partial products and the bits that counters leave: no gates are built."""
+"""What products take, found by counting partial products and the sites planned for their heaps: no gates are built."""
 
 from __future__ import annotations
 
