@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.netlist.cells import FALSE, TRUE, Lut, Netlist
+from hw.netlist.cells import FALSE, TRUE, Carry, Lut, Netlist
 from hw.netlist.chains import added, popcount
 from hw.netlist.cover import chains_of, cover
 from hw.netlist.heap import Heap
@@ -27,8 +27,9 @@ def sites(n: Netlist) -> int:
     constant=st.integers(-300, 300),
     width=st.integers(1, 12),
     late=st.integers(0, 40),
+    levels=st.sampled_from([2, 3, 4]),
 )
-def test_the_sum_of_its_bits(bits: Bits, constant: int, width: int, late: int) -> None:
+def test_the_sum_of_its_bits(bits: Bits, constant: int, width: int, late: int, levels: float) -> None:
     """Some of them later than the others, some of them one net twice, some constant."""
     n, heap = Netlist(), Heap(constant=constant)
     inputs = n.input("x", len(bits) or 1)
@@ -39,9 +40,23 @@ def test_the_sum_of_its_bits(bits: Bits, constant: int, width: int, late: int) -
         heap.add([literals[source]], power, sign=-1 if negative else 1)
         weights[source] += (-1 if negative else 1) << power
     heap.add([TRUE, FALSE], 1)
-    n.output("y", added(n, heap, width))
+    n.output("y", added(n, heap, width, levels))
     x = random_bits(len(inputs))
     assert (number_of(run(n, {"x": x})["y"]) == (x.astype(int) @ weights + constant + 2) % (1 << width)).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(heights=st.lists(st.integers(0, 7), min_size=17, max_size=40), levels=st.sampled_from([2, 3, 4]))
+def test_no_chain_is_longer_than_the_clock_allows(heights: list[int], levels: float) -> None:
+    n, heap, width = Netlist(), Heap(), len(heights) + 3
+    inputs = n.input("x", sum(heights) or 1)
+    powers = [p for p, height in enumerate(heights) for _ in range(height)]
+    for bit, power in zip(inputs, powers):
+        heap.add_bit(bit, power)
+    n.output("y", added(n, heap, width, levels))
+    x = random_bits(len(inputs))
+    assert (number_of(run(n, {"x": x})["y"]) == x[:, : len(powers)].astype(int) @ (1 << np.array(powers, int))).all()
+    assert all(len(c.select) <= (32 if levels >= 4 else 16) for c in n.cells if isinstance(c, Carry))
 
 
 @settings(deadline=None)

@@ -246,7 +246,7 @@ def _unsigned(code: list[Literal], x: Format) -> list[Literal]:
 
 def _finished(n: Netlist, p: Product, heaps: list[Heap], most_bits: int) -> Built:
     formats = [Int(0, min(int(most), (1 << most_bits) - 1)) for most in p.most]
-    return [added(n, heap, fmt.bits) for heap, fmt in zip(heaps, formats, strict=True)], formats
+    return [added(n, heap, fmt.bits, p.levels) for heap, fmt in zip(heaps, formats, strict=True)], formats
 
 
 def _tabled(n: Netlist, p: Product, codes: Codes, most_bits: int) -> Built:
@@ -267,7 +267,7 @@ def _remembered(n: Netlist, p: Product, codes: Codes, most_bits: int) -> Built:
     bits = n.input("w", p.synapses * p.w.bits)
     heap = _gated(n, p, codes, [bits[k : k + p.w.bits] for k in range(0, len(bits), p.w.bits)])
     fmt = Int(0, min(int(p.most[0]), (1 << most_bits) - 1))
-    return [added(n, heap, fmt.bits)], [fmt]
+    return [added(n, heap, fmt.bits, p.levels)], [fmt]
 
 
 def _gated(n: Netlist, p: Product, codes: Codes, weights: Codes) -> Heap:

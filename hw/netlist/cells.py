@@ -129,6 +129,10 @@ class Netlist:
         """How many look-up tables and carry chains stand between the inputs and this literal, registers left out."""
         return self._levels.get(bit >> 1, 0)
 
+    def delay(self, bits: Iterable[Literal], level: int) -> None:
+        """Take literals as coming at a level, constants aside."""
+        self._levels.update((bit >> 1, level) for bit in bits if bit > TRUE)
+
     def _note(self, reads: Iterable[int], outputs: Iterable[int]) -> None:
         level = 1 + max((self._levels.get(net, 0) for net in reads), default=0)
         self._levels.update(dict.fromkeys(outputs, level))

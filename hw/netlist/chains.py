@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hw.netlist.cells import FALSE, TRUE, Literal, Netlist
 from hw.netlist.cover import Chain, chains_of, cover
 from hw.netlist.heap import Heap
+from hw.netlist.pipeline import FEW, MANY
 from hw.netlist.tables import ones_bit, table_of
 
 NEXT = 64  # chains of which the earliest is built first
@@ -20,6 +21,7 @@ TWO = table_of(lambda v: sum(v) >> 1 == 2, 5)
 SUM_OF_FOUR = ones_bit(4, 0)
 CARRY_OF_THREE = table_of(lambda v: (v[0] + v[1] + v[2]) >> 1, 4)
 OR_NONE = table_of(lambda v: v[0], 2)
+CHAIN_BITS, SHORT_BITS = 32, 16  # of a carry chain, up to 100 MHz and beyond (hw/sta.py)
 
 
 def popcount(n: Netlist, bits: Iterable[Literal]) -> list[Literal]:
@@ -30,12 +32,12 @@ def popcount(n: Netlist, bits: Iterable[Literal]) -> list[Literal]:
     return added(n, heap, (heap.total() + heap.constant).bit_length())
 
 
-def added(n: Netlist, heap: Heap, width: int) -> list[Literal]:
-    """The heap's sum modulo 2^width, lowest bit first."""
+def added(n: Netlist, heap: Heap, width: int, levels: float = MANY) -> list[Literal]:
+    """The heap's sum modulo 2^width, lowest bit first; made for so many `levels` of logic between registers."""
     ones = [heap.constant >> p & 1 for p in range(width)]
-    work = Work(n, [sorted(heap.columns.get(p, ()), key=n.level) for p in range(width)], ones)
+    work = Work(n, [sorted(heap.columns.get(p, ()), key=n.level) for p in range(width)], ones, levels)
     _, columns = cover(work.heights(), tuple(ones))
-    chains = chains_of(columns, ones)
+    chains = [part for chain in chains_of(columns, ones) for part in chain.parts(work.most)]
     while chains:
         soonest = min(range(min(NEXT, len(chains))), key=lambda k: (*work.lacks(chains[k]), k))
         work.chain(chains.pop(soonest))
@@ -54,6 +56,12 @@ class Work:
     n: Netlist
     bits: list[list[Literal]]
     ones: list[int]
+    levels: float
+
+    @property
+    def most(self) -> int:
+        """Bits of a carry chain that the clock allows."""
+        return CHAIN_BITS if self.levels >= MANY else SHORT_BITS
 
     @property
     def width(self) -> int:
@@ -90,9 +98,11 @@ class Work:
         """Build it and put what it gives where it belongs."""
         sites: list[tuple[Literal, Literal]] = []
         powers: list[int] = []
+        kept: list[tuple[Literal, int]] = []
         saved = FALSE
         for power, six in chain.columns:
-            found = self._with_saved(power, 6 if six else 4, saved)
+            found, left = self._with_saved(power, 6 if six else 4, saved)
+            kept.append((left, power))
             if six:
                 sites, saved = [*sites, *_six(self.n, found)], FALSE
             else:
@@ -102,16 +112,18 @@ class Work:
         if chain.one:
             self.ones[powers[0]] = 0
         *sums, carry = self.n.carry(sites, TRUE if chain.one else FALSE)
-        for bit, power in zip([*sums, carry, saved], [*powers, chain.end, chain.end], strict=True):
+        kept.append((saved, chain.end))
+        if self.levels <= FEW:  # the chain fills a clock, and what it saves comes in the next one like its sums
+            self.n.delay((bit for bit, _ in kept), max(map(self.n.level, sums)))
+        for bit, power in (*kept, *zip([*sums, carry], [*powers, chain.end], strict=True)):
             self.put(bit, power)
 
-    def _with_saved(self, power: int, wanted: int, saved: Literal) -> list[Literal]:
-        """Bits for a site, that which the site before saved among them only if there are too few."""
+    def _with_saved(self, power: int, wanted: int, saved: Literal) -> tuple[list[Literal], Literal]:
+        """Bits for a site, that which the site before saved among them only if there are too few; else it is left."""
         found = _straight_last(self.take(power, wanted))
-        if len(found) < wanted:
-            return found if saved == FALSE else [*found, saved]
-        self.put(saved, power)
-        return found
+        if len(found) == wanted:
+            return found, saved
+        return (found if saved == FALSE else [*found, saved]), FALSE
 
     def adder(self, power: int) -> None:
         """Three bits of a column, the constant one among them if it has to be."""
@@ -129,18 +141,19 @@ class Work:
         self.put(carry, power + 1)
 
     def too_high(self) -> int | None:
-        """The first column that has more bits than the last chain takes."""
-        saved = begun = False
+        """The first column that has more bits than the last chains take."""
+        saved, length = False, 0
         for power, (count, one) in enumerate(zip(self.heights(), self.ones, strict=True)):
-            if not begun and count <= 1:
+            if not length and count <= 1:
                 continue
-            if count + saved - (0 if begun else one) > 4:
+            carried = length > 0 and length % self.most == 0
+            if count + saved + carried - (0 if length else one) > 4:
                 return power
-            begun, saved = True, count + saved >= 3
+            saved, length = count + saved + carried >= 3, length + 1
         return None
 
     def last(self) -> list[Literal]:
-        """One chain for all that is left."""
+        """One chain for all that is left, or several where it would be too long."""
         low = next((p for p, height in enumerate(self.heights()) if height > 1), self.width)
         rows = [[*bits, *[TRUE] * one] for bits, one in zip(self.bits, self.ones, strict=True)]
         done = [row[0] if row else FALSE for row in rows[:low]]
@@ -152,19 +165,19 @@ class Work:
         return done + self._last(rows[low:], carry_in)
 
     def _last(self, rows: Sequence[list[Literal]], carry_in: Literal) -> list[Literal]:
+        done: list[Literal] = []
         sites: list[tuple[Literal, Literal]] = []
         saved = FALSE
         for row in rows:
             found = _straight_last(row) + ([saved] if saved != FALSE else [])
-            if len(found) < 3:
-                sites.append(_binary(self.n, found))
-                saved = FALSE
-            else:
-                site, saved = _ternary(self.n, found)
-                sites.append(site)
-        if sites[-1] == (FALSE, FALSE):  # it would only show the carry
-            return self.n.carry(sites[:-1], carry_in)
-        return self.n.carry(sites, carry_in)[:-1]
+            if len(sites) == self.most:
+                *sums, carry = self.n.carry(sites, carry_in)
+                done, sites, carry_in, found = done + sums, [], FALSE, [*found, carry]
+            site, saved = _ternary(self.n, found)
+            sites.append(site)
+        if sites[-1] == (FALSE, FALSE) and len(sites) > 1:  # it would only show the carry
+            return done + self.n.carry(sites[:-1], carry_in)
+        return done + self.n.carry(sites, carry_in)[:-1]
 
 
 def _straight_last(bits: Iterable[Literal]) -> list[Literal]:

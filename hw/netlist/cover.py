@@ -116,6 +116,17 @@ class Chain(NamedTuple):
         column, six = self.columns[-1]
         return column + 1 + six
 
+    def parts(self, most: int) -> list[Chain]:
+        """The chain in parts of at most so many bits, each of which gives its carry to the next one's first column."""
+        bits, parts = 0, list[list[tuple[int, bool]]]([[]])
+        for column, six in self.columns:
+            bits += 1 + six
+            if bits > most:
+                bits = 1 + six
+                parts.append([])
+            parts[-1].append((column, six))
+        return [Chain(tuple(part), self.one and k == 0) for k, part in enumerate(parts)]
+
 
 def chains_of(columns: Sequence[Column], ones: Sequence[int]) -> list[Chain]:
     """The sites as carry chains that go on as long as they can; the first to begin is the first to end."""
