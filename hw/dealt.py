@@ -9,9 +9,8 @@ from amaranth.hdl._ast import Switch
 from amaranth.hdl._mem import MemoryInstance
 from amaranth.hdl._xfrm import FragmentTransformer, LHSMaskCollector
 
-from hw.copies import EACH
-
 _DOMAIN = "sync"
+_EACH = 40  # bits: synthesis puts an enable into the tables before a register where that saves some
 
 
 class Dealt:
@@ -38,8 +37,8 @@ def _registers(fragment: Fragment) -> Iterator[tuple[Signal, int, int]]:
     masks.visit_stmt(fragment.statements.get(_DOMAIN, ()))
     for signal, start, stop in masks.chunks():
         end = len(signal) if stop is None else stop
-        for begin in range(start, end, EACH):
-            yield signal, begin, min(begin + EACH, end)
+        for begin in range(start, end, _EACH):
+            yield signal, begin, min(begin + _EACH, end)
 
 
 def _sizes(fragment: Fragment, resets: bool) -> Iterator[int]:
@@ -71,7 +70,7 @@ class _Hand:
         self.number, self.bits = 0, 0
 
     def __call__(self, size: int) -> int:
-        if self.bits and self.bits + size > EACH:
+        if self.bits and self.bits + size > _EACH:
             self.number, self.bits = self.number + 1, 0
         self.bits += size
         return self.number

@@ -8,16 +8,17 @@ from functools import cached_property
 from math import ceil
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Signal, Value, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from codesign.cost import Cost
 from codesign.formats import Int
-from hw.copies import EACH, KEPT, groups_of, slices_of
+from hw.copies import EACH, copies, groups_of, slices_of
 from hw.fitted import fitted
 from hw.memory import block_count, blocks_cost
 from hw.ports import element
+from hw.register import register
 
 _LUTS_PER_BRAM36 = 256  # the device has 380 LUTs a RAMB36; LUTs run out first
 READERS = 1  # cells that read a bit of a number
@@ -114,51 +115,46 @@ class Fields:
         return fields
 
     def _from_blocks(self, m: Module, address: Value) -> list[Value]:
-        words = self._words(self._bits())
+        words = _words(self._bits())
         m.submodules += (rom := Rom(words, self.width))
         m.d.comb += rom.address.eq(address)
         return list(rom.data)
 
     def _from_tables(self, m: Module, addresses: Sequence[Value]) -> list[Value]:
         """Equal bits of a word come from one register, and from copies where it would have too many readers."""
-        registers: list[Value] = []
-        for (columns, copied), address in zip(self._parts, addresses, strict=True):
-            m.submodules += (store := memory_of(self._words(columns), columns.shape[1]))
-            port = store.read_port(domain="comb")
-            kept = Signal(columns.shape[1], reset_less=True, attrs=KEPT if copied else {})
-            m.d.comb += port.addr.eq(address)
-            m.d.sync += kept.eq(port.data)
-            registers += list(kept)
-        return [registers[k] for k in self._places[0]]
+        registers: dict[int, Sequence[Value]] = {}
+        bits = self._bits()  # written as numbers: a memory would take the registers before and behind it into itself
+        for columns, address in zip(self._parts, addresses, strict=True):
+            for column in columns:
+                value = Const(_words(bits[:, column][None])[0], self.depth).bit_select(address, 1)
+                count = self._loads[column]
+                registers[column] = copies(m, value, count, reset_less=True) if count > 1 else [register(m, value)]
+        return [registers[column][copy] for column, copy in self._places]
 
     @cached_property
-    def _parts(self) -> list[tuple[np.ndarray, bool]]:
-        """The bits that a part of the memory in tables holds (depth, bits), and whether they are copies of others."""
-        _, firsts, copied = self._places
-        bits = self._bits()
+    def _parts(self) -> list[list[int]]:
+        """The bits that each part of the memory in tables holds: one of all that are equal."""
+        columns = list(self._loads)
         return [
-            (bits[:, columns[part]], again)
-            for columns, again in ((firsts, False), (copied, True))
-            for part in slices_of(len(columns), groups_of(len(columns), ceil(table_luts(self.depth))))
-            if columns
+            columns[part] for part in slices_of(len(columns), groups_of(len(columns), ceil(table_luts(self.depth))))
         ]
 
+    @property
+    def _loads(self) -> dict[int, int]:
+        """The first of all bits of a word that are equal -> in how many registers they are, so that none is read too
+        often."""
+        return {column: copy + 1 for column, copy in self._places}
+
     @cached_property
-    def _places(self) -> tuple[list[int], list[int], list[int]]:
-        """Of every bit of a word the register that it is read from; the bits that registers hold: one of all that are
-        equal, then copies."""
-        latest: dict[bytes, tuple[int, int]] = {}  # bits that are equal -> the last place where they are held
-        places: list[tuple[int, int]] = []
-        held: tuple[list[int], list[int]] = [], []
-        loads = Counter[bytes]()
+    def _places(self) -> list[tuple[int, int]]:
+        """Of every bit of a word: the first that equals it, and which of its registers is read."""
+        firsts: dict[bytes, int] = {}
+        loads, places = Counter[int](), list[tuple[int, int]]()
         for k, (column, readers) in enumerate(zip(_columns(self._bits()), self._readers(), strict=True)):
-            if column not in latest or loads[column] + readers > EACH:
-                again = int(column in latest)
-                latest[column], loads[column] = (again, len(held[again])), 0
-                held[again].append(k)
-            loads[column] += readers
-            places.append(latest[column])
-        return [len(held[0]) * again + number for again, number in places], *held
+            first = firsts.setdefault(column, k)
+            loads[first] += readers
+            places.append((first, (loads[first] - 1) // EACH))
+        return places
 
     def cost(self) -> Cost:
         """In LUTs, equal bits of a word share a register, and equal or opposite ones a table."""
@@ -168,7 +164,7 @@ class Fields:
             return rom_cost(self.depth, self.width)
         bits = self._bits()
         tables = len(set(_columns(bits ^ bits[0])))
-        return Cost(lut=tables * table_sites(self.depth), ff=sum(map(len, self._places[1:])))
+        return Cost(lut=tables * table_sites(self.depth), ff=sum(self._loads.values()))
 
     def _readers(self) -> list[int]:
         """How many cells read each bit: a sign as often as the widest number has bits beyond."""
@@ -185,11 +181,13 @@ class Fields:
         rows = [x[:, None] >> np.arange(f.bits) & 1 for x, f in zip(numbers, self._changing, strict=True)]
         return np.concatenate(rows, axis=1).astype(bool)
 
-    def _words(self, bits: np.ndarray) -> list[int]:
-        packed = np.packbits(bits, axis=1, bitorder="little")
-        return [int.from_bytes(row.tobytes(), "little") for row in packed]
-
 
 def _columns(bits: np.ndarray) -> list[bytes]:
     """Of a matrix of booleans, packed."""
     return [column.tobytes() for column in np.packbits(bits, axis=0).T]
+
+
+def _words(bits: np.ndarray) -> list[int]:
+    """Booleans (depth, bits) as numbers, the first lowest."""
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]

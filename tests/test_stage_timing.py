@@ -50,7 +50,7 @@ class Wide(Elaboratable):
         held, counted, inner = Signal(200, reset_less=True), Signal(40), Module()
         inner.d.sync += [held.eq(self.x), counted.eq(counted + self.x[0])]
         dealt = Dealt(inner, platform)
-        assert (dealt.enables, dealt.resets) == (4, 1)
+        assert (dealt.enables, dealt.resets) == (6, 1)
         m.d.comb += sync.clk.eq(self.clk)
         m.submodules.outer = outer = Module()
         runs = copies(outer, self.run, dealt.enables)
@@ -62,6 +62,6 @@ class Wide(Elaboratable):
 def test_copies_of_an_enable_stay_apart_though_they_are_ports() -> None:
     top = Wide()
     text = verilog_from_rtlil(to_rtlil(top, "wide", [top.clk, top.x, top.run, top.y], None))
-    assert synthesize(text, "wide").ff == 200 + 40 + 4
+    assert synthesize(text, "wide").ff == 200 + 40 + 6
     timing = timed(text, "wide", 100)
     assert timing is not None and not timing.wide
