@@ -20,18 +20,61 @@ def counters(
 
     Returns their indices, and for each level whether it and all inner ones are at their last index.
     """
+    indices = _indices(counts, begin)
+    ends: list[Value] = [index == count - 1 for index, count in zip(indices, counts, strict=True)]
+    _advance(m, indices, ends, step)
+    return indices, with_inner(ends)
+
+
+def counters_and_ends(
+    m: Module, counts: Sequence[int], step: ValueLike, begin: Sequence[int] = ()
+) -> tuple[list[Signal], list[Value]]:
+    """The same, but for each level whether it is at its last index itself: in a register, so that no path compares."""
+    indices = _indices(counts, begin)
+    begun = [index.init == count - 1 for index, count in zip(indices, counts, strict=True)]
+    ends = [Signal(name=f"end{k}", init=at_last) for k, at_last in enumerate(begun)]
+    inner: Value = Value.cast(step)
+    for index, count, end in reversed(list(zip(indices, counts, ends, strict=True))):
+        with m.If(inner):
+            m.d.sync += end.eq(index == count - 2 if count > 1 else 1)
+        inner = inner & end
+    _advance(m, indices, ends, step)
+    return indices, list(ends)
+
+
+def _indices(counts: Sequence[int], begin: Sequence[int]) -> list[Signal]:
     begins = begin or [0] * len(counts)
-    indices = [Signal(range(n), name=f"index{k}", init=i) for k, (n, i) in enumerate(zip(counts, begins, strict=True))]
-    last: list[Value] = [Const(1, 1)] * len(counts)
-    inner: Value = Const(1, 1)
-    for k in reversed(range(len(counts))):
-        at_last = indices[k] == counts[k] - 1
-        with m.If(Value.cast(step) & inner):
-            # From six bits on a chain takes fewer tables, the comparison beside it counted.
-            above = increased(indices[k]) if len(indices[k]) < _TABLE_INPUTS else indices[k] + 1
-            m.d.sync += indices[k].eq(Mux(at_last, 0, above))
-        inner = last[k] = inner & at_last
-    return indices, last
+    return [Signal(range(n), name=f"index{k}", init=i) for k, (n, i) in enumerate(zip(counts, begins, strict=True))]
+
+
+def _advance(m: Module, indices: Sequence[Signal], ends: Sequence[Value], step: ValueLike) -> None:
+    """Each index by one, or back to 0 from its end, when all inner ones are at their ends."""
+    inner = Value.cast(step)
+    for index, end in reversed(list(zip(indices, ends, strict=True))):
+        with m.If(inner):
+            # From six bits on a chain takes fewer tables, the comparison beside it counters_and_ends.
+            above = increased(index) if len(index) < _TABLE_INPUTS else index + 1
+            m.d.sync += index.eq(Mux(end, 0, above))
+        inner = inner & end
+
+
+def at_ends(
+    m: Module, counts: Sequence[int], indices: Sequence[Signal], ends: Sequence[Value], step: ValueLike
+) -> Value:
+    """Whether all of some innermost levels are at their ends, in a register of its own."""
+    moving = [k for k, count in enumerate(counts) if count > 1]
+    if not moving:
+        return Const(1, 1)
+    *others, inner = moving
+    there = Signal()
+    with m.If(step):
+        m.d.sync += there.eq(Cat(indices[inner] == counts[inner] - 2, *(ends[k] for k in others)).all())
+    return there
+
+
+def with_inner(ends: Sequence[Value]) -> list[Value]:
+    """Whether each level and all inner ones are at their ends."""
+    return [Cat(*ends[k:]).all() for k in range(len(ends))]
 
 
 def increased(index: Signal) -> Value:
@@ -55,7 +98,7 @@ def strides_to_steps(loops: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def choose_step(steps: Sequence[int], last: Sequence[Value]) -> Value:
-    """The step of the level that advances, by `last` of `counters`; the outermost loop has none."""
+    """The step of the level that advances, by the ends of the levels; the outermost has none."""
     width = signed(max(max(step, ~step).bit_length() for step in steps) + 1)
     return _choose([Const(step, width) for step in steps], last)
 

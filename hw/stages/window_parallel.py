@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
 from hw.fitted import fitted
-from hw.loops import between, counters, counters_cost
+from hw.loops import between, counters_and_ends, counters_cost, with_inner
 from hw.memory import ram, ram_cost
 from hw.ports import elements, encode
 from hw.sliding import Sliding
@@ -101,7 +101,7 @@ class ParallelForm:
             + rows
             + buffer_cost(own.input.beat_bits)
             + control
-            + Cost(lut=fitted("parallel window.one"), ff=1)
+            + Cost(lut=fitted("parallel window.one"), ff=1 + sum(n > 1 for n in (*s.input.shape[:2], s.pixel)))
             + border
         )
 
@@ -126,7 +126,8 @@ class _Circuit(wiring.Component):
         m.submodules.buffer = buffer = Buffer(own.input.beat_bits)
         connect(m, flipped(self.i), buffer.i)
         shift, inside, runs = Signal(), Signal(), Signal()
-        indices, last = counters(m, [*s.size, s.pixel], shift, [*self.form.begin, 0])
+        indices, at_ends = counters_and_ends(m, [*s.size, s.pixel], shift, [*self.form.begin, 0])
+        last = with_inner(at_ends)
         m.d.comb += [
             inside.eq(between(indices[0], 0, own.size[0]) & between(indices[1], 0, own.size[1])),
             runs.eq(self.o.ready | ~self.o.valid),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -13,7 +14,16 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
 from hw.fitted import fitted
-from hw.loops import between, choose_step, counters, counters_cost, ring_address, strides_to_steps
+from hw.loops import (
+    at_ends,
+    between,
+    choose_step,
+    counters,
+    counters_and_ends,
+    counters_cost,
+    ring_address,
+    strides_to_steps,
+)
 from hw.memory import ram, ram_cost
 from hw.ports import elements, encode
 from hw.sliding import Sliding
@@ -130,7 +140,9 @@ class SerialForm:
         loops = [count for count, _ in self.image_loops[1:] + self.window_loops]
         wrap = 1 if self.depth & (self.depth - 1) else 0
         a_bit = fitted("serial window.bit") + fitted("serial window.wrapped bit") * wrap
-        control = Cost(lut=pointer * a_bit + fitted("serial window.one"), ff=3 * pointer + 2)
+        control = Cost(
+            lut=pointer * a_bit + fitted("serial window.one"), ff=4 * pointer + 4 + sum(n > 1 for n in loops)
+        )
         memory = ram_cost(self.depth, s.input.beat_bits)
         return memory + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
 
@@ -141,7 +153,7 @@ class SerialForm:
         clipped = sum(a > 0 or b < n for n, tap in zip(s.counts, s.inside, strict=True) for a, b in tap)
         bits = (s.input.beats - 1).bit_length() * self.reaches_over
         return Cost(
-            lut=fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2, ff=bits + 3
+            lut=fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2, ff=bits + 4
         )
 
     def rtl(self) -> wiring.Component:
@@ -156,7 +168,8 @@ def _rounded(depth: int, width: int) -> int:
 
 
 class _Circuit(wiring.Component):
-    """`stored` counts the beats from the current window's first on; below zero while that is yet to come."""
+    """The beats from the current window's first on are counted, below zero while that is yet to come: as what there is
+    more than a window's span, and more than the ring holds, so that the signs say whether to go on."""
 
     i: stream.Interface
     o: stream.Interface
@@ -173,41 +186,45 @@ class _Circuit(wiring.Component):
         m.submodules.memory = memory = ram(depth, len(self.i.payload))
         m.submodules.skid = skid = Skid(len(self.o.payload))
         connect(m, skid.o, flipped(self.o))
-        steps = strides_to_steps(form.image_loops)
-        sliding = form.sliding
-        stored = Signal(signed(max(depth, *(abs(step) for step in steps)).bit_length() + 1), init=sliding.origin)
+        steps, sliding = strides_to_steps(form.image_loops), form.sliding
         write, read = memory.write_port(), memory.read_port()
         move = Signal()
         loops = form.image_loops + form.window_loops
-        indices, last = counters(m, [count for count, _ in loops[1:]], move)
+        indices, ends = counters_and_ends(m, [count for count, _ in loops[1:]], move)
         taps = indices[3:] if form.channelwise else indices[2:4]
-        start = -sliding.origin % depth
+        over = move & at_ends(m, [count for count, _ in form.window_loops], indices[2:], ends[2:], move)
+        moved = self._moved(write.en, over, steps, ends[:2])
+        bits = max(depth, *(abs(step) for step in steps)).bit_length() + 2
+        short, room = (_below(m, sliding.origin - limit, bits, moved) for limit in (sliding.span, depth))
         m.d.comb += [
-            self.i.ready.eq(stored < depth),
+            self.i.ready.eq(room),
             write.en.eq(self.i.valid & self.i.ready),
             write.addr.eq(ring_address(m, depth, [1], [], write.en)),
             write.data.eq(self.i.payload),
-            skid.issue.eq((stored >= sliding.span) | self._whole(m, write.en, move & last[0])),
+            skid.issue.eq(~short | self._whole(m, write.en, over & ends[0] & ends[1])),
             move.eq(skid.issue & skid.run),
             read.en.eq(skid.run),
-            read.addr.eq(ring_address(m, depth, strides_to_steps(loops), last, move, start)),
+            read.addr.eq(ring_address(m, depth, strides_to_steps(loops), ends, move, -sliding.origin % depth)),
             skid.data.eq(self._seen(m, read.data, indices[:2], taps, skid.run)),
         ]
-        with m.If(move & last[2]):
-            m.d.sync += stored.eq(stored + write.en - choose_step(steps, last[:2]))
-        with m.Else():
-            m.d.sync += stored.eq(stored + write.en)
         return m
+
+    def _moved(self, put: Value, over: Value, steps: Sequence[int], ends: Sequence[Value]) -> Value:
+        """What becomes of the count of stored beats: one more where one is `put`, fewer where a window is `over`."""
+        chosen = [choose_step([taken - step for step in steps], ends) for taken in (0, 1)]
+        return Mux(over, Mux(put, chosen[1], chosen[0]), put)
 
     def _whole(self, m: Module, put: Value, done: Value) -> Value:
         """Whether the image being read is stored as a whole, where its windows reach over it."""
         form = self.form
         if not form.reaches_over:
             return Const(0, 1)
-        images = Signal(range(form.depth // form.sliding.input.beats + 3))
+        images, some = Signal(range(form.depth // form.sliding.input.beats + 3)), Signal()
         _, (stored, *_) = counters(m, [form.sliding.input.beats], put)
-        m.d.sync += images.eq(images + (put & stored) - done)
-        return images != 0
+        following = Signal.like(images)
+        m.d.comb += following.eq(images + (put & stored) - done)
+        m.d.sync += [images.eq(following), some.eq(following != 0)]
+        return some
 
     def _seen(self, m: Module, data: Value, windows: list[Signal], taps: list[Signal], run: Value) -> Value:
         """The beat that was read, or the border."""
@@ -231,3 +248,10 @@ def _inside(s: Sliding, windows: list[Signal], taps: list[Signal]) -> Value:
                 held = between(window, first, end) if first < end else Const(0, 1)
                 inside &= (tap != k) | held
     return inside
+
+
+def _below(m: Module, begin: int, bits: int, moved: Value) -> Value:
+    """Whether a count of beats, from `begin` on, is below zero."""
+    count = Signal(signed(bits), init=begin)
+    m.d.sync += count.eq(count + moved)
+    return count[-1]
