@@ -20,6 +20,14 @@ def netlist_cost(n: Netlist) -> Cost:
     return Cost(lut=len(luts) - len(pairs), ff=sum(isinstance(cell, Register) for cell in n.cells))
 
 
+LARGE = 1500  # bits up to which a heap is planned as it is
+
+
 def heap_sites(columns: Mapping[int, int], width: int) -> int:
-    """Sites of `hw.netlist.chains.added` on so many bits of each power of two, none of them constant."""
-    return cover(tuple(columns.get(p, 0) for p in range(width)), (0,) * width)[0]
+    """Sites of `hw.netlist.chains.added` on so many bits of each power of two, none of them constant.
+
+    A large heap as several small ones, within 2 %: plans for it take seconds.
+    """
+    heights = [columns.get(p, 0) for p in range(width)]
+    times = -(-sum(heights) // LARGE) or 1
+    return times * cover(tuple(-(-height // times) for height in heights), (0,) * width)[0]
