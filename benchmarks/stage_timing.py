@@ -13,6 +13,7 @@ import numpy as np
 from codesign import timing_table
 from codesign.formats import Binary, Format, Int
 from codesign.ops.threshold import Threshold
+from hw.netlist.clock import levels_at
 from hw.pipeline import Stage, alone
 from hw.rtl import TOP, verilog
 from hw.stages.argmax import ArgMax
@@ -26,7 +27,6 @@ from hw.stages.threshold import ThresholdStage
 from hw.stages.width import Width
 from hw.stages.window import Window
 from hw.stream import StreamType
-from hw.style import levels_at
 from hw.synth import timed
 
 B, U4, U8, I4, I8, I14 = Binary(), Int(0, 15), Int(0, 255), Int(-8, 7), Int(-128, 127), Int(-8000, 8000)

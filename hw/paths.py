@@ -8,22 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache
-from math import sqrt
 
 from hw.blif import CONSTANTS, Instance
 from hw.delays import LUT, Arc, arcs
+from hw.netlist.clock import net_ps
 
-# A hop between slices, and more by the root of the readers, over whose area a net spreads; fitted to placed and routed
-# circuits of a few hundred tables (docs/timing.md).
-WIRE_PS, SPREAD_PS = 620, 105
 _TABLES = ("LUT", "INV", "RAM", "SRL")
-
-
-@cache
-def net_ps(readers: int) -> int:
-    """What a wire between slices is estimated to take."""
-    return WIRE_PS + round(SPREAD_PS * sqrt(readers))
 
 
 @dataclass(frozen=True, slots=True)

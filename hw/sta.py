@@ -13,16 +13,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hw.blif import Instance
+from hw.netlist.clock import levels_at, net_ps, stretch
 from hw.netlist.fanout import MOST_READERS
 from hw.netlist.pipeline import CHAIN, MANY, SHORT_CHAIN
-from hw.paths import Nets, Step, Wire, net_ps, nets_of
-from hw.style import levels_at
+from hw.paths import Nets, Step, Wire, nets_of
 
 CARRY_BITS = ((100, 32), (200, 16))  # (MHz, bits of a chain) up to a clock; the last one beyond
 SLOW_PS = 1600  # what is launched later comes from a block RAM or a multiplier without a register behind it
 SLOW_LEVELS = 2  # that this counts up to 100 MHz
-COMPACT = 400  # LUTs up to which wires are as short as `net_ps` says (docs/timing.md)
-GROWTH = 0.3  # the power of the size by which they grow beyond
 SOURCE = "static timing of the synthesized netlist, cells of the -1 speed grade; wires estimated, nothing is placed"
 SHOWN = 8  # paths and nets that a result names
 
@@ -120,7 +118,7 @@ class Timing:
 
     @property
     def stretch(self) -> float:
-        return max(1.0, self.luts / COMPACT) ** GROWTH
+        return stretch(self.luts)
 
 
 def timing(cells: Iterable[Instance], clock_mhz: float, wire: Wire = net_ps) -> Timing | None:

@@ -13,19 +13,11 @@ from codesign.ops.conv import Conv
 from codesign.ops.matmul import MatMul
 from codesign.options import Options
 from hw.layer import Folding
+from hw.netlist.clock import levels_at
 from hw.netlist.neurons import MOST_BITS
 from hw.products import matrix_of, nothing_folded, source_type
 
 STYLES = ("auto", "folded", "unrolled", "table")
-# (MHz, levels): look-up tables and carry chains between registers up to a clock, wires taken into account; a carry
-# chain counts one more than the table that feeds it, a ternary adder three (MICROARCHITECTURE: -1 speed grade). At
-# 100 MHz it is wires that count, up to four in a row, and a chain, which has none, is half a level.
-LEVELS = ((100, 4), (200, 3), (250, 2))
-
-
-def levels_at(clock_mhz: float) -> int:
-    """Levels of logic between registers that hold a clock; the fewest there are for a clock above the last."""
-    return next((levels for most, levels in LEVELS if clock_mhz <= most), LEVELS[-1][1])
 
 
 @dataclass(frozen=True)

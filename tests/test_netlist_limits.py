@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from codesign.formats import Binary, Format, Int
-from hw.netlist import fanout
+from hw.netlist import fanout, pipeline
 from hw.netlist.cells import Carry, Lut, Netlist, Register
-from hw.netlist.fanout import MOST_READERS, wide_nets
+from hw.netlist.clock import LEVELS, levels_at, net_ps
+from hw.netlist.fanout import MOST_READERS, readers, wide_nets
 from hw.netlist.pipeline import pipelined
 from hw.netlist.run import run
 from hw.netlist.tables import depends
 from hw.netlist.verilog import module
-from hw.style import LEVELS, levels_at
 from hw.yosys import run_yosys
 from tests.miter import MITER
 from tests.test_netlist import built, codes, random_layer, samples
@@ -41,6 +41,28 @@ def longest_path(netlist: Netlist, ternary: int, chain: float) -> float:
             alone = ternary - 1 + max(saved.get(net, depth.get(net, 0)) for net in nets)
             depth.update(dict.fromkeys(cell.outputs, min(whole, alone) if ternary < 3 else whole))
     return max(depth.values())
+
+
+def longest_ps(netlist: Netlist, long: float) -> float:
+    """Of all paths between registers, with wires `long` times those of a small circuit."""
+    late: dict[int, float] = {}
+    count = readers(netlist)
+    made = {net: cell.outputs for cell in netlist.cells if isinstance(cell, Lut) for net in cell.outputs}
+
+    def arrival(net: int) -> float:
+        return late.get(net, pipeline.START_PS) + long * net_ps(count[net])
+
+    for cell in netlist.cells:
+        if isinstance(cell, Lut):
+            for table, output in zip(cell.tables, cell.outputs, strict=True):
+                nets = [net for j, net in enumerate(cell.inputs) if depends(table, len(cell.inputs), j)]
+                late[output] = pipeline.LUT_PS + max(map(arrival, nets), default=0)
+        elif isinstance(cell, Carry):
+            own = {net for bit in cell.select for net in made.get(bit >> 1, ())}  # in the same sites
+            nets = [bit >> 1 for bit in (*cell.select, *cell.data) if bit > 1]
+            on = pipeline.CHAIN_PS + (pipeline.CHAIN_ON_PS if len(cell.select) > 4 else 0)
+            late.update(dict.fromkeys(cell.outputs, on + max(late[k] if k in own else arrival(k) for k in nets)))
+    return max(late.values())
 
 
 def most_readers(netlist: Netlist) -> int:
@@ -74,6 +96,27 @@ def test_every_path_and_every_net_keep_the_rule(clock_mhz: float, x: Format, sha
     assert (run(staged, {"x": drawn})["y"] == run(plain, {"x": drawn})["y"]).all() and latency > 1
 
 
+@pytest.mark.parametrize("long", [3.0, 4.0])
+def test_long_wires_leave_fewer_levels(long: float) -> None:
+    """As if in a far larger circuit: a stage of the clock's levels would take longer than its period."""
+    plain = built(random_layer(Int(0, 15), (24, 10), 1, "any", 3), Int(0, 15))
+    most = pipeline.Depth(4, 11_000)
+    (short, few), (staged, more) = (pipeline._within(plain, most, k) for k in (1.0, long))
+    assert longest_ps(short, 1.0) <= most.ps < longest_ps(short, long)
+    assert longest_ps(staged, long) <= most.ps and more > few
+    drawn = codes(samples(Int(0, 15), 24, 1), Int(0, 15))
+    assert (run(staged, {"x": drawn})["y"] == run(plain, {"x": drawn})["y"]).all()
+
+
+def test_where_registers_run_short_the_period_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = built(random_layer(Int(0, 15), (24, 10), 1, "any", 3), Int(0, 15))
+    monkeypatch.setattr(pipeline, "stretch", lambda luts: 4.0)
+    _, ample = pipelined(plain, 4)
+    monkeypatch.setattr(pipeline, "REGISTERS_A_TABLE", 0)
+    staged, short = pipelined(plain, 4)
+    assert short < ample and 11_000 < longest_ps(staged, 4.0) <= 20_000
+
+
 def test_the_bits_layer_would_have_wide_nets() -> None:
     """So that the test above tests something."""
     plain = built(random_layer(Binary(), (90, 80), 1, "any", 3), Binary())
@@ -83,7 +126,8 @@ def test_the_bits_layer_would_have_wide_nets() -> None:
 
 def test_copied_registers_in_verilog_are_one_register(monkeypatch: pytest.MonkeyPatch) -> None:
     """Proven by SAT over all inputs, on Yosys' models of the primitives; synthesis keeps them apart."""
-    monkeypatch.setattr(fanout, "MOST_READERS", 3)
+    for where in (fanout, pipeline):
+        monkeypatch.setattr(where, "MOST_READERS", 3)
     netlist, latency = pipelined(built(random_layer(Int(0, 3), (3, 6), 3, "any", 1), Int(0, 3)), 3)
     copies = sum(isinstance(c, Register) and c.copy for c in netlist.cells)
     script = f"""

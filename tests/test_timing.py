@@ -14,7 +14,7 @@ from codesign.importer import import_model
 from codesign.passes import run_passes
 from codesign.passes.split import split
 from hw.blif import instances
-from hw.paths import net_ps
+from hw.netlist.clock import levels_at, net_ps
 from hw.pipeline import Pipeline, alone
 from hw.plan import plan_for_interval
 from hw.rtl import TOP, verilog
@@ -22,7 +22,7 @@ from hw.sta import Timing, timing
 from hw.stages.fifo import Fifo
 from hw.stages.matvec import MatVec
 from hw.stream import StreamType
-from hw.style import Style, levels_at
+from hw.style import Style
 from hw.synth import mapped, timed
 
 CLOCK_BUFFER_PS = 96  # which Yosys counts, and which moves all registers alike

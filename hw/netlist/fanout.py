@@ -26,25 +26,27 @@ def readers(netlist: Netlist) -> Counter[int]:
     return count
 
 
-def wide_nets(netlist: Netlist) -> set[int]:
-    """Nets of more than MOST_READERS that no register drives: they need one."""
+def wide_nets(netlist: Netlist, most: int = MOST_READERS) -> set[int]:
+    """Nets that need a register, for none drives them: of more than MOST_READERS, inputs of more than `most`."""
     registered = {cell.output for cell in netlist.cells if isinstance(cell, Register)}
-    return {net for net, count in readers(netlist).items() if count > MOST_READERS and net not in registered}
+    inputs = {net for nets in netlist.inputs.values() for net in nets}
+    wide = {net for net, count in readers(netlist).items() if count > (most if net in inputs else MOST_READERS)}
+    return wide - registered
 
 
-def with_copies(netlist: Netlist) -> Netlist:
-    """The netlist with as many equal registers in place of one as its readers need."""
+def with_copies(netlist: Netlist, most: int = MOST_READERS) -> Netlist:
+    """The netlist with as many equal registers in place of one as its readers need, `most` each."""
     readings = readers(netlist)
     cells: list[Cell] = []
     shares: dict[int, Iterator[int]] = {}
     fresh = netlist.nets
     for cell in reversed(netlist.cells):  # a register's copies are readers of the one before it
-        count = -(-readings[cell.output] // MOST_READERS) if isinstance(cell, Register) else 1
+        count = -(-readings[cell.output] // most) if isinstance(cell, Register) else 1
         if isinstance(cell, Register) and count > 1:
             copies = [cell.output, *range(fresh, fresh + count - 1)]
             fresh += count - 1
             cells += [Register(cell.input, net, copy=True) for net in copies]
-            shares[cell.output] = (net for net in copies for _ in range(MOST_READERS))
+            shares[cell.output] = (net for net in copies for _ in range(most))
             readings[cell.input] += count - 1
         else:
             cells.append(cell)

@@ -4,31 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
 
 from hw.netlist.cells import Carry, Literal, Lut, Netlist, Register
-from hw.netlist.fanout import reads, wide_nets, with_copies
+from hw.netlist.clock import net_ps, period_ps, stretch
+from hw.netlist.fanout import MOST_READERS, readers, reads, wide_nets, with_copies
 from hw.netlist.sweep import swept
 from hw.netlist.tables import depends
 
 CHAIN = 1.0  # levels that a carry chain adds behind its look-up tables
 MANY, SHORT_CHAIN = 4, 0.5  # levels of which wires take most: no wire leads to a chain, and it counts as so many
 FEW = 2  # levels where a ternary adder counts as two, its first table left out: it then stands alone between registers
+# From the clock's edge, through a table, through the first slice of a carry chain and through all others (hw/delays.py)
+START_PS, LUT_PS, CHAIN_PS, CHAIN_ON_PS = 300, 600, 550, 350
+# Of a period: no path goes through the slowest pin of every cell, so the first one holds the clock as hw.sta estimates
+# it. The next ones take fewer registers.
+SLACKS = (1.1, 1.25, 1.5, 2.0)
+REGISTERS_A_TABLE = 2.25  # a slice has two flip-flops a table
+
+
+class Depth(NamedTuple):
+    """Levels of logic behind registers, and the time of these with their wires, as far as a bound is sharp."""
+
+    levels: float
+    ps: float
+
+    def __or__(self, other: Depth) -> Depth:  # type: ignore[override]
+        """Behind both."""
+        return Depth(max(self.levels, other.levels), max(self.ps, other.ps))
+
+    def plus(self, levels: float, ps: float) -> Depth:
+        return Depth(self.levels + levels, self.ps + ps)
+
+    def within(self, most: Depth) -> bool:
+        return self.levels <= most.levels and self.ps <= most.ps
+
+
+REGISTERED = Depth(0.0, START_PS)
 
 
 @dataclass
 class Staged:
-    """The netlist being rebuilt, and for every old net its stage, its depth there, and its copies stage by stage."""
+    """The netlist being rebuilt, and for every old net its stage, its depth there, and its copies stage by stage.
+
+    `most`: how deep a stage may be; `wires`: what every old net's wire takes, in ps; `copied_ps`: behind a register at
+    most, since it is made several times.
+    """
 
     made: Netlist
+    most: Depth
+    wires: dict[int, float]
+    copied_ps: float
     wide: set[int]
     stage: dict[int, int] = field(default_factory=dict)
-    depth: dict[int, float] = field(default_factory=dict)
+    depth: dict[int, Depth] = field(default_factory=dict)
     copies: dict[int, list[int]] = field(default_factory=dict)
 
-    def put(self, net: int, new: int, stage: int, depth: float) -> None:
+    def put(self, net: int, new: int, stage: int, depth: Depth) -> None:
         """A net as made in a stage; a wide one is read from a register only."""
         if net in self.wide:
-            new, stage, depth = self.made.register(2 * new) >> 1, stage + 1, 0.0
+            new, stage, depth = self.made.register(2 * new) >> 1, stage + 1, REGISTERED
         self.stage[net], self.depth[net], self.copies[net] = stage, depth, [new]
 
     def at(self, net: int, stage: int) -> int:
@@ -43,9 +80,12 @@ class Staged:
     def literal(self, bit: Literal, stage: int) -> Literal:
         return 2 * self.at(bit >> 1, stage) | bit & 1
 
-    def arrival(self, net: int, stage: int) -> float:
-        """Its depth in a stage: 0 where it comes from a register."""
-        return self.depth[net] if net and self.stage[net] == stage else 0.0
+    def arrival(self, net: int, stage: int) -> Depth:
+        """Its depth in a stage, its wire included."""
+        wire = self.wires.get(net, 0.0)
+        if net and self.stage[net] == stage and self.depth[net] is not REGISTERED:
+            return self.depth[net].plus(0.0, wire)
+        return REGISTERED.plus(0.0, min(wire, self.copied_ps))
 
     def originals(self, made: set[int]) -> set[int]:
         """The old nets of new ones that are read as they are made."""
@@ -59,27 +99,46 @@ class Staged:
 def pipelined(netlist: Netlist, levels: float) -> tuple[Netlist, int]:
     """The netlist with registers, at most `levels` of logic between them, and its latency in clocks.
 
+    No path takes longer than the period of the fastest clock with such levels, wires as estimated included, unless that
+    takes more registers than the slices of the tables have; longer ones are then as good as is.
+
     Inputs are taken as registered outside; all outputs come from registers of one stage. A carry chain stays in one
     stage with the look-up tables that feed its selects, since only there do they reach it without another one. No net
-    has more than MOST_READERS readers: what would is registered first, and the register is made several times.
+    has more than MOST_READERS readers: what would is registered first, and the register is made several times, more
+    often in a large netlist, where wires are long.
     """
-    netlist, wide = swept(netlist), set()
+    netlist = swept(netlist)
+    tables = sum(isinstance(cell, Lut) for cell in netlist.cells)
+    for slack in SLACKS:
+        made, latency = _within(netlist, Depth(levels, slack * period_ps(levels)), stretch(tables))
+        if slack == SLACKS[-1] or _registers(made) <= REGISTERS_A_TABLE * tables:
+            return made, latency
+    raise AssertionError("the last one is taken as it is")
+
+
+def _registers(netlist: Netlist) -> int:
+    return sum(isinstance(cell, Register) for cell in netlist.cells)
+
+
+def _within(netlist: Netlist, most: Depth, long: float) -> tuple[Netlist, int]:
+    """With stages so deep at most; `long`: by how much wires are longer than in a small netlist."""
+    each, wide = int(MOST_READERS / long), set[int]()
+    wires = {net: long * net_ps(count) for net, count in readers(netlist).items()}
     while True:
-        staged, latency = _staged(netlist, levels, wide)
-        more = staged.originals(wide_nets(staged.made)) - wide
+        staged, latency = _staged(netlist, Staged(Netlist(), most, wires, long * net_ps(each), wide))
+        more = staged.originals(wide_nets(staged.made, each)) - wide
         if not more:
-            return with_copies(staged.made), latency
+            return with_copies(staged.made, each), latency
         wide |= more
 
 
-def _staged(netlist: Netlist, levels: float, wide: set[int]) -> tuple[Staged, int]:
-    """Everything in its stage, `wide` nets behind registers."""
-    staged = Staged(Netlist(), wide)
+def _staged(netlist: Netlist, staged: Staged) -> tuple[Staged, int]:
+    """Everything in its stage."""
     for name, nets in netlist.inputs.items():
         for net, new in zip(nets, staged.made.input(name, len(nets)), strict=True):
-            staged.put(net, new >> 1, 0, 0.0)
+            staged.put(net, new >> 1, 0, REGISTERED)
     for group in _groups(netlist):
-        _place(staged, group, levels)
+        _place(staged, group)
     last = staged.first(bit >> 1 for bits in netlist.outputs.values() for bit in bits) + 1
     for name, bits in netlist.outputs.items():
         staged.made.output(name, [staged.literal(bit, last) for bit in bits])
@@ -101,14 +160,14 @@ def _groups(netlist: Netlist) -> Iterator[list[Lut | Carry]]:
             yield [*(waiting.pop(bit >> 1) for bit in cell.select if bit > 1), cell]
 
 
-def _place(staged: Staged, group: list[Lut | Carry], levels: float) -> None:
+def _place(staged: Staged, group: list[Lut | Carry]) -> None:
     """A group in the first stage where it is not too deep."""
     own = {net for cell in group for net in cell.outputs}
     stage = staged.first(net for cell in group for net in reads(cell) if net not in own)
-    depths = _depths(staged, group, stage, levels)
-    if max(depths.values()) > levels:
+    depths = _depths(staged, group, stage)
+    if not all(depth.within(staged.most) for depth in depths.values()):
         stage += 1
-        depths = _depths(staged, group, stage, levels)
+        depths = _depths(staged, group, stage)
     for cell in group:
         outputs = staged.made.new(len(cell.outputs))
         staged.made.cells.append(_moved(staged, cell, stage, outputs))
@@ -116,26 +175,39 @@ def _place(staged: Staged, group: list[Lut | Carry], levels: float) -> None:
             staged.put(net, new, stage, depths[net])
 
 
-def _depths(staged: Staged, group: list[Lut | Carry], stage: int, levels: float) -> dict[int, float]:
-    """Levels up to every output of a group in a stage."""
-    depths: dict[int, float] = {}
+def _depths(staged: Staged, group: list[Lut | Carry], stage: int) -> dict[int, Depth]:
+    """How deep every output of a group is in a stage."""
+    depths: dict[int, Depth] = {}
     own = {net for cell in group for net in cell.outputs}
-    entering = max(staged.arrival(net, stage) for cell in group for net in reads(cell) if net not in own)
+    entering = _all(staged.arrival(net, stage) for cell in group for net in reads(cell) if net not in own)
 
-    def arrival(net: int) -> float:
-        return depths[net] if net in depths else staged.arrival(net, stage)
+    def arrival(net: int, near: bool) -> Depth:
+        """`near`: what this group makes comes without a wire."""
+        if net not in depths:
+            return staged.arrival(net, stage)
+        return depths[net] if near else depths[net].plus(0.0, staged.wires[net])
 
     for cell in group:
         if isinstance(cell, Carry):
-            deepest = max(arrival(net) for net in reads(cell)) + (SHORT_CHAIN if levels >= MANY else CHAIN)
-            if levels <= FEW:
-                deepest = min(deepest, FEW + entering)
-            depths.update(dict.fromkeys(cell.outputs, deepest))
+            selected = _all(arrival(net, near=True) for net in reads(cell))
+            depths.update(dict.fromkeys(cell.outputs, _behind_chain(staged.most.levels, cell, selected, entering)))
             continue
         for table, output in zip(cell.tables, cell.outputs, strict=True):
             mattering = (net for j, net in enumerate(cell.inputs) if depends(table, len(cell.inputs), j))
-            depths[output] = 1.0 + max((arrival(net) for net in mattering), default=0.0)
+            depths[output] = _all(arrival(net, near=False) for net in mattering).plus(1.0, LUT_PS)
     return depths
+
+
+def _all(depths: Iterable[Depth]) -> Depth:
+    """Behind all of them."""
+    return reduce(or_, depths, REGISTERED)
+
+
+def _behind_chain(levels: float, chain: Carry, selected: Depth, entering: Depth) -> Depth:
+    """Its outputs, where selects and data are so deep, and so deep what enters its look-up tables."""
+    on = CHAIN_ON_PS if len(chain.select) > 4 else 0
+    depth = selected.plus(SHORT_CHAIN if levels >= MANY else CHAIN, CHAIN_PS + on)
+    return Depth(min(depth.levels, FEW + entering.levels), depth.ps) if levels <= FEW else depth
 
 
 def _moved(staged: Staged, cell: Lut | Carry, stage: int, outputs: tuple[int, ...]) -> Lut | Carry:

@@ -152,11 +152,12 @@ def _carry_cells(cell: Carry) -> Iterator[str]:
 
 
 def _carry_plain(cell: Carry) -> Iterator[str]:
-    carry = f"1'b{cell.carry_in}"
-    for k, (select, data) in enumerate(zip(cell.select, cell.data, strict=True)):
-        yield f"assign n{cell.outputs[k]} = {_literal(select)} ^ {carry};"
-        following = f"n{cell.outputs[-1]}" if k == len(cell.select) - 1 else f"c{cell.outputs[0]}_{k}"
-        if following[0] == "c":
-            yield f"wire {following};"
-        yield f"assign {following} = {_literal(select)} ? {carry} : {_literal(data)};"
-        carry = following
+    """As a sum, for which every device has its own chain: where a select is 0 both numbers have the datum's bit."""
+    stem, first = f"c{cell.outputs[0]}", [TRUE_BIT] * cell.carry_in  # a column below that carries
+    select, data = (_vector([_literal(b) for b in bits]) for bits in (cell.select, cell.data))
+    size = len(cell.select)
+    yield f"wire [{size - 1}:0] {stem}_s = {select}, {stem}_d = {data};"
+    one, other = (_vector([*first, bits, "1'b0"]) for bits in (f"{stem}_d", f"{stem}_s ^ {stem}_d"))
+    sums = _vector([*[f"{stem}_one"] * len(first), *(f"n{net}" for net in cell.outputs)])
+    yield from (f"wire {stem}_one;" for _ in first)
+    yield f"assign {sums} = {one} + {other};"
