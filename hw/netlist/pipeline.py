@@ -122,7 +122,7 @@ def _registers(netlist: Netlist) -> int:
 
 def _within(netlist: Netlist, most: Depth, long: float) -> tuple[Netlist, int]:
     """With stages so deep at most; `long`: by how much wires are longer than in a small netlist."""
-    each, wide = int(MOST_READERS / long), set[int]()
+    each, wide = int(MOST_READERS / long**2), set[int]()
     wires = {net: long * net_ps(count) for net, count in readers(netlist).items()}
     while True:
         staged, latency = _staged(netlist, Staged(Netlist(), most, wires, long * net_ps(each), wide))
