@@ -80,21 +80,31 @@ def _shared_out(goes: int, selects: int, groups: int) -> Iterator[tuple[int, int
 
 
 class Buffer(wiring.Component):
-    """Two beats of storage, one clock of latency; `i.ready` and `o.valid` come from registers only."""
+    """Two beats of storage, one clock of latency; `i.ready` and `o.valid` come from registers only.
+
+    `runs`: the same as `i.ready`, for so many groups of the caller's registers.
+    """
 
     i: stream.Interface
     o: stream.Interface
+    runs: Signal
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, runs: int = 0) -> None:
         port = stream.Signature(unsigned(bits))
-        super().__init__({"i": In(port), "o": Out(port)})
+        super().__init__({"i": In(port), "o": Out(port), "runs": Out(runs)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bits = len(self.i.payload)
-        m.submodules.skid = skid = Skid(bits, runs_of(bits))
-        data = held(m, self.i.payload, skid.runs if len(skid.runs) else [skid.run])
-        m.d.comb += [skid.data.eq(data), skid.issue.eq(self.i.valid), self.i.ready.eq(skid.run)]
+        own = runs_of(bits)
+        m.submodules.skid = skid = Skid(bits, own + len(self.runs))
+        data = held(m, self.i.payload, skid.runs[:own] if own else [skid.run])
+        m.d.comb += [
+            self.runs.eq(skid.runs[own:]),
+            skid.data.eq(data),
+            skid.issue.eq(self.i.valid),
+            self.i.ready.eq(skid.run),
+        ]
         connect(m, skid.o, flipped(self.o))
         return m
 

@@ -115,28 +115,31 @@ class Elastic(wiring.Component):
     """One beat a clock through a datapath; a beat taken at clock t is offered at t + latency.
 
     The datapath only stops while the reader's spare beat is full, so `i.ready` comes straight from a register, or
-    while it waits for another stream's beat.
+    while it waits for another stream's beat. `runs`: as `i.ready`, for so many groups of the caller's registers.
     """
 
     i: stream.Interface
     o: stream.Interface
+    runs: Signal
 
-    def __init__(self, datapath: Datapath) -> None:
+    def __init__(self, datapath: Datapath, runs: int = 0) -> None:
         self.datapath = datapath
         x, y = (stream.Signature(unsigned(len(port))) for port in (datapath.x, datapath.y))
-        super().__init__({"i": In(x), "o": Out(y)})
+        super().__init__({"i": In(x), "o": Out(y), "runs": Out(runs)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         path, circuit = self.datapath, Dealt(self.datapath, platform)
-        m.submodules.skid = skid = Skid(len(path.y), circuit.enables - 1)
-        m.submodules.datapath = circuit.enabled([skid.run, *skid.runs])
+        own = circuit.enables - 1
+        m.submodules.skid = skid = Skid(len(path.y), own + len(self.runs))
+        m.submodules.datapath = circuit.enabled([skid.run, *skid.runs[:own]])
         flight = Signal(path.latency - 1)  # which registers but the last hold a beat, the newest lowest
         on_way = Cat(self.i.valid, flight)
         with m.If(skid.run):
             m.d.sync += flight.eq(on_way)
         m.d.comb += [
             self.i.ready.eq(skid.run),
+            self.runs.eq(skid.runs[own:]),
             path.x.eq(self.i.payload),
             path.valid.eq(self.i.valid),
             skid.issue.eq(on_way[-1]),

@@ -26,13 +26,14 @@ class Ending(wiring.Component, Generic[AnyStage]):
         ports = stage_ports(stage)
         super().__init__(ports if then is None else {**ports, "o": Out(stream.Signature(len(then.y)))})
 
-    def ending(self, m: Module, last: Datapath | None = None) -> Buffer | Elastic:
-        """What takes the stage's results, or the operands of its `last` datapath, on the way to `o`."""
+    def ending(self, m: Module, last: Datapath | None = None, runs: int = 0) -> Buffer | Elastic:
+        """What takes the stage's results, or the operands of its `last` datapath, on the way to `o`, with so many
+        `runs`."""
         bits = self.stage.outputs[0].beat_bits
         if self.then is not None:
-            end = Elastic(Chain(last or Register(bits), self.then))
+            end = Elastic(Chain(last or Register(bits), self.then), runs)
         else:
-            end = Buffer(bits) if last is None else Elastic(last)
+            end = Buffer(bits, runs) if last is None else Elastic(last, runs)
         m.submodules.end = end
         connect(m, end.o, flipped(self.o))
         return end

@@ -107,9 +107,17 @@ def ring_address(
     m: Module, depth: int, steps: Sequence[int], last: Sequence[Value], move: ValueLike, start: int = 0
 ) -> Signal:
     """An address in a ring of `depth` words, from `start` on; `move` moves it by the chosen step, any size and sign."""
+    (address,) = ring_addresses(m, depth, steps, last, [move], start)
+    return address
+
+
+def ring_addresses(
+    m: Module, depth: int, steps: Sequence[int], last: Sequence[Value], moves: Sequence[ValueLike], start: int = 0
+) -> list[Signal]:
+    """The same in as many registers as there are `moves`, all the same."""
     steps = [step % depth for step in steps]
     ahead, wrapped = choose_step(steps, last), choose_step([step - depth for step in steps], last)
-    return _ring(m, depth, ahead, wrapped, move, start)
+    return _ring(m, depth, ahead, wrapped, moves, start)
 
 
 def ring_walk(
@@ -122,7 +130,8 @@ def ring_walk(
         _choose([table(index, [step - back for step in own]) for (index, _), own in zip(steps, tables)], last)
         for back in (0, depth)
     )
-    return _ring(m, depth, ahead, wrapped, move, start)
+    (address,) = _ring(m, depth, ahead, wrapped, [move], start)
+    return address
 
 
 def table(index: Value, values: Sequence[int]) -> Value:
@@ -141,16 +150,18 @@ def _choose(steps: Sequence[Value], last: Sequence[Value]) -> Value:
     return chosen
 
 
-def _ring(m: Module, depth: int, step: Value, step_back: Value, move: ValueLike, start: int) -> Signal:
+def _ring(m: Module, depth: int, step: Value, step_back: Value, moves: Sequence[ValueLike], start: int) -> list[Signal]:
     """An address that moves by `step`, or by `step_back`, a ring less, where that does not lead below 0."""
-    address = Signal(range(depth), init=start)
+    attrs = KEPT if len(moves) > 1 else {}
+    addresses = [Signal(range(depth), name="address", init=start, attrs=attrs) for _ in moves]
     ahead = Signal(range(2 * depth))
     wrapped = Signal(signed(depth.bit_length() + 1))
-    m.d.comb += [ahead.eq(address + step), wrapped.eq(address + step_back)]
+    m.d.comb += [ahead.eq(addresses[0] + step), wrapped.eq(addresses[0] + step_back)]
     power_of_two = depth & (depth - 1) == 0
-    with m.If(move):
-        m.d.sync += address.eq(ahead if power_of_two else Mux(wrapped < 0, ahead, wrapped))
-    return address
+    for address, move in zip(addresses, moves, strict=True):
+        with m.If(move):
+            m.d.sync += address.eq(ahead if power_of_two else Mux(wrapped < 0, ahead, wrapped))
+    return addresses
 
 
 def between(index: Signal, start: int, stop: int) -> Value:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
+from amaranth.hdl import Cat, Module, Value
 from amaranth.lib.memory import Memory
 
 from codesign.cost import Cost
+from hw.copies import groups_of, slices_of
 from hw.fitted import fitted
+
+Ports = Sequence[tuple[Value, Value]]  # address and enable of each part
 
 _LUTS_PER_RAMB18 = 128  # the device has 190 LUTs a RAMB18; LUTs run out first
 # Depth and width of the simple dual port block memories, their size in RAMB36, and what one weighs for Yosys.
@@ -25,8 +30,40 @@ def in_blocks(depth: int, width: int) -> bool:
 
 def ram(depth: int, width: int) -> Memory:
     """An empty memory in the place that suits its size."""
-    style = "block" if in_blocks(depth, width) else "distributed"
-    return Memory(shape=width, depth=depth, init=[], attrs={"ram_style": style})
+    return _empty(depth, width, in_blocks(depth, width))
+
+
+def _empty(depth: int, width: int, blocks: bool) -> Memory:
+    return Memory(shape=width, depth=depth, init=[], attrs={"ram_style": "block" if blocks else "distributed"})
+
+
+def parts_of(depth: int, width: int, comb: bool = False) -> list[slice]:
+    """The bits of a word by the addresses and enables that they take, so that none of those has too many readers.
+
+    `comb`: read at once. Then one bank's cells, of three bits or six, are all that there is to address.
+    """
+    if in_blocks(depth, width):
+        return [slice(0, width)]
+    banks = -(-depth // 64)
+    readers = -(-width // 3) if comb and banks == 1 else width * (1 + banks // 4)
+    return slices_of(width, groups_of(readers))
+
+
+def in_parts(m: Module, depth: int, data: Value, write: Ports, read: Ports, comb: bool = False) -> Value:
+    """The word read from a memory of words like `data`, each part of which takes an address and an enable of its own.
+
+    `comb`: read at once, whatever the enable.
+    """
+    words: list[Value] = []
+    blocks = in_blocks(depth, len(data))
+    for k, (part, put, get) in enumerate(zip(parts_of(depth, len(data), comb), write, read, strict=True)):
+        m.submodules[f"memory{k or ''}"] = memory = _empty(depth, part.stop - part.start, blocks)
+        into, out = memory.write_port(), memory.read_port(domain="comb" if comb else "sync")
+        m.d.comb += [into.addr.eq(put[0]), into.en.eq(put[1]), into.data.eq(data[part]), out.addr.eq(get[0])]
+        if not comb:
+            m.d.comb += out.en.eq(get[1])
+        words.append(out.data)
+    return Cat(*words)
 
 
 def ram_cost(depth: int, width: int) -> Cost:

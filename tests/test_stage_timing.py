@@ -24,7 +24,9 @@ NARROW: dict[str, Stage] = {
     "reset and address of a window": Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
     "enable of a tree": Pool(StreamType((6, 8, 4, 32), U4, 128), "max"),
     "best lane": STAGES["argmax"](100),
+    "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),
 }
+FAST = ("wider", "narrower", "pool", "fifo in tables", "fifo in block RAM", "thresholds")
 
 
 def found(stage: Stage, clock_mhz: float) -> Timing:
@@ -36,6 +38,12 @@ def found(stage: Stage, clock_mhz: float) -> Timing:
 @pytest.mark.parametrize("name", NARROW)
 def test_no_net_of_a_stage_has_too_many_readers(name: str) -> None:
     assert not found(NARROW[name], 100).wide, found(NARROW[name], 100).nets
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_stage_is_inside_the_rule_of_200_mhz(name: str) -> None:
+    timing = found(STAGES[name](200), 200)
+    assert timing.holds, (timing.deepest, timing.nets)
 
 
 class Wide(Elaboratable):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
+from hw.copies import KEPT, groups_of
 from hw.fitted import fitted
 from hw.loops import decreased, increased
-from hw.memory import in_blocks, lutram_sites, ram, ram_cost
+from hw.memory import in_blocks, in_parts, lutram_sites, parts_of, ram_cost
 from hw.ports import stage_ports
 from hw.stream import StreamType
 from hw.timing import serve
+
+_PART = 20  # what reads the enable of a part: its pointer and memories
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,14 @@ class Fifo:
         if self._in_blocks:
             return ram_cost(self.depth, bits) + control + Cost(ff=1)
         in_luts = Cost(
-            lut=lutram_sites(self.depth, bits) + fitted("fifo.in luts"), ff=pointer
+            lut=lutram_sites(self.depth, bits) + fitted("fifo.in luts"), ff=pointer + self._copied(pointer)
         )  # Yosys doubles the address
         return in_luts + control
+
+    def _copied(self, pointer: int) -> int:
+        """Registers of pointers of so many bits beyond one of each, and of whether they move."""
+        parts = len(parts_of(self.depth, self.input.beat_bits, comb=True))
+        return 2 * ((parts - 1) * pointer + _groups(parts) - 1)
 
     def rtl(self) -> wiring.Component:
         if self.depth <= 2:
@@ -79,43 +88,51 @@ class _FifoCircuit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth, bits = self.stage.depth, self.stage.input.beat_bits
-        put, fetch = Signal(), Signal()
-        room, some = _fill(m, depth, put, fetch)
-        m.submodules.memory = memory = ram(depth, bits)
-        write = memory.write_port()
+        depth, bits, o = self.stage.depth, self.stage.input.beat_bits, self.o
+        parts, put, fetch = len(parts_of(depth, bits, comb=True)), Signal(), Signal()
+        rooms, somes = _fill(m, depth, put, fetch, _groups(parts))
+        puts = [self.i.valid & rooms[k * len(rooms) // parts] for k in range(parts)]
+        blocks = in_blocks(depth, bits)
+        takes = o.ready | ~o.valid if blocks else o.ready
+        fetches = [somes[k * len(somes) // parts] & takes for k in range(parts)]
+        ports = [list(zip(_ring_pointers(m, depth, moves), moves, strict=True)) for moves in (puts, fetches)]
         m.d.comb += [
-            self.i.ready.eq(room),
-            put.eq(self.i.valid & room),
-            write.en.eq(put),
-            write.addr.eq(_ring_pointer(m, depth, put)),
-            write.data.eq(self.i.payload),
+            self.i.ready.eq(rooms[0]),
+            put.eq(puts[0]),
+            fetch.eq(fetches[0]),
+            o.payload.eq(in_parts(m, depth, self.i.payload, *ports, comb=not blocks)),
         ]
-        oldest = _ring_pointer(m, depth, fetch)
-        if in_blocks(depth, bits):
-            read = memory.read_port()
-            m.d.comb += [fetch.eq(some & (self.o.ready | ~self.o.valid)), read.en.eq(fetch)]
-            with m.If(self.o.ready | ~self.o.valid):
-                m.d.sync += self.o.valid.eq(some)
+        if blocks:
+            with m.If(takes):
+                m.d.sync += o.valid.eq(somes[0])
         else:
-            read = memory.read_port(domain="comb")
-            m.d.comb += [fetch.eq(some & self.o.ready), self.o.valid.eq(some)]
-        m.d.comb += [read.addr.eq(oldest), self.o.payload.eq(read.data)]
+            m.d.comb += o.valid.eq(somes[0])
         return m
 
 
-def _fill(m: Module, depth: int, put: Value, fetch: Value) -> tuple[Signal, Signal]:
-    """Whether there is room, and whether there is a beat: registers of their own, so that no path has to compare."""
-    level, room, some = Signal(range(depth + 1)), Signal(init=1), Signal()
+def _groups(parts: int) -> int:
+    """Of so many parts, a pointer and the enables of a few memories each, that share what says whether they move."""
+    return groups_of(parts, _PART)
+
+
+def _fill(m: Module, depth: int, put: Value, fetch: Value, times: int) -> tuple[list[Signal], list[Signal]]:
+    """Whether there is room, and whether there is a beat: registers of their own, so that no path has to compare, and
+    so many of each."""
+    attrs, level = KEPT if times > 1 else {}, Signal(range(depth + 1))
+    rooms, somes = ([Signal(init=init, attrs=attrs) for _ in range(times)] for init in (1, 0))
+    room, some = Cat(*rooms), Cat(*somes)
     with m.If(put & ~fetch):
-        m.d.sync += [level.eq(increased(level)), room.eq(level != depth - 1), some.eq(1)]
+        m.d.sync += [level.eq(increased(level)), room.eq((level != depth - 1).replicate(times)), some.eq(-1)]
     with m.Elif(fetch & ~put):
-        m.d.sync += [level.eq(decreased(level)), some.eq(level != 1), room.eq(1)]
-    return room, some
+        m.d.sync += [level.eq(decreased(level)), some.eq((level != 1).replicate(times)), room.eq(-1)]
+    return rooms, somes
 
 
-def _ring_pointer(m: Module, depth: int, move: Signal) -> Signal:
-    pointer = Signal(range(depth))
-    with m.If(move):
-        m.d.sync += pointer.eq(Mux(pointer == depth - 1, 0, increased(pointer)))
-    return pointer
+def _ring_pointers(m: Module, depth: int, moves: Sequence[Value]) -> list[Signal]:
+    """One pointer in as many registers as there are `moves`, all the same."""
+    pointers = [Signal(range(depth), name="pointer", attrs=KEPT if len(moves) > 1 else {}) for _ in moves]
+    following = Mux(pointers[0] == depth - 1, 0, increased(pointers[0]))
+    for pointer, move in zip(pointers, moves, strict=True):
+        with m.If(move):
+            m.d.sync += pointer.eq(following)
+    return pointers

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import buffer_cost, skid_cost
+from hw.copies import EACH, KEPT, slices_of
 from hw.elastic import Datapath, elastic_schedule
 from hw.ending import Ending
 from hw.fitted import fitted
@@ -76,8 +77,14 @@ class Pool:
             a_lane * out.lanes
             + counters_cost([self._beats])
             + buffer_cost(out.beat_bits)
-            + Cost(lut=fitted("pool.one"))
+            + Cost(lut=fitted("pool.one"), ff=2 * self.groups - 1)
         )
+
+    @property
+    def groups(self) -> int:
+        """Of lanes whose running results share an enable."""
+        out = self.outputs[0]
+        return -(-out.lanes // max(1, EACH // out.format.bits))
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _TreePool(self, then) if self._beats == 1 else _SerialPool(self, then)
@@ -97,10 +104,17 @@ class _SerialPool(Ending[Pool]):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         stage, out = self.stage, self.stage.outputs[0]
-        buffer = self.ending(m)
-        moves = self.i.valid & self.i.ready
-        (position,), (at_last,) = counters(m, [stage._beats], moves)
-        results = [_running(m, stage, value, position == 0, moves) for value in elements(self.i.payload, stage.input)]
+        groups = slices_of(out.lanes, stage.groups)
+        buffer = self.ending(m, runs=len(groups) - 1)
+        moves = [self.i.valid & run for run in (buffer.i.ready, *buffer.runs)]
+        _, (at_last,) = counters(m, [stage._beats], moves[0])
+        results: list[Value] = []
+        for group, move in zip(groups, moves, strict=True):
+            first = Signal(init=1, attrs=KEPT if len(groups) > 1 else {})
+            with m.If(move):
+                m.d.sync += first.eq(at_last)
+            values = elements(self.i.payload, stage.input)[group]
+            results += [_running(m, stage, value, first, move) for value in values]
         m.d.comb += [
             buffer.i.payload.eq(Cat(encode(result, out.format) for result in results)),
             buffer.i.valid.eq(self.i.valid & at_last),
@@ -109,11 +123,11 @@ class _SerialPool(Ending[Pool]):
         return m
 
 
-def _running(m: Module, stage: Pool, value: Value, first: Value, moves: ValueLike) -> Value:
+def _running(m: Module, stage: Pool, value: Value, first: Value, move: ValueLike) -> Value:
     """The result up to this value, which it keeps for the next."""
     held = Signal(value_shape(stage.outputs[0].format), reset_less=True)
     result = accumulate(stage.op, first, held, value)
-    with m.If(moves):
+    with m.If(move):
         m.d.sync += held.eq(result)
     return result
 

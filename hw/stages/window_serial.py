@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
+from hw.copies import copies, groups_of
 from hw.fitted import fitted
 from hw.loops import (
     at_ends,
@@ -21,16 +22,17 @@ from hw.loops import (
     counters,
     counters_and_ends,
     counters_cost,
-    ring_address,
+    ring_addresses,
     strides_to_steps,
 )
-from hw.memory import ram, ram_cost
+from hw.memory import in_parts, parts_of, ram_cost
 from hw.ports import elements, encode
 from hw.sliding import Sliding
 from hw.timing import serve
 
 _NEVER = np.iinfo(np.int64).min // 2  # before every cycle, with room for sums
 _CHUNK = 1 << 12  # windows
+_PART = 8  # what reads the enable of a part of the ring: its address and banks
 _TOLERATED = 32  # rows of the next image are fetched ahead where the wait for them exceeds 1/32 of a frame
 
 
@@ -143,7 +145,9 @@ class SerialForm:
         control = Cost(
             lut=pointer * a_bit + fitted("serial window.one"), ff=4 * pointer + 4 + sum(n > 1 for n in loops)
         )
-        memory = ram_cost(self.depth, s.input.beat_bits)
+        memory = ram_cost(self.depth, s.input.beat_bits) + Cost(
+            ff=(len(parts_of(self.depth, bits)) - 1) * (2 * pointer + 2)
+        )
         return memory + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
 
     def _border_cost(self) -> Cost:
@@ -169,7 +173,7 @@ def _rounded(depth: int, width: int) -> int:
 
 class _Circuit(wiring.Component):
     """The beats from the current window's first on are counted, below zero while that is yet to come: as what there is
-    more than a window's span, and more than the ring holds, so that the signs say whether to go on."""
+    more than a window's span, and what there is room for, so that the signs say whether to go on."""
 
     i: stream.Interface
     o: stream.Interface
@@ -183,29 +187,32 @@ class _Circuit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         form, depth = self.form, self.form.depth
-        m.submodules.memory = memory = ram(depth, len(self.i.payload))
-        m.submodules.skid = skid = Skid(len(self.o.payload))
+        parts = len(parts_of(depth, len(self.i.payload)))
+        m.submodules.skid = skid = Skid(len(self.o.payload), parts - 1)
         connect(m, skid.o, flipped(self.o))
         steps, sliding = strides_to_steps(form.image_loops), form.sliding
-        write, read = memory.write_port(), memory.read_port()
-        move = Signal()
+        put, move, runs = Signal(), Signal(), [skid.run, *skid.runs]
         loops = form.image_loops + form.window_loops
         indices, ends = counters_and_ends(m, [count for count, _ in loops[1:]], move)
         taps = indices[3:] if form.channelwise else indices[2:4]
         over = move & at_ends(m, [count for count, _ in form.window_loops], indices[2:], ends[2:], move)
-        moved = self._moved(write.en, over, steps, ends[:2])
+        moved = self._moved(put, over, steps, ends[:2])
         bits = max(depth, *(abs(step) for step in steps)).bit_length() + 2
-        short, room = (_below(m, sliding.origin - limit, bits, moved) for limit in (sliding.span, depth))
+        (short,) = _below(m, sliding.origin - sliding.span, bits, lambda spare: spare + moved, 1)
+        full = _below(m, depth - 1 - sliding.origin, bits, lambda room: room - moved, groups_of(parts, _PART))
+        puts = [self.i.valid & ~full[k * len(full) // parts] for k in range(parts)]
+        moves = [skid.issue & run for run in runs]
+        start = -sliding.origin % depth
+        into = ring_addresses(m, depth, [1], [], puts)
+        out_of = ring_addresses(m, depth, strides_to_steps(loops), ends, moves, start)
+        write, read = list(zip(into, puts, strict=True)), list(zip(out_of, runs, strict=True))
+        data = in_parts(m, depth, self.i.payload, write, read)
         m.d.comb += [
-            self.i.ready.eq(room),
-            write.en.eq(self.i.valid & self.i.ready),
-            write.addr.eq(ring_address(m, depth, [1], [], write.en)),
-            write.data.eq(self.i.payload),
-            skid.issue.eq(~short | self._whole(m, write.en, over & ends[0] & ends[1])),
-            move.eq(skid.issue & skid.run),
-            read.en.eq(skid.run),
-            read.addr.eq(ring_address(m, depth, strides_to_steps(loops), ends, move, -sliding.origin % depth)),
-            skid.data.eq(self._seen(m, read.data, indices[:2], taps, skid.run)),
+            self.i.ready.eq(~full[0]),
+            put.eq(puts[0]),
+            skid.issue.eq(~short | self._whole(m, put, over & ends[0] & ends[1])),
+            move.eq(moves[0]),
+            skid.data.eq(self._seen(m, data, indices[:2], taps, skid.run)),
         ]
         return m
 
@@ -250,8 +257,9 @@ def _inside(s: Sliding, windows: list[Signal], taps: list[Signal]) -> Value:
     return inside
 
 
-def _below(m: Module, begin: int, bits: int, moved: Value) -> Value:
-    """Whether a count of beats, from `begin` on, is below zero."""
-    count = Signal(signed(bits), init=begin)
-    m.d.sync += count.eq(count + moved)
-    return count[-1]
+def _below(m: Module, begin: int, bits: int, change: Callable[[Signal], Value], times: int) -> list[Value]:
+    """Whether a count, from `begin` on, is below zero, in so many registers."""
+    count, following = Signal(signed(bits), init=begin), Signal(signed(bits))
+    m.d.comb += following.eq(change(count))
+    m.d.sync += count.eq(following)
+    return [count[-1]] if times == 1 else list(copies(m, following[-1], times, init=int(begin < 0)))
