@@ -10,7 +10,7 @@ from codesign.cost import Cost
 from hw.arith.order import Order, Walk, walk_cost
 from hw.copies import groups_of, held
 from hw.fitted import fitted
-from hw.loops import counters, counters_cost
+from hw.loops import counters, counters_and_ends, counters_cost, with_inner
 from hw.memory import ram, ram_cost
 
 
@@ -40,7 +40,7 @@ class Replay(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
         full = Signal(2)
         taken, step = self.i.valid & self.i.ready, self.valid & self.run
-        (written,), (wrote,) = counters(m, [self.order.beats], taken)
+        (written,), (wrote,) = counters_and_ends(m, [self.order.beats], taken)
         reading, released, early = self._reading(m, step)
         # A vector read in order is never overtaken by its first reading: then it is enough that the two differ.
         there = reading != written if self.order.complete else reading < written
@@ -60,7 +60,8 @@ class Replay(wiring.Component):
         """The beat to be read, whether it is the vector's last one to be, and whether it may be before all are there:
         not where its half is given back, which must be full by then."""
         if self.order.complete:
-            (_, reading), (released, last) = counters(m, [self.order.passes, self.order.beats], step)
+            (_, reading), ends = counters_and_ends(m, [self.order.passes, self.order.beats], step)
+            released, last = with_inner(ends)
             m.d.comb += self.last.eq(last)
             return reading, released, Const(1, 1)
         m.submodules.walk = walk = Walk(self.order)
@@ -120,7 +121,7 @@ def replay_cost(bits: int, order: Order) -> Cost:
         return counters_cost([order.passes]) + Cost(lut=fitted("hold.one"), ff=bits)
     half = (order.beats - 1).bit_length()
     reading = counters_cost([order.passes, order.beats]) if order.complete else walk_cost(order)
-    control = (
-        counters_cost([order.beats]) + reading + Cost(lut=fitted("replay.one") + fitted("replay.bit") * half, ff=4)
-    )
+    ends = 1 + 2 * order.complete  # registers of the loops' ends
+    own = Cost(lut=fitted("replay.one") + fitted("replay.bit") * half, ff=4 + ends)
+    control = counters_cost([order.beats]) + reading + own
     return control + ram_cost(replay_depth(order.beats), bits)

@@ -19,7 +19,6 @@ from hw.loops import (
     at_ends,
     between,
     choose_step,
-    counters,
     counters_and_ends,
     counters_cost,
     ring_addresses,
@@ -157,7 +156,7 @@ class SerialForm:
         clipped = sum(a > 0 or b < n for n, tap in zip(s.counts, s.inside, strict=True) for a, b in tap)
         bits = (s.input.beats - 1).bit_length() * self.reaches_over
         return Cost(
-            lut=fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2, ff=bits + 4
+            lut=fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2, ff=bits + 5
         )
 
     def rtl(self) -> wiring.Component:
@@ -227,7 +226,7 @@ class _Circuit(wiring.Component):
         if not form.reaches_over:
             return Const(0, 1)
         images, some = Signal(range(form.depth // form.sliding.input.beats + 3)), Signal()
-        _, (stored, *_) = counters(m, [form.sliding.input.beats], put)
+        _, (stored,) = counters_and_ends(m, [form.sliding.input.beats], put)
         following = Signal.like(images)
         m.d.comb += following.eq(images + (put & stored) - done)
         m.d.sync += [images.eq(following), some.eq(following != 0)]
