@@ -91,7 +91,7 @@ class Fields:
     @cached_property
     def width(self) -> int:
         """Bits of a word of the memory; 0 where there is none."""
-        return sum(f.bits for f in self.formats if f.lo != f.hi)
+        return int(self._widths.sum())
 
     @property
     def in_blocks(self) -> bool:
@@ -115,7 +115,7 @@ class Fields:
         return fields
 
     def _from_blocks(self, m: Module, address: Value) -> list[Value]:
-        words = _words(self._bits())
+        words = _words(self._bits)
         m.submodules += (rom := Rom(words, self.width))
         m.d.comb += rom.address.eq(address)
         return list(rom.data)
@@ -123,7 +123,7 @@ class Fields:
     def _from_tables(self, m: Module, addresses: Sequence[Value]) -> list[Value]:
         """Equal bits of a word come from one register, and from copies where it would have too many readers."""
         registers: dict[int, Sequence[Value]] = {}
-        bits = self._bits()  # written as numbers: a memory would take the registers before and behind it into itself
+        bits = self._bits  # written as numbers: a memory would take the registers before and behind it into itself
         for columns, address in zip(self._parts, addresses, strict=True):
             for column in columns:
                 value = Const(_words(bits[:, column][None])[0], self.depth).bit_select(address, 1)
@@ -139,22 +139,27 @@ class Fields:
             columns[part] for part in slices_of(len(columns), groups_of(len(columns), ceil(table_luts(self.depth))))
         ]
 
-    @property
+    @cached_property
     def _loads(self) -> dict[int, int]:
         """The first of all bits of a word that are equal -> in how many registers they are, so that none is read too
         often."""
-        return {column: copy + 1 for column, copy in self._places}
+        loads = np.bincount(self._firsts, weights=self._readers)
+        return {int(k): ceil(loads[k] / EACH) for k in np.unique(self._firsts)}
 
-    @cached_property
+    @property
     def _places(self) -> list[tuple[int, int]]:
         """Of every bit of a word: the first that equals it, and which of its registers is read."""
-        firsts: dict[bytes, int] = {}
         loads, places = Counter[int](), list[tuple[int, int]]()
-        for k, (column, readers) in enumerate(zip(_columns(self._bits()), self._readers(), strict=True)):
-            first = firsts.setdefault(column, k)
+        for first, readers in zip(self._firsts.tolist(), self._readers.tolist(), strict=True):
             loads[first] += readers
             places.append((first, (loads[first] - 1) // EACH))
         return places
+
+    @cached_property
+    def _firsts(self) -> np.ndarray:
+        """Of every bit of a word the first that equals it."""
+        _, first, which = np.unique(_packed(self._bits), axis=0, return_index=True, return_inverse=True)
+        return first[which.ravel()]
 
     def cost(self) -> Cost:
         """In LUTs, equal bits of a word share a register, and equal or opposite ones a table."""
@@ -162,29 +167,38 @@ class Fields:
             return Cost()
         if self.in_blocks:
             return rom_cost(self.depth, self.width)
-        bits = self._bits()
-        tables = len(set(_columns(bits ^ bits[0])))
+        tables = len(np.unique(_packed(self._bits ^ self._bits[0]), axis=0))
         return Cost(lut=tables * table_sites(self.depth), ff=sum(self._loads.values()))
 
-    def _readers(self) -> list[int]:
-        """How many cells read each bit: a sign as often as the widest number has bits beyond."""
-        most, changing = Int(min(f.lo for f in self.formats), max(f.hi for f in self.formats)).bits, self._changing
-        return [READERS * (1 + (most - f.bits) * (k == f.bits - 1)) for f in changing for k in range(f.bits)]
+    @cached_property
+    def _changing(self) -> np.ndarray:
+        """Which numbers do."""
+        return np.array([f.lo != f.hi for f in self.formats], bool)
+
+    @cached_property
+    def _widths(self) -> np.ndarray:
+        """Bits of each of these."""
+        return np.array([f.bits for f in self.formats if f.lo != f.hi], np.int64)
 
     @property
-    def _changing(self) -> list[Int]:
-        return [f for f in self.formats if f.lo != f.hi]
+    def _readers(self) -> np.ndarray:
+        """How many cells read each bit: a sign as often as the widest number has bits beyond."""
+        most = Int(min(f.lo for f in self.formats), max(f.hi for f in self.formats)).bits
+        readers = np.full(self.width, READERS)
+        readers[np.cumsum(self._widths) - 1] += READERS * (most - self._widths)
+        return readers
 
+    @cached_property
     def _bits(self) -> np.ndarray:
         """The memory's words as booleans (depth, width), the first number lowest."""
-        numbers = self.numbers.T[[f.lo != f.hi for f in self.formats]]
-        rows = [x[:, None] >> np.arange(f.bits) & 1 for x, f in zip(numbers, self._changing, strict=True)]
-        return np.concatenate(rows, axis=1).astype(bool)
+        shifts = np.arange(self.width) - np.repeat(np.cumsum(self._widths) - self._widths, self._widths)
+        numbers = self.numbers[:, self._changing]
+        return (np.repeat(numbers, self._widths, axis=1) >> shifts & 1).astype(bool)
 
 
-def _columns(bits: np.ndarray) -> list[bytes]:
-    """Of a matrix of booleans, packed."""
-    return [column.tobytes() for column in np.packbits(bits, axis=0).T]
+def _packed(bits: np.ndarray) -> np.ndarray:
+    """Columns of a matrix of booleans as rows of bytes."""
+    return np.ascontiguousarray(np.packbits(bits, axis=0).T)
 
 
 def _words(bits: np.ndarray) -> list[int]:
