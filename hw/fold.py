@@ -55,9 +55,12 @@ class Plan:
     bound: Bound | None = None
 
 
-def fold(space: Space, interval_cycles: int) -> Plan:
-    """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none."""
-    plan, budget = space.plan(interval_cycles), space.budget
+def fold(space: Space, interval_cycles: int, within: Budget | None = None) -> Plan:
+    """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none.
+
+    `within`: less than the budget, which the plan keeps if any does.
+    """
+    plan, budget = space.plan(interval_cycles, within), space.budget
     if plan.interval_cycles > interval_cycles:
         raise CheckFailed(
             f"no folding reaches one frame in {interval_cycles} cycles: layer '{plan.bottleneck}' needs "

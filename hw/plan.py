@@ -33,22 +33,34 @@ def plan_for_interval(
     core: Graph, budget: Budget, interval_cycles: int, off: Collection[str] = (), style: Style = AUTO
 ) -> tuple[Plan, Pipeline]:
     """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none."""
-    space, wanted = Space(core, budget, style), interval_cycles
+    space, added = Space(core, budget, style), Cost()
     while True:
-        plan = fold(space, wanted)
-        pipeline = pipeline_of(core, plan, off)
+        plan, pipeline = _in_time(space, interval_cycles, budget.less(added), off)
+        cost = estimate_cost(pipeline)
+        over = budget.exceeded_by(cost)
+        if not over:
+            return plan, pipeline
+        before, added = added, added.most(cost + plan.cost * -1)
+        if added == before:  # no other mix of foldings leaves what converters and FIFOs take
+            raise CheckFailed(
+                f"one frame in {interval_cycles} cycles needs {getattr(cost, over[0]):.0f} {over[0].upper()} of "
+                f"{getattr(budget, over[0])}, width converters and FIFOs included: {over[0].upper()} binds, layer "
+                f"'{plan.bottleneck}' is the slowest"
+            )
+
+
+def _in_time(
+    space: Space, interval_cycles: int, budget: Budget, off: Collection[str]
+) -> tuple[Plan, Pipeline]:  # fmt: skip
+    """The cheapest plan whose whole pipeline keeps up, within the budget if there is one."""
+    wanted = interval_cycles
+    while True:
+        plan = fold(space, wanted, budget)
+        pipeline = pipeline_of(space.core, plan, off)
         excess = estimate_timing(pipeline).interval_cycles - interval_cycles
         if excess <= 0:
-            break
+            return plan, pipeline
         wanted = min(wanted - excess, plan.interval_cycles - 1)  # a stage takes more a frame than its beats
-    over = budget.exceeded_by(estimate_cost(pipeline))
-    if over:
-        used = getattr(estimate_cost(pipeline), over[0])
-        raise CheckFailed(
-            f"one frame in {interval_cycles} cycles needs {used:.0f} {over[0].upper()} of {getattr(budget, over[0])}, "
-            f"width converters and FIFOs included: {over[0].upper()} binds, layer '{plan.bottleneck}' is the slowest"
-        )
-    return plan, pipeline
 
 
 def plan_fastest(
