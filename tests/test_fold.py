@@ -21,7 +21,7 @@ from hw.choice import Choice, Menu, cheapest
 from hw.describe import describe_limits
 from hw.estimate import estimate_cost
 from hw.fold import Plan, Space, fold
-from hw.plan import plan_fastest, plan_for_interval
+from hw.plan import pipeline_of, plan_fastest, plan_for_interval
 from tests.branching import Bench, built
 from tests.test_stage_matvec import weights_of
 
@@ -60,11 +60,12 @@ def test_multipliers_are_taken_where_luts_run_out_and_only_then() -> None:
 def test_another_mix_leaves_what_converters_and_fifos_take() -> None:
     """A budget that the layers' foldings keep and the whole pipeline does not."""
     core = two_layers()
-    plan, pipeline = plan_for_interval(core, BOARD, 32)
-    between = int(plan.cost.lut + estimate_cost(pipeline).lut) // 2
-    assert plan.cost.lut < between < estimate_cost(pipeline).lut
-    other, whole = plan_for_interval(core, replace(BOARD, lut=between), 32)
-    assert multipliers(other) > multipliers(plan) and estimate_cost(whole).lut <= between
+    plan, pipeline = plan_for_interval(core, replace(BOARD, dsp=8), 32)
+    between = replace(BOARD, dsp=8, lut=int(plan.cost.lut + estimate_cost(pipeline).lut) // 2)
+    first = fold(Space(core, between), 32)
+    assert between.exceeded_by(estimate_cost(pipeline_of(core, first))) == ["lut"]
+    other, whole = plan_for_interval(core, between, 32)
+    assert multipliers(other) > multipliers(first) and not between.exceeded_by(estimate_cost(whole))
 
 
 def test_the_fastest_plan_says_what_keeps_it_from_being_faster() -> None:
