@@ -110,7 +110,7 @@ class Design:
     exact: str
 
 
-def ours(case: Case, made: Generated) -> Design:
+def ours(case: Case, made: Generated, name: str = "codesign") -> Design:
     """CheckFailed where a simulated word is not the golden one."""
     of = made.network
     shown = replace(of, x=case.x[:SIMULATED]).simulated()
@@ -119,7 +119,7 @@ def ours(case: Case, made: Generated) -> Design:
         (answers,) = of.model.run({of.model.before.inputs[0].name: case.x}).values()
         wrong = int((answers != case.y).any(axis=1).sum())
         exact += f"; emulator: {wrong} of {len(case.x)} samples wrong"
-    return Design("codesign", made.verilog, TOP, shown.latency_cycles, sum(made.seconds.values()), exact)
+    return Design(name, made.verilog, TOP, shown.latency_cycles, sum(made.seconds.values()), exact)
 
 
 def theirs(case: Case, made: Generated) -> Iterator[Design]:
@@ -155,12 +155,17 @@ def warmed(clock_mhz: float) -> None:
 def compared(name: str, clock_mhz: float, route: bool, jobs: int) -> Compared:
     """One network by everyone, designs side by side in processes of their own, which keeps their times apart."""
     case = CASES[name]()
-    made = generated(name, onnx.load(case.file), case.x, clock_mhz)
+    proto = onnx.load(case.file)
+    made = generated(name, proto, case.x, clock_mhz)
     designs = [ours(case, made), *theirs(case, made)]
+    if case.peers:  # which have deep pipelines, too
+        deep = generated(name, proto, case.x, 2 * clock_mhz)
+        designs.append(ours(case, deep, f"codesign, registers for {2 * clock_mhz:g} MHz"))
     environment = peers.environment()
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         own, *others = pool.map(partial(measured, environment=environment, route=route), designs)
-    return Compared(name, clock_mhz, own, tuple(others), made.seconds)
+    faster = others.pop() if case.peers else None
+    return Compared(name, clock_mhz, own, tuple(others), made.seconds, faster)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -42,13 +42,18 @@ class Side:
 
 @dataclass(frozen=True)
 class Compared:
-    """A network by everyone; `seconds`: of the parts of our generation."""
+    """A network by everyone; `seconds`: of the parts of our generation; `faster`: ours with registers for more MHz."""
 
     name: str
     clock_mhz: float
     ours: Side
     peers: tuple[Side, ...]
     seconds: dict[str, float]
+    faster: Side | None = None
+
+    @property
+    def own(self) -> tuple[Side, ...]:
+        return (self.ours,) if self.faster is None else (self.ours, self.faster)
 
 
 def shown(value: float | None, digits: int = 0) -> str:
@@ -133,7 +138,7 @@ def beside_peers(c: Compared) -> list[Bar]:
     return [
         Bar("paired LUT", own.mapped.lut_paired, luts, "≤ 0.75", lambda r: r <= 0.75, 0),
         Bar("paired LUT, goal", own.mapped.lut_paired, luts, "≤ 0.65", lambda r: r <= 0.65, 0),
-        Bar("clock on the ECP5, MHz", own.fmax_mhz, clock, "≥ 1.5", lambda r: r >= 1.5, 1),
+        Bar("clock on the ECP5, MHz", greatest([s.fmax_mhz for s in c.own]), clock, "≥ 1.5", lambda r: r >= 1.5, 1),
         Bar("latency on the ECP5, ns", own.routed_ns, on_ecp5, "≤ 1", lambda r: r <= 1, 0),
         Bar("latency estimated, ns", own.estimated_ns, estimated, "≤ 1", lambda r: r <= 1, 0),
         Limit("generation, s", own.generation_s, None, "< 10 s", lambda s: s < 10, 1),
@@ -157,7 +162,7 @@ def rates(c: Compared) -> str:
 
 
 def section(c: Compared) -> str:
-    sides = (c.ours, *c.peers)
+    sides = (*c.own, *c.peers)
     figures = table(("", *(s.name for s in sides)), [(what, *(of(s) for s in sides)) for what, of in ROWS])
     asked = table(("bar", "codesign", "better peer", "ratio", "asked", ""), [bar.cells for bar in bars(c)])
     parts = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in c.seconds.items())
@@ -175,7 +180,8 @@ sites (`hw/pairing.py`). Figures of LUT, FF, CARRY4 and delay are *synthesized*,
 *Ours* is the whole module of `compile --style unrolled` at a frame a clock, with its AXI4-Stream ports, the FIFO of its
 results and what stops it; the peers' modules are their bare pipelines. Both round sums to the next layer's
 codes; ours rounds ties to even, as the model says, the peers round them up, which costs them nothing. A peer stands
-here with a shallow and a deep pipeline, and the better of all its figures counts in every line of its own.
+here with a shallow and a deep pipeline, and the better of all its figures counts in every line of its own. Ours stands
+here with registers for 100 MHz, whose figures count, and for 200 MHz, which counts for the clock alone.
 
 - *LUT, paired*: small LUTs share sites as O5 and O6. LUTs that drive selects of carry chains do so from O6, each from a
   site of its own; the line *not kept apart* is the count without that rule, which no slice allows.

@@ -103,6 +103,14 @@ def test_ratios_are_to_the_better_peer_of_each_figure() -> None:
     assert found["latency on the ECP5, ns"].judged == pytest.approx((8 / 120) / (4 / 50))
 
 
+def test_of_ours_the_faster_one_counts_for_the_clock_alone() -> None:
+    own, deep, peer = side("ours", 700, 8, 120.0), side("deep", 720, 20, 180.0), side("peer", 1000, 4, 100.0)
+    found = {b.what: b for b in bars(Compared("n", 100, own, (peer,), {"netlist": 0.5}, deep))}
+    assert found["clock on the ECP5, MHz"].judged == pytest.approx(1.8)
+    assert found["latency on the ECP5, ns"].judged == pytest.approx((8 / 120) / (4 / 100))
+    assert found["paired LUT"].judged == pytest.approx(0.7)
+
+
 def test_what_was_not_placed_is_no_figure() -> None:
     found = Compared("n", 100, side("ours", 700, 8, 120.0), (side("slow", 1000, 4, None),), {"netlist": 0.5})
     text = section(found)
