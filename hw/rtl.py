@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, ClockDomain, Elaboratable, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, Elaboratable, Module, Signal, Value
 from amaranth.lib import stream, wiring
 
 from hw.copies import EACH, copies, groups_of, slices_of
 from hw.dealt import Dealt
+from hw.loops import counters_and_ends
 from hw.netlist.circuit import Modules
 from hw.pipeline import Edge, Pipeline
 from hw.rtlil import to_rtlil
@@ -161,12 +162,10 @@ def _port(pipeline: Pipeline, parts: dict[str, wiring.Component], stage: str, le
 
 def _mark_last(m: Module, axis: AxiStream, beats: int, asleep: Signal) -> None:
     """tlast on the last beat of every frame."""
-    count = Signal(range(max(beats, 2)))
-    m.d.comb += axis.tlast.eq(count == beats - 1)
-    with m.If(axis.tvalid & axis.tready):
-        m.d.sync += count.eq(Mux(axis.tlast, 0, count + 1))
+    counts, lasts = counters_and_ends(m, [beats], axis.tvalid & axis.tready)
+    m.d.comb += axis.tlast.eq(Cat(lasts))
     with m.If(asleep):
-        m.d.sync += count.eq(0)
+        m.d.sync += [counts[0].eq(0), Cat(lasts).eq(beats == 1)]
 
 
 def _tree(leaves: int) -> list[int]:
