@@ -155,7 +155,7 @@ def absorb_forks(rewriting: Rewriting) -> None:
 
 def takes_epilogue(stage: Stage) -> TypeGuard[Producer]:
     """Whether a stage lets a datapath stand before its last registers."""
-    return isinstance(stage, PRODUCERS) or (isinstance(stage, Width) and stage.narrows)
+    return isinstance(stage, PRODUCERS) or (isinstance(stage, Width) and stage.buffered)
 
 
 def _absorb(rewriting: Rewriting, producer: Placed, then: Placed) -> None:

@@ -99,7 +99,7 @@ def _kept(source: Stage, most: int, came: np.ndarray, left: np.ndarray) -> bool:
     """Whether the registers at a stage's output hold what waits, and do not stop the stage."""
     if isinstance(source, (Fork, Forked)) or (isinstance(source, Window) and source.parallel):
         return most <= OFFERED
-    if isinstance(source, Width) and not source.narrows:  # must be free a clock before the next beat is whole
+    if isinstance(source, Width) and not source.buffered:  # must be free a clock before the next beat is whole
         return bool((left == came).all() or (left[:-1] + 1 < came[1:]).all())
     return most <= BUFFERED and not (most == BUFFERED and _stops(came, left))
 

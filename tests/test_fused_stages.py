@@ -68,6 +68,8 @@ PRODUCERS: dict[str, Producer] = {
     "concat": Concat((image(2, 2, lanes=2), image(2, 4, lanes=2)), 1),
     "crop": Crop(image(4, 4, lanes=2), (1, 0), (2, 4)),
     "narrower": Width(image(2, 4, lanes=4), 2),
+    "gearbox": Width(image(2, 6, lanes=4), 3),
+    "wider gearbox": Width(image(2, 6, lanes=2), 3),
 }
 
 

@@ -168,6 +168,7 @@ def test_argmax_takes_the_first_of_equals(lanes: int) -> None:
 SMALL: list[Stage] = [
     Pad(StreamType((2, 2, 1), Int(-2, 1)), (1, 0), (0, 1), 0),
     Width(StreamType((6,), Int(-2, 1), 3), 2),
+    Width(StreamType((6,), Int(-2, 1), 2), 3),
     Width(StreamType((4,), Int(0, 3), 1), 4),
     Width(StreamType((4,), Int(0, 3), 4), 2),
     Fork(StreamType((3,), Int(0, 7)), 2),

@@ -26,7 +26,7 @@ NARROW: dict[str, Stage] = {
     "best lane": STAGES["argmax"](100),
     "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),
 }
-FAST = ("wider", "narrower", "pool", "fifo in tables", "fifo in block RAM", "thresholds")
+FAST = ("wider", "narrower", "gearbox", "wider gearbox", "pool", "fifo in tables", "fifo in block RAM", "thresholds")
 
 
 def found(stage: Stage, clock_mhz: float) -> Timing:
