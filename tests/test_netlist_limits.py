@@ -113,7 +113,7 @@ def test_where_registers_run_short_the_period_is_longer(monkeypatch: pytest.Monk
     monkeypatch.setattr(pipeline, "stretch", lambda luts: 4.0)
     latencies, slowest = [], []
     for each in (float("inf"), 0):
-        monkeypatch.setattr(pipeline, "REGISTERS_A_TABLE", each)
+        monkeypatch.setattr(pipeline, "REGISTERS", each)
         staged, latency = pipelined(plain, 4)
         latencies.append(latency)
         slowest.append(longest_ps(staged, 4.0))

@@ -22,7 +22,8 @@ START_PS, LUT_PS, CHAIN_PS, CHAIN_ON_PS = 300, 600, 550, 350
 # Of a period: no path goes through the slowest pin of every cell, so the first one holds the clock as hw.sta estimates
 # it. The next ones take fewer registers.
 SLACKS = (1.1, 1.25, 1.5, 2.0)
-REGISTERS_A_TABLE = 2.25  # a slice has two flip-flops a table
+FEWEST_READERS = 12  # for which a register is made again
+REGISTERS = 10.0  # a table, by levels: 2.5 at 100 MHz; a slice has two flip-flops a table
 
 
 class Depth(NamedTuple):
@@ -100,7 +101,7 @@ def pipelined(netlist: Netlist, levels: float) -> tuple[Netlist, int]:
     """The netlist with registers, at most `levels` of logic between them, and its latency in clocks.
 
     No path takes longer than the period of the fastest clock with such levels, wires as estimated included, unless that
-    takes more registers than the slices of the tables have; longer ones are then as good as is.
+    takes too many registers for the tables; then a longer period has to do.
 
     Inputs are taken as registered outside; all outputs come from registers of one stage. A carry chain stays in one
     stage with the look-up tables that feed its selects, since only there do they reach it without another one. No net
@@ -111,7 +112,7 @@ def pipelined(netlist: Netlist, levels: float) -> tuple[Netlist, int]:
     tables = sum(isinstance(cell, Lut) for cell in netlist.cells)
     for slack in SLACKS:
         made, latency = _within(netlist, Depth(levels, slack * period_ps(levels)), stretch(tables))
-        if slack == SLACKS[-1] or _registers(made) <= REGISTERS_A_TABLE * tables:
+        if slack == SLACKS[-1] or _registers(made) <= REGISTERS / levels * tables:
             return made, latency
     raise AssertionError("the last one is taken as it is")
 
@@ -122,7 +123,7 @@ def _registers(netlist: Netlist) -> int:
 
 def _within(netlist: Netlist, most: Depth, long: float) -> tuple[Netlist, int]:
     """With stages so deep at most; `long`: by how much wires are longer than in a small netlist."""
-    each, wide = int(MOST_READERS / long**2), set[int]()
+    each, wide = max(FEWEST_READERS, int(MOST_READERS / long**2)), set[int]()
     wires = {net: long * net_ps(count) for net, count in readers(netlist).items()}
     while True:
         staged, latency = _staged(netlist, Staged(Netlist(), most, wires, long * net_ps(each), wide))
