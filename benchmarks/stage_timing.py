@@ -16,6 +16,7 @@ from codesign.ops.threshold import Threshold
 from hw.netlist.clock import levels_at
 from hw.pipeline import Stage, alone
 from hw.rtl import TOP, verilog
+from hw.sliding import Border
 from hw.stages.argmax import ArgMax
 from hw.stages.fifo import Fifo
 from hw.stages.fused import Fused
@@ -29,6 +30,7 @@ from hw.stages.window import Window
 from hw.stream import StreamType
 from hw.synth import timed
 
+AROUND = Border((1, 1), (1, 1))
 B, U4, U8, I4, I8, I14 = Binary(), Int(0, 15), Int(0, 255), Int(-8, 7), Int(-128, 127), Int(-8000, 8000)
 
 
@@ -66,7 +68,9 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "4 x 4 and a residual": lambda c: residual(product(c, U4, I4, 64, 32, 8, 8)),
     "thresholds": lambda c: thresholds(StreamType((16, 64), I14, 8)),
     "window, serial": lambda c: Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
-    "window, parallel": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3)),
+    "window, all channels a beat": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3)),
+    "window, parallel": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3), parallel=True),
+    "window, bordered": lambda c: Window(StreamType((32, 32, 16), U4, 16), (3, 3), border=AROUND, parallel=True),
     "pool": lambda c: Pool(StreamType((14, 14, 8, 4, 8), U4, 32), "max"),
     "wider": lambda c: Width(StreamType((16, 256), U4, 8), 64),
     "narrower": lambda c: Width(StreamType((16, 256), U4, 64), 8),

@@ -26,7 +26,18 @@ NARROW: dict[str, Stage] = {
     "best lane": STAGES["argmax"](100),
     "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),
 }
-FAST = ("wider", "narrower", "gearbox", "wider gearbox", "pool", "fifo in tables", "fifo in block RAM", "thresholds")
+FAST = (
+    "window, parallel",
+    "window, bordered",
+    "wider",
+    "narrower",
+    "gearbox",
+    "wider gearbox",
+    "pool",
+    "fifo in tables",
+    "fifo in block RAM",
+    "thresholds",
+)
 
 
 def found(stage: Stage, clock_mhz: float) -> Timing:
@@ -36,8 +47,9 @@ def found(stage: Stage, clock_mhz: float) -> Timing:
 
 
 @pytest.mark.parametrize("name", NARROW)
-def test_no_net_of_a_stage_has_too_many_readers(name: str) -> None:
-    assert not found(NARROW[name], 100).wide, found(NARROW[name], 100).nets
+def test_a_stage_is_inside_the_rule_of_100_mhz(name: str) -> None:
+    timing = found(NARROW[name], 100)
+    assert timing.holds, (timing.deepest, timing.nets)
 
 
 @pytest.mark.parametrize("name", FAST)

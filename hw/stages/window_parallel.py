@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,9 +13,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
+from hw.copies import KEPT, groups_of, slices_of
 from hw.fitted import fitted
-from hw.loops import between, counters_and_ends, counters_cost, with_inner
-from hw.memory import ram, ram_cost
+from hw.loops import between, counters_and_ends, counters_cost, increased, with_inner
+from hw.memory import in_blocks, in_parts, parts_of, ram_cost
 from hw.ports import elements, encode
 from hw.sliding import Sliding
 from hw.timing import serve
@@ -39,6 +41,31 @@ class ParallelForm:
         """Depth and width of the memory that delays the rows."""
         s = self.stretched
         return s.taps[0], (s.kernel[0] - 1) * s.input.beat_bits
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether there is such a memory: rows of one beat are delayed by the registers of their columns."""
+        depth, width = self.line
+        return depth > 1 and width > 0
+
+    @property
+    def line_groups(self) -> tuple[int, int]:
+        """Enables of that memory's parts, and of writing them where it is in tables."""
+        depth, width = self.line
+        if not self.in_memory:
+            return 0, 0
+        parts = len(parts_of(depth, width))
+        return parts, 0 if in_blocks(depth, width) else -(-parts // 2)
+
+    @property
+    def tap_groups(self) -> int:
+        """Enables of the registers of columns."""
+        return groups_of(self.stretched.kernel[0] * self.stretched.input.beat_bits, self.tail)
+
+    @property
+    def enables(self) -> int:
+        """Of all that shifts: counters, memory, taps."""
+        return 1 + sum(self.line_groups) + self.tap_groups
 
     @property
     def tail(self) -> int:
@@ -93,17 +120,19 @@ class ParallelForm:
         shifted = Cost(ff=chains * tap) if tap < 3 else Cost(lut=chains * -(-tap // 32))  # registers or SRLs
         taps = Cost(ff=newest) + shifted
         depth, width = self.line
-        rows = ram_cost(depth, width) if depth > 1 and width else Cost()  # else the taps are the delay
+        rows = ram_cost(depth, width) if self.in_memory else Cost()
+        places = max(self.line_groups[0] - 1, 0) * (depth - 1).bit_length()
+        copied = Cost(lut=self.enables - 1, ff=self.enables - 1 + places)
         control = counters_cost([depth, *s.input.shape[:2], s.pixel, max(s.reach[0], 1), s.reach[1]])
-        border = Cost(lut=fitted("parallel window.border"), ff=1) if own.border else Cost()
-        return (
-            taps
-            + rows
-            + buffer_cost(own.input.beat_bits)
-            + control
-            + Cost(lut=fitted("parallel window.one"), ff=1 + sum(n > 1 for n in (*s.input.shape[:2], s.pixel)))
-            + border
-        )
+        one = Cost(lut=fitted("parallel window.one"), ff=1 + sum(n > 1 for n in (*s.input.shape[:2], s.pixel)))
+        border = Cost(lut=fitted("parallel window.border"), ff=1 + self.insides) if own.border else Cost()
+        return taps + rows + buffer_cost(own.input.beat_bits) + copied + control + one + border
+
+    @property
+    def insides(self) -> int:
+        """Registers that tell the image from what is around it."""
+        bordered = sum(n < around for n, around in zip(self.sliding.size, self.stretched.size, strict=True))
+        return bordered * (1 + groups_of(self.sliding.input.beat_bits))
 
     def rtl(self) -> wiring.Component:
         return _Circuit(self)
@@ -125,27 +154,44 @@ class _Circuit(wiring.Component):
         own, s = self.form.sliding, self.form.stretched
         m.submodules.buffer = buffer = Buffer(own.input.beat_bits)
         connect(m, flipped(self.i), buffer.i)
-        shift, inside, runs = Signal(), Signal(), Signal()
+        shift, waits, ended = Signal(), Signal(), Signal()
+        valids = [Signal(name="valid", attrs=KEPT) for _ in range(self.form.enables)]
         indices, at_ends = counters_and_ends(m, [*s.size, s.pixel], shift, [*self.form.begin, 0])
         last = with_inner(at_ends)
-        m.d.comb += [
-            inside.eq(between(indices[0], 0, own.size[0]) & between(indices[1], 0, own.size[1])),
-            runs.eq(self.o.ready | ~self.o.valid),
-            shift.eq((buffer.o.valid | ~inside) & runs),
-            buffer.o.ready.eq(inside & runs),
-        ]
+        steps = [shift & inner for inner in last[1:]]
+        insides = self._insides(m, indices, at_ends, steps)
+        shifts = [(buffer.o.valid | ~insides[0]) & (self.o.ready | ~valid) for valid in valids]
         ends = [
-            _window_ends(m, ends, size, shift & inner, index, outer)
-            for ends, size, inner, index, outer in zip(self.form.ends, s.size, last[1:], indices, last, strict=False)
+            _window_ends(m, ends, size, step, index, outer)
+            for ends, size, step, index, outer in zip(self.form.ends, s.size, steps, indices, last, strict=False)
         ]
-        with m.If(shift):
-            m.d.sync += self.o.valid.eq(ends[0] & ends[1] & self._begun(m, shift & last[0]))
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-        rows = self._row_taps(m, self._newest(buffer.o.payload, inside), shift)
-        columns = [self._column_taps(m, tap, shift) for tap in reversed(rows)]
-        m.d.comb += self.o.payload.eq(Cat(*columns))
+        m.d.comb += [
+            self.o.valid.eq(valids[0]),
+            shift.eq(shifts[0]),
+            buffer.o.ready.eq(insides[0] & (self.o.ready | ~valids[0])),
+            ended.eq(ends[0] & ends[1] & self._begun(m, shift & last[0])),
+            waits.eq(valids[0] & ~self.o.ready),
+        ]
+        m.d.sync += [valid.eq(Mux(shift, ended, waits)) for valid in valids]
+        newest = self._newest(buffer.o.payload, insides[1:])
+        m.d.comb += self.o.payload.eq(self._taps(m, newest, shifts[1:]))
         return m
+
+    def _insides(
+        self, m: Module, indices: Sequence[Signal], ends: Sequence[Value], steps: Sequence[Value]
+    ) -> list[Value]:
+        """Whether the image's beat passes, not the border: of registers, and again for each group of a beat's bits."""
+        sizes, counts = self.form.sliding.size, self.form.stretched.size
+        axes = [k for k in range(2) if sizes[k] < counts[k]]
+        found = []
+        for _ in range(1 + groups_of(self.form.sliding.input.beat_bits)):
+            now = [Signal(name="inside", init=self.form.begin[k] < sizes[k], attrs=KEPT) for k in axes]
+            for k, inside in zip(axes, now, strict=True):
+                with m.If(steps[k]):
+                    # as a table: `!=` would be a carry chain
+                    m.d.sync += inside.eq(ends[k] | inside & (indices[k] ^ sizes[k] - 1).any())
+            found.append(Cat(now).all())
+        return found
 
     def _begun(self, m: Module, image: Value) -> Value:
         """Whether the border before the first image has passed."""
@@ -156,53 +202,45 @@ class _Circuit(wiring.Component):
             m.d.sync += begun.eq(1)
         return begun
 
-    def _newest(self, beat: Value, inside: Value) -> Value:
+    def _newest(self, beat: Value, insides: Sequence[Value]) -> Value:
         """What shifts in: the image's beat, or the border's."""
         s, seen = self.form.sliding, self.form.sliding.seen
         if not s.border:
             return beat
         around = Cat(Const(int(seen.encode(np.array(s.border.value))), seen.bits) for _ in range(s.input.lanes))
-        return Mux(inside, Cat(encode(value, seen) for value in elements(beat, s.input)), around)
+        beat = Cat(encode(value, seen) for value in elements(beat, s.input))
+        parts = slices_of(len(beat), len(insides))
+        return Cat(*(Mux(inside, beat[p], around[p]) for p, inside in zip(parts, insides, strict=True)))
 
-    def _row_taps(self, m: Module, newest: Value, shift: Value) -> list[Value]:
-        """The newest beat, and those that stand below one another above it."""
-        depth, width = self.form.line
-        if not width:
-            return [newest]
-        older = Signal(width)
-        line = Cat(newest, older)
-        m.d.comb += older.eq(_delayed(m, line[:width], depth, shift))
-        bits = len(newest)
-        return [line[k * bits : (k + 1) * bits] for k in range(self.form.sliding.kernel[0])]
-
-    def _column_taps(self, m: Module, newest: Value, shift: Value) -> Value:
-        """Registers of the beats of one row of the window, the oldest lowest."""
-        chain = [newest]
-        for _ in range(self.form.tail):
-            chain.append(Signal(len(newest), reset_less=True))
-        with m.If(shift):
-            m.d.sync += [Cat(held).eq(before) for before, held in pairwise(chain)]
-        return Cat(*reversed(chain[1 :: self.form.stretched.taps[1]]))
+    def _taps(self, m: Module, newest: Value, shifts: Sequence[Value]) -> Value:
+        """All that a window sees, the oldest lowest, by enables of the memory and of groups of registers."""
+        (reads, writes), bits = self.form.line_groups, len(newest)
+        rows = self.form.stretched.kernel[0]
+        chain = [Signal(rows * bits, reset_less=True) for _ in range(1 + self.form.tail)]
+        older = chain[1][: (rows - 1) * bits]
+        if self.form.in_memory:
+            older = _delayed(
+                m, chain[0][: (rows - 1) * bits], self.form.line[0], shifts[:reads], shifts[reads:][:writes]
+            )
+        m.d.comb += chain[0].eq(Cat(newest, older))
+        for part, shift in zip(slices_of(rows * bits, self.form.tap_groups), shifts[reads + writes :], strict=True):
+            with m.If(shift):
+                m.d.sync += [after[part].eq(before[part]) for before, after in pairwise(chain)]
+        columns = list(reversed(chain[1 :: self.form.stretched.taps[1]]))
+        return Cat(*(column.word_select(row, bits) for row in reversed(range(rows)) for column in columns))
 
 
-def _delayed(m: Module, value: Value, depth: int, shift: Value) -> Value:
-    """The value `depth` shifts ago, by a ring that is read one place ahead."""
-    if depth == 1:
-        held = Signal(len(value), reset_less=True)
-        with m.If(shift):
-            m.d.sync += held.eq(value)
-        return held
-    m.submodules.line = memory = ram(depth, len(value))
-    write, read = memory.write_port(), memory.read_port()
-    place = Signal(range(depth))
-    following = Mux(place == depth - 1, 0, place + 1)
-    with m.If(shift):
-        m.d.sync += place.eq(following)
-    m.d.comb += [
-        write.en.eq(shift), write.addr.eq(place), write.data.eq(value),
-        read.en.eq(shift), read.addr.eq(following),
-    ]  # fmt: skip
-    return read.data
+def _delayed(m: Module, value: Value, depth: int, reads: Sequence[Value], writes: Sequence[Value]) -> Value:
+    """The value `depth` shifts ago, by a ring read one place ahead; a part of it shifts with each of `reads`."""
+    into, out, writes = [], [], writes or reads
+    for k, read in enumerate(reads):
+        place, write = Signal(range(depth), attrs=KEPT if len(reads) > 1 else {}), writes[k * len(writes) // len(reads)]
+        following = Mux(place == depth - 1, 0, increased(place))
+        with m.If(write):
+            m.d.sync += place.eq(following)
+        into.append((place, write))
+        out.append((following, read))
+    return in_parts(m, depth, value, into, out)
 
 
 def _window_ends(m: Module, ends: slice, size: int, step: Value, index: Signal, restart: Value) -> Value:
