@@ -20,6 +20,7 @@ from hw.sliding import Border
 from hw.stages.argmax import ArgMax
 from hw.stages.fifo import Fifo
 from hw.stages.fused import Fused
+from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add
 from hw.stages.joined import Joined
 from hw.stages.matvec import MatVec
@@ -72,6 +73,7 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "window, parallel": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3), parallel=True),
     "window, bordered": lambda c: Window(StreamType((32, 32, 16), U4, 16), (3, 3), border=AROUND, parallel=True),
     "pool": lambda c: Pool(StreamType((14, 14, 8, 4, 8), U4, 32), "max"),
+    "global pool": lambda c: GlobalPool(StreamType((7, 7, 64), U8, 32), "sum"),
     "wider": lambda c: Width(StreamType((16, 256), U4, 8), 64),
     "narrower": lambda c: Width(StreamType((16, 256), U4, 64), 8),
     "gearbox": lambda c: Width(StreamType((16, 240), U4, 24), 10),

@@ -9,7 +9,9 @@ import numpy as np
 from amaranth.hdl import Module, Mux, Signal, Value
 
 from codesign.formats import Format, Int
+from hw.copies import EACH
 from hw.fitted import fitted
+from hw.stream import StreamType
 
 Operation = Literal["max", "min", "sum"]
 
@@ -33,6 +35,11 @@ def combine(op: Operation, a: Value, b: Value) -> Value:
     if op == "sum":
         return a + b
     return Mux(a > b, a, b) if op == "max" else Mux(a < b, a, b)
+
+
+def lane_groups(results: StreamType) -> int:
+    """Of lanes whose running results share an enable."""
+    return -(-results.lanes // max(1, EACH // results.format.bits))
 
 
 def accumulate(op: Operation, first: Value, held: Value, value: Value) -> Value:

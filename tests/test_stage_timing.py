@@ -24,6 +24,7 @@ NARROW: dict[str, Stage] = {
     "reset and address of a window": Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
     "enable of a tree": Pool(StreamType((6, 8, 4, 32), U4, 128), "max"),
     "best lane": STAGES["argmax"](100),
+    "running results of an image": STAGES["global pool"](100),
     "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),
 }
 FAST = (

@@ -12,13 +12,23 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import buffer_cost, skid_cost
-from hw.copies import EACH, KEPT, slices_of
+from hw.copies import KEPT, slices_of
 from hw.elastic import Datapath, elastic_schedule
 from hw.ending import Ending
 from hw.fitted import fitted
 from hw.loops import counters, counters_cost
 from hw.ports import elements, encode, value_shape
-from hw.reduce import Operation, accumulate, combine, node_luts, reduce_values, reduced_format, registered, tree
+from hw.reduce import (
+    Operation,
+    accumulate,
+    combine,
+    lane_groups,
+    node_luts,
+    reduce_values,
+    reduced_format,
+    registered,
+    tree,
+)
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -83,8 +93,7 @@ class Pool:
     @property
     def groups(self) -> int:
         """Of lanes whose running results share an enable."""
-        out = self.outputs[0]
-        return -(-out.lanes // max(1, EACH // out.format.bits))
+        return lane_groups(self.outputs[0])
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _TreePool(self, then) if self._beats == 1 else _SerialPool(self, then)
