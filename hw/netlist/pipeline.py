@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from operator import or_
 from typing import NamedTuple
 
 from hw.netlist.cells import Carry, Literal, Lut, Netlist, Register
@@ -32,7 +31,7 @@ class Depth(NamedTuple):
     levels: float
     ps: float
 
-    def __or__(self, other: Depth) -> Depth:  # type: ignore[override]
+    def joined(self, other: Depth) -> Depth:
         """Behind both."""
         return Depth(max(self.levels, other.levels), max(self.ps, other.ps))
 
@@ -112,9 +111,9 @@ def pipelined(netlist: Netlist, levels: float) -> tuple[Netlist, int]:
     tables = sum(isinstance(cell, Lut) for cell in netlist.cells)
     for slack in SLACKS:
         made, latency = _within(netlist, Depth(levels, slack * period_ps(levels)), stretch(tables))
-        if slack == SLACKS[-1] or _registers(made) <= REGISTERS / levels * tables:
-            return made, latency
-    raise AssertionError("the last one is taken as it is")
+        if _registers(made) <= REGISTERS / levels * tables:
+            break
+    return made, latency
 
 
 def _registers(netlist: Netlist) -> int:
@@ -201,7 +200,7 @@ def _depths(staged: Staged, group: list[Lut | Carry], stage: int) -> dict[int, D
 
 def _all(depths: Iterable[Depth]) -> Depth:
     """Behind all of them."""
-    return reduce(or_, depths, REGISTERED)
+    return reduce(Depth.joined, depths, REGISTERED)
 
 
 def _behind_chain(levels: float, chain: Carry, selected: Depth, entering: Depth) -> Depth:
