@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from math import inf
 from typing import NamedTuple
 
 from hw.netlist.cells import Carry, Literal, Lut, Netlist, Register
@@ -20,7 +21,7 @@ FEW = 2  # levels where a ternary adder counts as two, its first table left out:
 START_PS, LUT_PS, CHAIN_PS, CHAIN_ON_PS = 300, 600, 550, 350
 # Of a period: no path goes through the slowest pin of every cell, so the first one holds the clock as hw.sta estimates
 # it. The next ones take fewer registers.
-SLACKS = (1.1, 1.25, 1.5, 2.0)
+SLACKS = (1.1, 1.25, 1.5)
 FEWEST_READERS = 12  # for which a register is made again
 REGISTERS = 10.0  # a table, by levels: 2.5 at 100 MHz; a slice has two flip-flops a table
 
@@ -100,7 +101,7 @@ def pipelined(netlist: Netlist, levels: float) -> tuple[Netlist, int]:
     """The netlist with registers, at most `levels` of logic between them, and its latency in clocks.
 
     No path takes longer than the period of the fastest clock with such levels, wires as estimated included, unless that
-    takes too many registers for the tables; then a longer period has to do.
+    takes too many registers for the tables; then a longer period has to do, at last any.
 
     Inputs are taken as registered outside; all outputs come from registers of one stage. A carry chain stays in one
     stage with the look-up tables that feed its selects, since only there do they reach it without another one. No net
@@ -112,8 +113,8 @@ def pipelined(netlist: Netlist, levels: float) -> tuple[Netlist, int]:
     for slack in SLACKS:
         made, latency = _within(netlist, Depth(levels, slack * period_ps(levels)), stretch(tables))
         if _registers(made) <= REGISTERS / levels * tables:
-            break
-    return made, latency
+            return made, latency
+    return _within(netlist, Depth(levels, inf), stretch(tables))
 
 
 def _registers(netlist: Netlist) -> int:
