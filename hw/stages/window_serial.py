@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
-from hw.copies import copies, groups_of
+from hw.copies import KEPT, copies, groups_of, slices_of
 from hw.fitted import fitted
 from hw.loops import (
     at_ends,
@@ -156,7 +156,8 @@ class SerialForm:
         clipped = sum(a > 0 or b < n for n, tap in zip(s.counts, s.inside, strict=True) for a, b in tap)
         bits = (s.input.beats - 1).bit_length() * self.reaches_over
         return Cost(
-            lut=fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2, ff=bits + 5
+            lut=fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2,
+            ff=bits + 4 + groups_of(s.input.lanes * s.seen.bits),
         )
 
     def rtl(self) -> wiring.Component:
@@ -237,12 +238,14 @@ class _Circuit(wiring.Component):
         s = self.form.sliding
         if not s.border:
             return data
-        outside = Signal()
-        with m.If(run):
-            m.d.sync += outside.eq(~_inside(s, windows, taps))
         code = int(s.seen.encode(np.array(s.border.value)))
         around = Cat(Const(code, s.seen.bits) for _ in range(s.input.lanes))
-        return Mux(outside, around, Cat(encode(value, s.seen) for value in elements(data, s.input)))
+        seen = Cat(encode(value, s.seen) for value in elements(data, s.input))
+        parts = slices_of(len(seen), groups_of(len(seen)))
+        outside = [Signal(name="outside", attrs=KEPT) for _ in parts]
+        with m.If(run):
+            m.d.sync += [copy.eq(~_inside(s, windows, taps)) for copy in outside]
+        return Cat(Mux(copy, around[part], seen[part]) for copy, part in zip(outside, parts, strict=True))
 
 
 def _inside(s: Sliding, windows: list[Signal], taps: list[Signal]) -> Value:
