@@ -79,6 +79,7 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "gearbox": lambda c: Width(StreamType((16, 240), U4, 24), 10),
     "wider gearbox": lambda c: Width(StreamType((16, 240), U4, 10), 24),
     "fifo in tables": lambda c: Fifo(StreamType((64, 16), U8, 16), 32),
+    "fifo, 512 bits": lambda c: Fifo(StreamType((64, 64), U8, 64), 32),
     "fifo in block RAM": lambda c: Fifo(StreamType((640, 16), U8, 8), 512),
     "argmax": lambda c: ArgMax(StreamType((10,), I14, 5)),
 }

@@ -36,6 +36,7 @@ FAST = (
     "wider gearbox",
     "pool",
     "fifo in tables",
+    "fifo, 512 bits",
     "fifo in block RAM",
     "thresholds",
 )

@@ -11,15 +11,13 @@ from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
-from hw.copies import KEPT, groups_of
+from hw.copies import KEPT
 from hw.fitted import fitted
 from hw.loops import decreased, increased
 from hw.memory import in_blocks, in_parts, lutram_sites, parts_of, ram_cost
 from hw.ports import stage_ports
 from hw.stream import StreamType
 from hw.timing import serve
-
-_PART = 20  # what reads the enable of a part: its pointer and memories
 
 
 @dataclass(frozen=True)
@@ -60,15 +58,9 @@ class Fifo:
         control = Cost(lut=a_bit * pointer + fitted("fifo.one"), ff=3 * pointer + power_of_two + 2)
         if self._in_blocks:
             return ram_cost(self.depth, bits) + control + Cost(ff=1)
-        in_luts = Cost(
-            lut=lutram_sites(self.depth, bits) + fitted("fifo.in luts"), ff=pointer + self._copied(pointer)
-        )  # Yosys doubles the address
-        return in_luts + control
-
-    def _copied(self, pointer: int) -> int:
-        """Registers of pointers of so many bits beyond one of each, and of whether they move."""
-        parts = len(parts_of(self.depth, self.input.beat_bits, comb=True))
-        return 2 * ((parts - 1) * pointer + _groups(parts) - 1)
+        parts = len(parts_of(self.depth, bits, comb=True))
+        copied = 2 * (parts - 1) * (pointer + 1) + parts * pointer  # Yosys doubles the address
+        return Cost(lut=lutram_sites(self.depth, bits) + fitted("fifo.in luts"), ff=copied) + control
 
     def rtl(self) -> wiring.Component:
         if self.depth <= 2:
@@ -90,11 +82,11 @@ class _FifoCircuit(wiring.Component):
         m = Module()
         depth, bits, o = self.stage.depth, self.stage.input.beat_bits, self.o
         parts, put, fetch = len(parts_of(depth, bits, comb=True)), Signal(), Signal()
-        rooms, somes = _fill(m, depth, put, fetch, _groups(parts))
-        puts = [self.i.valid & rooms[k * len(rooms) // parts] for k in range(parts)]
+        rooms, somes = _fill(m, depth, put, fetch, parts)
+        puts = [self.i.valid & room for room in rooms]
         blocks = in_blocks(depth, bits)
         takes = o.ready | ~o.valid if blocks else o.ready
-        fetches = [somes[k * len(somes) // parts] & takes for k in range(parts)]
+        fetches = [some & takes for some in somes]
         ports = [list(zip(_ring_pointers(m, depth, moves), moves, strict=True)) for moves in (puts, fetches)]
         m.d.comb += [
             self.i.ready.eq(rooms[0]),
@@ -108,11 +100,6 @@ class _FifoCircuit(wiring.Component):
         else:
             m.d.comb += o.valid.eq(somes[0])
         return m
-
-
-def _groups(parts: int) -> int:
-    """Of so many parts, a pointer and the enables of a few memories each, that share what says whether they move."""
-    return groups_of(parts, _PART)
 
 
 def _fill(m: Module, depth: int, put: Value, fetch: Value, times: int) -> tuple[list[Signal], list[Signal]]:
