@@ -72,6 +72,10 @@ def test_width(fmt: Format, taken: int, given_lanes: int, repeats: int) -> None:
     check(Width(StreamType((size,), fmt, taken), given_lanes))
 
 
+def test_width_of_so_many_pieces_that_counters_move_in_groups() -> None:
+    check(Width(StreamType((420,), Binary()), 420), frames=3)
+
+
 @pytest.mark.parametrize(("taken", "given_lanes"), [(1, 4), (4, 1), (2, 3), (3, 2), (5, 8), (8, 5), (4, 6)])
 def test_width_runs_at_the_rate_of_its_narrower_side(taken: int, given_lanes: int) -> None:
     stage = Width(StreamType((120,), Int(0, 7), taken), given_lanes)

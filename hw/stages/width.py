@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
@@ -102,9 +102,8 @@ class _Wider(wiring.Component):
         m = Module()
         width, gathered = len(self.i.payload), self.given - 1
         parts = slices_of(width, groups_of(width))
-        pieces = rounds(m, self.given, [self.i.valid & self.i.ready] * _wider_counters(width, self.given))
-        at_last = pieces[0] == gathered
-        m.d.comb += self.i.ready.eq(~at_last | ~self.o.valid)
+        pieces, at_last = self._pieces(m, _wider_counters(width, self.given)), Signal()
+        m.d.comb += [at_last.eq(pieces[0] == gathered), self.i.ready.eq(~at_last | ~self.o.valid)]
         kept = []
         for k in range(gathered):
             turns = (pieces[k // EACH * len(parts) + j] == k for j in range(len(parts)))  # equal ones would be merged
@@ -114,6 +113,15 @@ class _Wider(wiring.Component):
         m.d.sync += self.o.valid.eq(valid)
         m.d.comb += self.o.payload.eq(held(m, Cat(*kept, self.i.payload), empty))
         return m
+
+    def _pieces(self, m: Module, count: int) -> list[Signal]:
+        """So many counters; each of them that moves some compares for itself."""
+        each = EACH // (self.given - 1).bit_length()
+        moves = [Signal(name="move") for _ in range(0, count, each)]
+        pieces = rounds(m, self.given, [moves[k // each] for k in range(count)])
+        for move, piece in zip(moves, pieces[::each], strict=True):
+            m.d.comb += move.eq(self.i.valid & ((piece != self.given - 1) | ~self.o.valid))
+        return pieces
 
 
 def _wider_counters(width: int, given: int) -> int:
