@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
 
-from benchmarks.stage_timing import STAGES
+from benchmarks.stage_timing import AROUND, STAGES, product
 from codesign.formats import Int
 from hw.copies import copies
 from hw.dealt import Dealt
@@ -23,6 +23,8 @@ U4, U8 = Int(0, 15), Int(0, 255)
 NARROW: dict[str, Stage] = {
     "reset and address of a window": Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
     "enable of a tree": Pool(StreamType((6, 8, 4, 32), U4, 128), "max"),
+    "border of a window": Window(StreamType((10, 10, 64), U4, 32), (3, 3), border=AROUND),
+    "register of a replayed vector": product(100, U4, Int(-8, 7), 128, 8, 32, 2),
     "best lane": STAGES["argmax"](100),
     "running results of an image": STAGES["global pool"](100),
     "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),

@@ -11,7 +11,7 @@ from hw.arith.order import Order, Walk, walk_cost
 from hw.copies import groups_of, held
 from hw.fitted import fitted
 from hw.loops import counters, counters_and_ends, counters_cost, with_inner
-from hw.memory import ram, ram_cost
+from hw.memory import in_parts, parts_of, ram_cost
 
 
 class Replay(wiring.Component):
@@ -36,8 +36,6 @@ class Replay(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ram = memory = ram(replay_depth(self.order.beats), self.bits)
-        write, read = memory.write_port(), memory.read_port()
         full = Signal(2)
         taken, step = self.i.valid & self.i.ready, self.valid & self.run
         (written,), (wrote,) = counters_and_ends(m, [self.order.beats], taken)
@@ -48,13 +46,19 @@ class Replay(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(~full.bit_select(into, 1)),
             self.valid.eq(full.bit_select(out_of, 1) | ((into == out_of) & early & there)),
-            write.addr.eq(Cat(written, into)), write.data.eq(self.i.payload), write.en.eq(taken),
-            read.addr.eq(Cat(reading, out_of)), read.en.eq(self.enable[0]), self.x.eq(read.data),
+            self.x.eq(self._stored(m, (Cat(written, into), taken), Cat(reading, out_of))),
         ]  # fmt: skip
         filled = Mux(taken & wrote, Cat(~into, into), 0)
         emptied = Mux(step & released, Cat(~out_of, out_of), 0)
         m.d.sync += full.eq((full | filled) & ~emptied)
         return m
+
+    def _stored(self, m: Module, write: tuple[Value, Value], address: Value) -> Value:
+        """The beat that is read, each part of it by an enable of its own."""
+        depth = replay_depth(self.order.beats)
+        parts, enables = len(parts_of(depth, self.bits)), len(self.enable)
+        read = [(address, self.enable[k * enables // parts]) for k in range(parts)]
+        return in_parts(m, depth, self.i.payload, [write] * parts, read)
 
     def _reading(self, m: Module, step: Value) -> tuple[Value, Value, Value]:
         """The beat to be read, whether it is the vector's last one to be, and whether it may be before all are there:
