@@ -74,8 +74,8 @@ DESIGNS = {
     d.name: d
     for d in (
         Filled("binary constant", 1, (256, 256, 128), 1, 25.0, PLANNED),
-        Filled("binary folded", 1, (256, 256, 256, 224), 4, 10.0),
-        Filled("INT4 constant", 4, (64, 136, 64), 1, 5.0, PLANNED),
+        Filled("binary folded", 1, (256, 256, 256, 256, 128), 4, 10.0),
+        Filled("INT4 constant", 4, (64, 140, 64), 1, 5.0, PLANNED),
         Filled("INT4 folded", 4, (128, 128, 128, 64), 16, 1.2, 35_000),
         Filled("INT8 constant", 8, (64, 72), 1, 1.3, PLANNED),
         Filled("INT8 folded", 8, (128, 128, 128, 96), 64, 0.35, 39_000),
