@@ -129,6 +129,7 @@ def test_the_bits_layer_would_have_wide_nets() -> None:
 
 def test_copied_registers_in_verilog_are_one_register(monkeypatch: pytest.MonkeyPatch) -> None:
     """Proven by SAT over all inputs, on Yosys' models of the primitives; synthesis keeps them apart."""
+    monkeypatch.setattr(pipeline, "FEWEST_READERS", 3)
     for where in (fanout, pipeline):
         monkeypatch.setattr(where, "MOST_READERS", 3)
     netlist, latency = pipelined(built(random_layer(Int(0, 3), (3, 6), 3, "any", 1), Int(0, 3)), 3)

@@ -41,11 +41,8 @@ class Gearbox(Ending[Stage]):
         sent = [self.i.valid & sends & runs[k * len(runs) // turns] for k in range(turns)]
         windows, steps = rounds(m, taken, sent), self.i.valid & (buffer.i.ready | ~sends)
         step = windows[0] if given < taken else rounds(m, given, [steps])[0]
-        if given == 1:
-            m.d.comb += both.eq(step == taken - 1)
-        else:
-            with m.If(steps):
-                m.d.sync += both.eq(table(step, [_does_both(k + 1, taken, given) for k in range(max(taken, given))]))
+        with m.If(steps):
+            m.d.sync += both.eq(table(step, [_does_both(k + 1, taken, given) for k in range(max(taken, given))]))
         m.d.comb += [
             self.i.ready.eq(takes & (buffer.i.ready | ~sends)),
             buffer.i.valid.eq(self.i.valid & sends),
@@ -74,7 +71,7 @@ def gearbox_cost(bits: int, taken: int, given: int) -> Cost:
     lut = bits * choice_sites(taken) + fitted("narrower.counter bit") * counter + fitted("narrower.one")
     counters = counter * _turns(bits, taken) + (given > taken) * (given - 1).bit_length()
     made = Cost(lut=lut, ff=_older(bits, given) + _own_runs(bits, taken, given) + counters)
-    return made if given == 1 else made + Cost(lut=fitted("gearbox.way") * bits * taken, ff=1)
+    return made + Cost(lut=fitted("gearbox.way") * bits * taken if given > 1 else 0, ff=1)
 
 
 def rounds(m: Module, count: int, moves: Sequence[Value]) -> list[Signal]:
@@ -89,8 +86,8 @@ def rounds(m: Module, count: int, moves: Sequence[Value]) -> list[Signal]:
 
 def _turns(bits: int, ways: int) -> int:
     """Registers that choose among the ways, each for a part of the bits: tables of four of them read it, or of fewer
-    where there are more numbers than ways."""
-    return groups_of(bits, -(-ways // (4 if ways & (ways - 1) == 0 else 2)))
+    where there are more numbers than ways; and one that joins them."""
+    return groups_of(bits, -(-ways // (4 if ways & (ways - 1) == 0 else 2)) + (ways > 4))
 
 
 def _older(bits: int, given: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gcd
+from math import ceil, gcd
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal
@@ -11,7 +11,7 @@ from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
-from hw.copies import EACH, copies, groups_of, held, slices_of
+from hw.copies import EACH, KEPT, copies, groups_of, held, slices_of
 from hw.elastic import Datapath
 from hw.fitted import fitted
 from hw.ports import stage_ports
@@ -68,7 +68,8 @@ class Width:
             return buffer_cost(out_bits) + (gearbox_cost(out_bits, taken, given) if self.buffered else Cost())
         counter = (given - 1).bit_length()
         control = fitted("wider.counter bit") * counter + fitted("wider.piece") * given + fitted("wider.one")
-        counters = counter * _wider_counters(bits, given)
+        count = _wider_counters(bits, given)
+        counters = counter * count + ceil(count / _moving_together(given))
         return Cost(lut=control, ff=2 * out_bits - bits + counters + 1 + groups_of(out_bits))
 
     @property
@@ -102,8 +103,8 @@ class _Wider(wiring.Component):
         m = Module()
         width, gathered = len(self.i.payload), self.given - 1
         parts = slices_of(width, groups_of(width))
-        pieces, at_last = self._pieces(m, _wider_counters(width, self.given)), Signal()
-        m.d.comb += [at_last.eq(pieces[0] == gathered), self.i.ready.eq(~at_last | ~self.o.valid)]
+        pieces, at_last = self._pieces(m, _wider_counters(width, self.given))
+        m.d.comb += self.i.ready.eq(~at_last | ~self.o.valid)
         kept = []
         for k in range(gathered):
             turns = (pieces[k // EACH * len(parts) + j] == k for j in range(len(parts)))  # equal ones would be merged
@@ -114,14 +115,21 @@ class _Wider(wiring.Component):
         m.d.comb += self.o.payload.eq(held(m, Cat(*kept, self.i.payload), empty))
         return m
 
-    def _pieces(self, m: Module, count: int) -> list[Signal]:
-        """So many counters; each of them that moves some compares for itself."""
-        each = EACH // (self.given - 1).bit_length()
-        moves = [Signal(name="move") for _ in range(0, count, each)]
+    def _pieces(self, m: Module, count: int) -> tuple[list[Signal], Signal]:
+        """So many counters; and whether they are at the last piece, in a register of each group that moves together."""
+        each = _moving_together(self.given)
+        lasts = [Signal(name="last", attrs=KEPT if count > each else {}) for _ in range(0, count, each)]
+        moves = [self.i.valid & (~last | ~self.o.valid) for last in lasts]
         pieces = rounds(m, self.given, [moves[k // each] for k in range(count)])
-        for move, piece in zip(moves, pieces[::each], strict=True):
-            m.d.comb += move.eq(self.i.valid & ((piece != self.given - 1) | ~self.o.valid))
-        return pieces
+        for last, move in zip(lasts, moves, strict=True):
+            with m.If(move):
+                m.d.sync += last.eq(pieces[0] == self.given - 2)
+        return pieces, lasts[0]
+
+
+def _moving_together(given: int) -> int:
+    """Counters of so many pieces that one enable moves."""
+    return EACH // (given - 1).bit_length()
 
 
 def _wider_counters(width: int, given: int) -> int:

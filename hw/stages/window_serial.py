@@ -137,16 +137,15 @@ class SerialForm:
         return self.sliding.last_first + self.sliding.span > self.sliding.input.beats
 
     def cost(self) -> Cost:
-        s, bits, pointer = self.sliding, self.sliding.input.beat_bits, (self.depth - 1).bit_length()
+        bits, pointer = self.sliding.input.beat_bits, (self.depth - 1).bit_length()
         loops = [count for count, _ in self.image_loops[1:] + self.window_loops]
         wrap = 1 if self.depth & (self.depth - 1) else 0
         a_bit = fitted("serial window.bit") + fitted("serial window.wrapped bit") * wrap
         control = Cost(
-            lut=pointer * a_bit + fitted("serial window.one"), ff=4 * pointer + 4 + sum(n > 1 for n in loops)
+            lut=pointer * a_bit + fitted("serial window.one"), ff=4 * pointer + 5 + sum(n > 1 for n in loops)
         )
-        memory = ram_cost(self.depth, s.input.beat_bits) + Cost(
-            ff=(len(parts_of(self.depth, bits)) - 1) * (2 * pointer + 2)
-        )
+        parts = len(parts_of(self.depth, bits))
+        memory = ram_cost(self.depth, bits) + Cost(ff=(parts - 1) * (2 * pointer + 2) + groups_of(parts, _PART) - 1)
         return memory + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
 
     def _border_cost(self) -> Cost:
@@ -188,10 +187,10 @@ class _Circuit(wiring.Component):
         m = Module()
         form, depth = self.form, self.form.depth
         parts = len(parts_of(depth, len(self.i.payload)))
-        m.submodules.skid = skid = Skid(len(self.o.payload), parts - 1)
+        m.submodules.skid = skid = Skid(len(self.o.payload), parts)  # the memory's parts, and the places of windows
         connect(m, skid.o, flipped(self.o))
         steps, sliding = strides_to_steps(form.image_loops), form.sliding
-        put, move, runs = Signal(), Signal(), [skid.run, *skid.runs]
+        put, move, (*runs, run) = Signal(), Signal(), [skid.run, *skid.runs]
         loops = form.image_loops + form.window_loops
         indices, ends = counters_and_ends(m, [count for count, _ in loops[1:]], move)
         taps = indices[3:] if form.channelwise else indices[2:4]
@@ -201,7 +200,7 @@ class _Circuit(wiring.Component):
         (short,) = _below(m, sliding.origin - sliding.span, bits, lambda spare: spare + moved, 1)
         full = _below(m, depth - 1 - sliding.origin, bits, lambda room: room - moved, groups_of(parts, _PART))
         puts = [self.i.valid & ~full[k * len(full) // parts] for k in range(parts)]
-        moves = [skid.issue & run for run in runs]
+        moves = [skid.issue & each for each in runs]
         start = -sliding.origin % depth
         into = ring_addresses(m, depth, [1], [], puts)
         out_of = ring_addresses(m, depth, strides_to_steps(loops), ends, moves, start)
@@ -211,8 +210,8 @@ class _Circuit(wiring.Component):
             self.i.ready.eq(~full[0]),
             put.eq(puts[0]),
             skid.issue.eq(~short | self._whole(m, put, over & ends[0] & ends[1])),
-            move.eq(moves[0]),
-            skid.data.eq(self._seen(m, data, indices[:2], taps, skid.run)),
+            move.eq(skid.issue & run),
+            skid.data.eq(self._seen(m, data, indices[:2], taps, run)),
         ]
         return m
 
