@@ -200,9 +200,8 @@ neighbours save together, an amount an edge, is fitted to three random networks 
 Known to be off: `kws_dscnn_int8_qdq` at 160,000 cycles a frame (`--large`, at df73b7a): about 3,000 LUT estimated,
 2,421 synthesized (+24 %); FF +3 %, DSP and BRAM exact. Its tables of 32 words (multipliers and offsets of 32 channels
 on one lane) share sites better than `table.shallow` says; the stages that constants are fitted to have few like them.
-Random network 4, a concatenation of two branches of one fork, takes 18 clocks more a frame in simulation than by its
-schedules (234 for 216), for a reason that is not found yet; all others agree to the clock. Elsewhere the latency of a
-first frame that arrives without a pause came out up to 42 clocks longer than estimated where branches meet.
+The latency of a first frame that arrives without a pause came out up to 42 clocks longer than estimated on some random
+networks whose branches meet (`tests/test_branching.py`); intervals are exact there.
 
 {summary}
 

@@ -17,12 +17,15 @@ import numpy as np
 
 from hw.estimate import frames_of, stage_interval, through_fifo
 from hw.pipeline import Edge, Pipeline, Stage
+from hw.stages.concat import Concat
 from hw.stages.fork import Fork, Forked
+from hw.stages.fused import Fused
 from hw.stages.width import Width
 from hw.stages.window import Window
 from hw.timing import accept_times
 
 BUFFERED = 2  # beats that the registers at most stages' outputs hold
+TURN = 8  # beats of a turn that wait for it: as many clocks as a stage takes until it gives the next ones
 OFFERED = 1  # the one beat that others offer: forks, whose branches share a register, and windows that are whole
 
 
@@ -61,7 +64,7 @@ def _depths(
     pipeline: Pipeline, stage: Stage, edges: list[Edge], arrive: list[np.ndarray]
 ) -> tuple[list[int], list[np.ndarray]]:
     """Of the FIFOs into a stage, and when they offer it the beats: they take a clock or two, for which more wait."""
-    depths = [0] * len(edges)
+    depths = _turns(stage, edges)
     while True:
         deep = [replace(e, depth=d) for e, d in zip(edges, depths, strict=True)]
         offered = [through_fifo(pipeline, e, a) for e, a in zip(deep, arrive, strict=True)]
@@ -70,6 +73,17 @@ def _depths(
         if wanted == depths:
             return depths, offered
         depths = [max(d, w) for d, w in zip(depths, wanted, strict=True)]
+
+
+def _turns(stage: Stage, edges: list[Edge]) -> list[int]:
+    """The least depths where a stage takes its inputs in turns.
+
+    The stage before stops as a whole while it is not its turn, with beats anywhere in it: these would come late then.
+    """
+    while isinstance(stage, (Fused, Forked)):
+        stage = stage.producer if isinstance(stage, Fused) else stage.source
+    turns = stage.turns if isinstance(stage, Concat) else (0,) * len(edges)
+    return [0 if e.source is None else min(turn, TURN) for e, turn in zip(edges, turns, strict=True)]
 
 
 def _most_waiting(arrive: np.ndarray, leave: np.ndarray) -> int:

@@ -16,6 +16,7 @@ from hw.estimate import estimate_timing, stage_interval
 from hw.fifo import with_fifos
 from hw.pipeline import Pipeline
 from hw.plan import plan_for_interval
+from hw.stages.concat import Concat
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad
 from hw.stream import StreamType
@@ -23,6 +24,7 @@ from sim.simulator import SimResult, Stalled
 from tests import models
 from tests.branching import Bench, built, pipeline_of
 from tests.test_fuse import chain
+from tests.test_random_networks import Network
 from tests.test_stage_matvec import weights_of
 
 
@@ -61,6 +63,14 @@ def test_without_them_it_is_slower(tmp_path):
     bare = replace(pipeline, edges=tuple(replace(e, depth=0) for e in pipeline.edges))
     with_depths, without = (simulated(p, tmp_path / n) for p, n in ((pipeline, "a"), (bare, "b")))
     assert (without.interval_cycles or 0) > (with_depths.interval_cycles or 0)
+
+
+def test_parts_of_a_concatenation_wait_for_their_turn(tmp_path):
+    """A stage that has stopped would give its next beats too late: a random network that has one behind a fork."""
+    pipeline = pipeline_of(Network(4).save(tmp_path / "m.onnx"), 216)
+    assert any(isinstance(p.stage, Concat) for p in pipeline.stages)
+    result, timing = simulated(pipeline, tmp_path / "b"), estimate_timing(pipeline)
+    assert (result.latency_cycles, result.interval_cycles) == (timing.latency_cycles, timing.interval_cycles)
 
 
 @pytest.mark.parametrize("interval", [105, 130, 148, 290, 610])
