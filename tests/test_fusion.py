@@ -108,7 +108,7 @@ def test_weights_of_other_widths_and_groups_are_refused_with_the_reason() -> Non
 def test_the_cost_model_decides_whether_zeros_around_a_small_kernel_pay() -> None:
     (serial,) = notes(branches(3, 3), "horizontal", Compare(BUDGET))
     assert "2 products of" in serial and "cheaper at equal rates" in serial
-    refusals = notes(branches(1, 5), "horizontal", Compare(BUDGET, 1_000))
+    refusals = notes(branches(1, 9), "horizontal", Compare(BUDGET, 3_000))
     assert any("more at equal rates" in r for r in refusals)
 
 
