@@ -52,10 +52,20 @@ def _advance(m: Module, indices: Sequence[Signal], ends: Sequence[Value], step: 
     inner = Value.cast(step)
     for index, end in reversed(list(zip(indices, ends, strict=True))):
         with m.If(inner):
-            # From six bits on a chain takes fewer tables, the comparison beside it counters_and_ends.
+            # From six bits on a chain takes fewer tables, the comparison beside it counted.
             above = increased(index) if len(index) < _TABLE_INPUTS else index + 1
             m.d.sync += index.eq(Mux(end, 0, above))
         inner = inner & end
+
+
+def rounds(m: Module, count: int, moves: Sequence[Value]) -> list[Signal]:
+    """A number that goes around, in a register for each of `moves`, which are all the same."""
+    made = [Signal(range(count), name="turn", attrs=KEPT if len(moves) > 1 else {}) for _ in moves]
+    following = Mux(made[0] == count - 1, 0, increased(made[0]))
+    for turn, move in zip(made, moves, strict=True):
+        with m.If(move):
+            m.d.sync += turn.eq(following)
+    return made
 
 
 def at_ends(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
 from hw.copies import KEPT
 from hw.fitted import fitted
-from hw.loops import decreased, increased
+from hw.loops import decreased, increased, rounds
 from hw.memory import in_blocks, in_parts, lutram_sites, parts_of, ram_cost
 from hw.ports import stage_ports
 from hw.stream import StreamType
@@ -87,7 +86,7 @@ class _FifoCircuit(wiring.Component):
         blocks = in_blocks(depth, bits)
         takes = o.ready | ~o.valid if blocks else o.ready
         fetches = [some & takes for some in somes]
-        ports = [list(zip(_ring_pointers(m, depth, moves), moves, strict=True)) for moves in (puts, fetches)]
+        ports = [list(zip(rounds(m, depth, moves), moves, strict=True)) for moves in (puts, fetches)]
         m.d.comb += [
             self.i.ready.eq(rooms[0]),
             put.eq(puts[0]),
@@ -113,13 +112,3 @@ def _fill(m: Module, depth: int, put: Value, fetch: Value, times: int) -> tuple[
     with m.Elif(fetch & ~put):
         m.d.sync += [level.eq(decreased(level)), some.eq((level != 1).replicate(times)), room.eq(-1)]
     return rooms, somes
-
-
-def _ring_pointers(m: Module, depth: int, moves: Sequence[Value]) -> list[Signal]:
-    """One pointer in as many registers as there are `moves`, all the same."""
-    pointers = [Signal(range(depth), name="pointer", attrs=KEPT if len(moves) > 1 else {}) for _ in moves]
-    following = Mux(pointers[0] == depth - 1, 0, increased(pointers[0]))
-    for pointer, move in zip(pointers, moves, strict=True):
-        with m.If(move):
-            m.d.sync += pointer.eq(following)
-    return pointers

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
 from amaranth.lib import stream
 
 from codesign.cost import Cost
-from hw.copies import EACH, KEPT, groups_of, held, slices_of
+from hw.copies import EACH, groups_of, held, slices_of
 from hw.elastic import Datapath
 from hw.ending import Ending
 from hw.fitted import fitted
-from hw.loops import increased, table
+from hw.loops import rounds, table
 from hw.memory import choice_sites
 from hw.pipeline import Stage
 
@@ -72,16 +72,6 @@ def gearbox_cost(bits: int, taken: int, given: int) -> Cost:
     counters = counter * _turns(bits, taken) + (given > taken) * (given - 1).bit_length()
     made = Cost(lut=lut, ff=_older(bits, given) + _own_runs(bits, taken, given) + counters)
     return made + Cost(lut=fitted("gearbox.way") * bits * taken if given > 1 else 0, ff=1)
-
-
-def rounds(m: Module, count: int, moves: Sequence[Value]) -> list[Signal]:
-    """A number that goes around, in a register for each of `moves`, which are all the same."""
-    made = [Signal(range(count), name="piece", attrs=KEPT if len(moves) > 1 else {}) for _ in moves]
-    following = Mux(made[0] == count - 1, 0, increased(made[0]))
-    for piece, move in zip(made, moves, strict=True):
-        with m.If(move):
-            m.d.sync += piece.eq(following)
-    return made
 
 
 def _turns(bits: int, ways: int) -> int:

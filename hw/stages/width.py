@@ -14,8 +14,9 @@ from hw.buffer import Buffer, buffer_cost
 from hw.copies import EACH, KEPT, copies, groups_of, held, slices_of
 from hw.elastic import Datapath
 from hw.fitted import fitted
+from hw.loops import rounds
 from hw.ports import stage_ports
-from hw.stages.gearbox import Gearbox, gearbox_cost, rounds
+from hw.stages.gearbox import Gearbox, gearbox_cost
 from hw.stream import StreamType
 from hw.timing import serve
 
