@@ -22,6 +22,7 @@ from hw.yosys import verilog_from_rtlil
 U4, U8 = Int(0, 15), Int(0, 255)
 NARROW: dict[str, Stage] = {
     "reset and address of a window": Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
+    "room for wide beats in a window": Window(StreamType((34, 34, 96), U4, 96), (3, 3)),
     "enable of a tree": Pool(StreamType((6, 8, 4, 32), U4, 128), "max"),
     "border of a window": Window(StreamType((10, 10, 64), U4, 32), (3, 3), border=AROUND),
     "register of a replayed vector": product(100, U4, Int(-8, 7), 128, 8, 32, 2),
@@ -30,6 +31,7 @@ NARROW: dict[str, Stage] = {
     "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),
 }
 FAST = (
+    "window, all channels a beat",
     "window, parallel",
     "window, bordered",
     "wider",

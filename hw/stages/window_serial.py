@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
-from hw.copies import KEPT, copies, groups_of, slices_of
+from hw.copies import KEPT, groups_of, slices_of
 from hw.fitted import fitted
 from hw.loops import (
     at_ends,
@@ -26,12 +26,12 @@ from hw.loops import (
 )
 from hw.memory import in_parts, parts_of, ram_cost
 from hw.ports import elements, encode
+from hw.register import register
 from hw.sliding import Sliding
 from hw.timing import serve
 
 _NEVER = np.iinfo(np.int64).min // 2  # before every cycle, with room for sums
 _CHUNK = 1 << 12  # windows
-_PART = 8  # what reads the enable of a part of the ring: its address and banks
 _TOLERATED = 32  # rows of the next image are fetched ahead where the wait for them exceeds 1/32 of a frame
 
 
@@ -136,16 +136,25 @@ class SerialForm:
         """Whether windows end behind the image, in the border."""
         return self.sliding.last_first + self.sliding.span > self.sliding.input.beats
 
+    @property
+    def parts(self) -> int:
+        """Of the ring, each with an address of its own."""
+        return len(parts_of(self.depth, self.sliding.input.beat_bits))
+
+    @property
+    def rooms(self) -> int:
+        """Registers that say that there is room, each read by the addresses and banks of some parts."""
+        return groups_of(self.parts, (self.depth - 1).bit_length() + -(-self.depth // 64))
+
     def cost(self) -> Cost:
         bits, pointer = self.sliding.input.beat_bits, (self.depth - 1).bit_length()
         loops = [count for count, _ in self.image_loops[1:] + self.window_loops]
         wrap = 1 if self.depth & (self.depth - 1) else 0
         a_bit = fitted("serial window.bit") + fitted("serial window.wrapped bit") * wrap
         control = Cost(
-            lut=pointer * a_bit + fitted("serial window.one"), ff=4 * pointer + 5 + sum(n > 1 for n in loops)
+            lut=pointer * a_bit + fitted("serial window.one"), ff=4 * pointer + 8 + sum(n > 1 for n in loops)
         )
-        parts = len(parts_of(self.depth, bits))
-        memory = ram_cost(self.depth, bits) + Cost(ff=(parts - 1) * (2 * pointer + 2) + groups_of(parts, _PART) - 1)
+        memory = ram_cost(self.depth, bits) + Cost(ff=(self.parts - 1) * (2 * pointer + 2) + self.rooms - 1)
         return memory + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
 
     def _border_cost(self) -> Cost:
@@ -185,40 +194,42 @@ class _Circuit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        form, depth = self.form, self.form.depth
-        parts = len(parts_of(depth, len(self.i.payload)))
-        m.submodules.skid = skid = Skid(len(self.o.payload), parts)  # the memory's parts, and the places of windows
+        form, depth, parts = self.form, self.form.depth, self.form.parts
+        m.submodules.skid = skid = Skid(len(self.o.payload), parts + 1)  # the memory's parts, and places of windows
         connect(m, skid.o, flipped(self.o))
         steps, sliding = strides_to_steps(form.image_loops), form.sliding
-        put, move, (*runs, run) = Signal(), Signal(), [skid.run, *skid.runs]
-        loops = form.image_loops + form.window_loops
-        indices, ends = counters_and_ends(m, [count for count, _ in loops[1:]], move)
-        taps = indices[3:] if form.channelwise else indices[2:4]
-        over = move & at_ends(m, [count for count, _ in form.window_loops], indices[2:], ends[2:], move)
-        moved = self._moved(put, over, steps, ends[:2])
+        put, move, (*runs, run, goes) = Signal(), Signal(), [skid.run, *skid.runs]
+        within = [count for count, _ in form.window_loops]
+        taps, ended = counters_and_ends(m, within, move)
+        over = skid.issue & goes & at_ends(m, within, taps, ended, move)  # not `move`, which has many readers
+        windows, row_ended = counters_and_ends(m, sliding.counts, over)
+        ends, taps = row_ended + ended, taps[1:] if form.channelwise else taps[:2]
+        back = self._back(m, steps, row_ended)
+        stored = put, Mux(over, back, 0)
         bits = max(depth, *(abs(step) for step in steps)).bit_length() + 2
-        (short,) = _below(m, sliding.origin - sliding.span, bits, lambda spare: spare + moved, 1)
-        full = _below(m, depth - 1 - sliding.origin, bits, lambda room: room - moved, groups_of(parts, _PART))
-        puts = [self.i.valid & ~full[k * len(full) // parts] for k in range(parts)]
+        (short,) = _below(m, sliding.origin - sliding.span, bits, stored, 1)
+        room = _below(m, sliding.origin - depth, bits, stored, form.rooms)
+        puts = [self.i.valid & room[k * len(room) // parts] for k in range(parts)]
         moves = [skid.issue & each for each in runs]
         start = -sliding.origin % depth
         into = ring_addresses(m, depth, [1], [], puts)
-        out_of = ring_addresses(m, depth, strides_to_steps(loops), ends, moves, start)
+        out_of = ring_addresses(m, depth, strides_to_steps(form.image_loops + form.window_loops), ends, moves, start)
         write, read = list(zip(into, puts, strict=True)), list(zip(out_of, runs, strict=True))
         data = in_parts(m, depth, self.i.payload, write, read)
         m.d.comb += [
-            self.i.ready.eq(~full[0]),
+            self.i.ready.eq(room[0]),
             put.eq(puts[0]),
-            skid.issue.eq(~short | self._whole(m, put, over & ends[0] & ends[1])),
+            skid.issue.eq(~short | self._whole(m, put, over & row_ended[0] & row_ended[1])),
             move.eq(skid.issue & run),
-            skid.data.eq(self._seen(m, data, indices[:2], taps, run)),
+            skid.data.eq(self._seen(m, data, windows, taps, run)),
         ]
         return m
 
-    def _moved(self, put: Value, over: Value, steps: Sequence[int], ends: Sequence[Value]) -> Value:
-        """What becomes of the count of stored beats: one more where one is `put`, fewer where a window is `over`."""
-        chosen = [choose_step([taken - step for step in steps], ends) for taken in (0, 1)]
-        return Mux(over, Mux(put, chosen[1], chosen[0]), put)
+    def _back(self, m: Module, steps: Sequence[int], ends: Sequence[Value]) -> Value:
+        """What becomes of the count of stored beats when a window is over: in a register where windows take so many
+        clocks that it is right before they end."""
+        step = choose_step([-step for step in steps], ends)
+        return register(m, step, 1) if self.form.window_beats > 1 else step
 
     def _whole(self, m: Module, put: Value, done: Value) -> Value:
         """Whether the image being read is stored as a whole, where its windows reach over it."""
@@ -258,9 +269,8 @@ def _inside(s: Sliding, windows: list[Signal], taps: list[Signal]) -> Value:
     return inside
 
 
-def _below(m: Module, begin: int, bits: int, change: Callable[[Signal], Value], times: int) -> list[Value]:
-    """Whether a count, from `begin` on, is below zero, in so many registers."""
-    count, following = Signal(signed(bits), init=begin), Signal(signed(bits))
-    m.d.comb += following.eq(change(count))
-    m.d.sync += count.eq(following)
-    return [count[-1]] if times == 1 else list(copies(m, following[-1], times, init=int(begin < 0)))
+def _below(m: Module, begin: int, bits: int, more: tuple[Value, Value], times: int) -> list[Value]:
+    """Whether a count, from `begin` on, to which a bit and a number are added, is below zero: the sign, so often."""
+    (one, change), count = more, Signal(signed(bits + times - 1), init=begin)
+    m.d.sync += count.eq((Cat(1, count).as_signed() + Cat(one, change).as_signed()) >> 1)  # the bit as a carry
+    return list(count[-times:])
