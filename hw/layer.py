@@ -18,7 +18,7 @@ class Folding:
     """Elements in and out of a layer in a cycle; `whole`: a sliding window hands over all its positions at once.
 
     `skip`: blocks of weights that are all zero take no cycle. `dsp`: neurons that share a DSP48E1; 0: products in LUTs.
-    `levels` of logic stand between registers of products. Where nothing is folded, weights become `gates` ("auto",
+    `levels` of logic stand between registers. Where nothing is folded, weights become `gates` ("auto",
     "unrolled" or "table"; see hw/style.py). `pixels`: neighbouring results of windows that come in one beat
     (hw/pixels.py).
     """

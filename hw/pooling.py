@@ -82,7 +82,8 @@ def pool_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     assert isinstance(op, (MaxPool, SumPool))
     if folding.whole:
         return _wide_stages(graph, node, folding)
-    window = Window(_input(graph, node, folding), op.kernel, op.stride, op.dilation, channelwise=True)
+    source = _input(graph, node, folding)
+    window = Window(source, op.kernel, op.stride, op.dilation, channelwise=True, levels=folding.levels)
     return [("window", window), ("pool", Pool(window.outputs[0], _kind(op)))]
 
 

@@ -157,7 +157,7 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     if _needs_window(graph, node):
         op, kernel = node.op, _kernel(graph, node)
         assert isinstance(op, Conv)
-        window = Window(stream, kernel, op.stride, op.dilation, channelwise=False, parallel=folding.whole)
+        window = Window(stream, kernel, op.stride, op.dilation, parallel=folding.whole, levels=folding.levels)
         chain.append(("window", window))
         stream = window.outputs[0]
     matrix = matrix_of(graph, node)
@@ -190,7 +190,7 @@ def _or_zeros(bias: np.ndarray | None, matrix: np.ndarray) -> np.ndarray:
 def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int, folding: Folding) -> Chain:
     op, w = node.op, _weights(graph, node)
     assert isinstance(op, Conv)
-    window = Window(stream, _kernel(graph, node), op.stride, op.dilation, channelwise=True)
+    window = Window(stream, _kernel(graph, node), op.stride, op.dilation, channelwise=True, levels=folding.levels)
     taps = w.reshape(-1, op.groups, w.shape[3] // op.groups)  # (taps, channels, multiplier)
     bias = (-zero * taps.sum(0)).reshape(-1) if zero else None
     fmt = graph.types[node.inputs[1]].format

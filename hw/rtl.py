@@ -20,6 +20,7 @@ from hw.stream import StreamType
 from hw.yosys import verilog_from_rtlil
 
 TOP = "accelerator"
+_LONG = 1 << 16  # what counters of the longest carry chain count that every clock allows (hw/sta.py)
 
 
 def verilog(pipeline: Pipeline) -> str:
@@ -148,7 +149,7 @@ class Accelerator(Elaboratable):
             axis = self.outputs[edge.target_port]
             m.d.comb += [axis.tdata.eq(wire.data), axis.tvalid.eq(wire.valid & ~self.asleep)]
             m.d.comb += wire.ready.eq(axis.tready)
-            _mark_last(m, axis, beats.beats, self.asleep)
+            mark_last(m, axis, beats.beats, self.asleep)
         else:
             port = _port(self.pipeline, parts, edge.target, "i", edge.target_port)
             m.d.comb += [port.payload.eq(wire.data), port.valid.eq(wire.valid), wire.ready.eq(port.ready)]
@@ -160,12 +161,22 @@ def _port(pipeline: Pipeline, parts: dict[str, wiring.Component], stage: str, le
     return getattr(parts[stage], letter if len(streams) == 1 else f"{letter}{index}")
 
 
-def _mark_last(m: Module, axis: AxiStream, beats: int, asleep: Signal) -> None:
+def mark_last(m: Module, axis: AxiStream, beats: int, asleep: Signal) -> None:
     """tlast on the last beat of every frame."""
-    counts, lasts = counters_and_ends(m, [beats], axis.tvalid & axis.tready)
-    m.d.comb += axis.tlast.eq(Cat(lasts))
+    sizes = _short(beats)
+    counts, lasts = counters_and_ends(m, sizes, axis.tvalid & axis.tready)
+    m.d.comb += axis.tlast.eq(Cat(*lasts).all())
     with m.If(asleep):
-        m.d.sync += [counts[0].eq(0), Cat(lasts).eq(beats == 1)]
+        m.d.sync += [
+            *(count.eq(0) for count in counts),
+            *(last.eq(n == 1) for last, n in zip(lasts, sizes, strict=True)),
+        ]
+
+
+def _short(beats: int) -> list[int]:
+    """Counts that make so many, none of which needs a long carry chain, where there are such."""
+    inner = next(n for n in range(min(beats, _LONG), 0, -1) if beats % n == 0)
+    return [beats] if inner in (1, beats) else [beats // inner, inner]
 
 
 def _tree(leaves: int) -> list[int]:

@@ -33,9 +33,9 @@ class Style:
 
     def offers(self, graph: Graph, node: Node, foldings: Sequence[Folding]) -> list[Folding]:
         """Those of a layer's foldings that the style allows, made for the clock."""
-        if not isinstance(node.op, (MatMul, Conv)):
-            return list(foldings)
         timed = [replace(f, levels=levels_at(self.clock_mhz)) for f in foldings]
+        if not isinstance(node.op, (MatMul, Conv)):
+            return timed
         gates = [replace(f, gates=self.name) for f in timed if nothing_folded(graph, node, f)]
         rest = [f for f in timed if not nothing_folded(graph, node, f)]
         if self.name == "auto":

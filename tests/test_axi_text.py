@@ -5,13 +5,15 @@ from operator import or_
 from pathlib import Path
 
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.sim import Simulator, SimulatorContext
 
 from codesign.errors import UserError
 from codesign.formats import Int
 from hw.axi.registers import as_markdown, register_map
 from hw.axi.system import SYSTEM, system_verilog
 from hw.pipeline import Edge, Pipeline, Placed
-from hw.rtl import TOP, verilog
+from hw.rtl import TOP, AxiStream, mark_last, verilog
 from hw.stages.fifo import Fifo
 from hw.stream import StreamType
 from hw.synth import synthesize
@@ -41,6 +43,27 @@ def test_registers_do_not_overlap(inputs: int, outputs: int) -> None:
     for register in registers:
         masks = [f.mask for f in register.fields]
         assert sum(masks) == reduce(or_, masks, 0) < 1 << 32
+
+
+@pytest.mark.parametrize("beats", [1, 4, 5, 6, 12, 13])
+def test_the_last_beat_is_marked_by_counters_of_few_bits(beats: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hw.rtl._LONG", 4)
+    m, axis, asleep, marked = Module(), AxiStream("m", 8), Signal(), list[int]()
+    mark_last(m, axis, beats, asleep)
+
+    async def bench(ctx: SimulatorContext) -> None:
+        ctx.set(axis.tvalid, 1)
+        ctx.set(axis.tready, 1)
+        for tick in range(3 + 3 * beats):
+            marked.append(ctx.get(axis.tlast))
+            ctx.set(asleep, tick == 2)  # in mid-frame
+            await ctx.tick()
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert marked[3:] == 3 * [*[0] * (beats - 1), 1]
 
 
 def test_the_same_build_gives_the_same_bytes() -> None:

@@ -31,6 +31,7 @@ NARROW: dict[str, Stage] = {
     "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),
 }
 FAST = (
+    "window, serial",
     "window, all channels a beat",
     "window, parallel",
     "window, bordered",

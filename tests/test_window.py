@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from codesign.formats import Int
-from hw.memory import ram_cost
+from hw.memory import in_blocks, ram_cost
 from hw.sliding import NO_BORDER, Border
 from hw.stages.pad import Pad
 from hw.stages.window import Window
@@ -46,6 +46,17 @@ def geometries(draw: st.DrawFn, largest: int = 7, bordered: bool = False) -> Win
         reject()
     assume(bool(border) == bordered)
     return window
+
+
+@pytest.mark.parametrize("border", [NO_BORDER, Border((0, 1), (1, 0), 9)])
+def test_what_block_ram_gives_takes_a_clock_more_at_fast_clocks(border: Border) -> None:
+    window = Window(StreamType((3, 70, 4), Int(-256, 255), 4), (2, 2), border=border)
+    assert isinstance(form := window.form, SerialForm) and in_blocks(form.depth, form.sliding.input.beat_bits)
+    fast, arrive = replace(window, levels=3), np.arange(2 * window.input.beats)
+    np.testing.assert_array_equal(fast.schedule(arrive)[0], window.schedule(arrive)[0] + 1)
+    frames = random_frames(fast, 2)
+    check_stage(fast, frames, seeds=(None, 1))
+    check_schedule(fast, frames, seeds=(None, 1))
 
 
 def in_parallel(window: Window) -> Window:

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
-from hw.copies import KEPT, groups_of, slices_of
+from hw.copies import KEPT, groups_of, held, slices_of
 from hw.fitted import fitted
 from hw.loops import (
     at_ends,
@@ -24,7 +24,8 @@ from hw.loops import (
     ring_addresses,
     strides_to_steps,
 )
-from hw.memory import in_parts, parts_of, ram_cost
+from hw.memory import in_blocks, in_parts, parts_of, ram_cost
+from hw.netlist.pipeline import MANY
 from hw.ports import elements, encode
 from hw.register import register
 from hw.sliding import Sliding
@@ -41,6 +42,7 @@ class SerialForm:
 
     sliding: Sliding
     channelwise: bool
+    levels: float = MANY
 
     def __post_init__(self) -> None:
         if min(strides_to_steps(self.image_loops)) < 0:
@@ -82,7 +84,7 @@ class SerialForm:
 
     def schedule(self, arrive: np.ndarray) -> np.ndarray:
         """A window starts when its last beat is in; a beat enters when the window that frees its place ends."""
-        return (self._starts(arrive)[:, None] + np.arange(self.window_beats) + 1).reshape(-1)
+        return (self._starts(arrive)[:, None] + np.arange(self.window_beats) + 1 + self.registered).reshape(-1)
 
     def accepts(self, arrive: np.ndarray) -> np.ndarray:
         """A beat enters when it is there and the window that frees its place has ended."""
@@ -142,6 +144,11 @@ class SerialForm:
         return len(parts_of(self.depth, self.sliding.input.beat_bits))
 
     @property
+    def registered(self) -> bool:
+        """Whether what is read goes into a register first: block RAM leaves no level behind it."""
+        return self.levels < MANY and in_blocks(self.depth, self.sliding.input.beat_bits)
+
+    @property
     def rooms(self) -> int:
         """Registers that say that there is room, each read by the addresses and banks of some parts."""
         return groups_of(self.parts, (self.depth - 1).bit_length() + -(-self.depth // 64))
@@ -155,7 +162,8 @@ class SerialForm:
             lut=pointer * a_bit + fitted("serial window.one"), ff=4 * pointer + 8 + sum(n > 1 for n in loops)
         )
         memory = ram_cost(self.depth, bits) + Cost(ff=(self.parts - 1) * (2 * pointer + 2) + self.rooms - 1)
-        return memory + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
+        behind = Cost(ff=bits + groups_of(bits) + 1) if self.registered else Cost()
+        return memory + behind + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
 
     def _border_cost(self) -> Cost:
         s = self.sliding
@@ -165,7 +173,7 @@ class SerialForm:
         bits = (s.input.beats - 1).bit_length() * self.reaches_over
         return Cost(
             lut=fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2,
-            ff=bits + 4 + groups_of(s.input.lanes * s.seen.bits),
+            ff=bits + 4 + groups_of(s.input.lanes * s.seen.bits) + self.registered,
         )
 
     def rtl(self) -> wiring.Component:
@@ -195,13 +203,14 @@ class _Circuit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         form, depth, parts = self.form, self.form.depth, self.form.parts
-        m.submodules.skid = skid = Skid(len(self.o.payload), parts + 1)  # the memory's parts, and places of windows
+        again = groups_of(len(self.i.payload)) if form.registered else 0  # of what is read, in registers
+        m.submodules.skid = skid = Skid(len(self.o.payload), parts + 1 + again)
         connect(m, skid.o, flipped(self.o))
         steps, sliding = strides_to_steps(form.image_loops), form.sliding
-        put, move, (*runs, run, goes) = Signal(), Signal(), [skid.run, *skid.runs]
+        put, move, issue, (*runs, run, goes) = Signal(), Signal(), Signal(), [skid.run, *skid.runs[: parts + 1]]
         within = [count for count, _ in form.window_loops]
         taps, ended = counters_and_ends(m, within, move)
-        over = skid.issue & goes & at_ends(m, within, taps, ended, move)  # not `move`, which has many readers
+        over = issue & goes & at_ends(m, within, taps, ended, move)  # not `move`, which has many readers
         windows, row_ended = counters_and_ends(m, sliding.counts, over)
         ends, taps = row_ended + ended, taps[1:] if form.channelwise else taps[:2]
         back = self._back(m, steps, row_ended)
@@ -210,18 +219,23 @@ class _Circuit(wiring.Component):
         (short,) = _below(m, sliding.origin - sliding.span, bits, stored, 1)
         room = _below(m, sliding.origin - depth, bits, stored, form.rooms)
         puts = [self.i.valid & room[k * len(room) // parts] for k in range(parts)]
-        moves = [skid.issue & each for each in runs]
+        moves = [issue & each for each in runs]
         start = -sliding.origin % depth
         into = ring_addresses(m, depth, [1], [], puts)
         out_of = ring_addresses(m, depth, strides_to_steps(form.image_loops + form.window_loops), ends, moves, start)
         write, read = list(zip(into, puts, strict=True)), list(zip(out_of, runs, strict=True))
-        data = in_parts(m, depth, self.i.payload, write, read)
+        data, outside = in_parts(m, depth, self.i.payload, write, read), ~_inside(sliding, windows, taps)
+        offered = issue
+        if form.registered:
+            data = held(m, data, skid.runs[parts + 1 :])
+            offered, outside = (_enabled(m, value, run) for value in (issue, outside))
         m.d.comb += [
             self.i.ready.eq(room[0]),
             put.eq(puts[0]),
-            skid.issue.eq(~short | self._whole(m, put, over & row_ended[0] & row_ended[1])),
-            move.eq(skid.issue & run),
-            skid.data.eq(self._seen(m, data, windows, taps, run)),
+            issue.eq(~short | self._whole(m, put, over & row_ended[0] & row_ended[1])),
+            move.eq(issue & run),
+            skid.issue.eq(offered),
+            skid.data.eq(self._seen(m, data, outside, run)),
         ]
         return m
 
@@ -243,8 +257,8 @@ class _Circuit(wiring.Component):
         m.d.sync += [images.eq(following), some.eq(following != 0)]
         return some
 
-    def _seen(self, m: Module, data: Value, windows: list[Signal], taps: list[Signal], run: Value) -> Value:
-        """The beat that was read, or the border."""
+    def _seen(self, m: Module, data: Value, outside: Value, run: Value) -> Value:
+        """The beat that was read, or the border where its place is `outside` the image."""
         s = self.form.sliding
         if not s.border:
             return data
@@ -252,10 +266,18 @@ class _Circuit(wiring.Component):
         around = Cat(Const(code, s.seen.bits) for _ in range(s.input.lanes))
         seen = Cat(encode(value, s.seen) for value in elements(data, s.input))
         parts = slices_of(len(seen), groups_of(len(seen)))
-        outside = [Signal(name="outside", attrs=KEPT) for _ in parts]
+        chosen = [Signal(name="outside", attrs=KEPT) for _ in parts]
         with m.If(run):
-            m.d.sync += [copy.eq(~_inside(s, windows, taps)) for copy in outside]
-        return Cat(Mux(copy, around[part], seen[part]) for copy, part in zip(outside, parts, strict=True))
+            m.d.sync += [copy.eq(outside) for copy in chosen]
+        return Cat(Mux(copy, around[part], seen[part]) for copy, part in zip(chosen, parts, strict=True))
+
+
+def _enabled(m: Module, value: Value, run: Value) -> Signal:
+    """A bit in a register."""
+    kept = Signal()
+    with m.If(run):
+        m.d.sync += kept.eq(value)
+    return kept
 
 
 def _inside(s: Sliding, windows: list[Signal], taps: list[Signal]) -> Value:
