@@ -11,6 +11,7 @@ from amaranth.lib.memory import Memory
 from codesign.cost import Cost
 from hw.copies import groups_of, slices_of
 from hw.fitted import fitted
+from hw.ways import choice_sites
 
 Ports = Sequence[tuple[Value, Value]]  # address and enable of each part
 
@@ -98,13 +99,6 @@ def lutram_sites(depth: int, width: int) -> float:
 def _banks_sites(width: int, banks: int) -> float:
     """Of the choice among banks, and of writing to one of them."""
     return width * choice_sites(banks) + fitted("memory.bank") * banks if banks > 1 else 0
-
-
-def choice_sites(ways: int) -> float:
-    """Of one bit of so many: two bits of two ways share a site, four ways fit a LUT6, MUXF7 and MUXF8 are free."""
-    if ways <= 2:
-        return fitted("choice.two") * (ways - 1)
-    return max(fitted("choice.four"), fitted("choice.way") * ways)
 
 
 def block_count(depth: int, width: int, written: bool = True) -> float:

@@ -76,6 +76,15 @@ def test_width_of_so_many_pieces_that_counters_move_in_groups() -> None:
     check(Width(StreamType((420,), Binary()), 420), frames=3)
 
 
+def test_width_of_so_many_pieces_that_several_numbers_choose_one_bit() -> None:
+    check(Width(StreamType((512,), Binary(), 256), 1), frames=2)
+
+
+@pytest.mark.parametrize("taken", range(2, 18))
+def test_width_among_any_number_of_windows(taken: int) -> None:
+    check(Width(StreamType((taken * 5 * 3,), Int(0, 7), taken), 5), frames=3)
+
+
 @pytest.mark.parametrize(("taken", "given_lanes"), [(1, 4), (4, 1), (2, 3), (3, 2), (5, 8), (8, 5), (4, 6)])
 def test_width_runs_at_the_rate_of_its_narrower_side(taken: int, given_lanes: int) -> None:
     stage = Width(StreamType((120,), Int(0, 7), taken), given_lanes)

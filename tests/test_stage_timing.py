@@ -28,6 +28,7 @@ NARROW: dict[str, Stage] = {
     "register of a replayed vector": product(100, U4, Int(-8, 7), 128, 8, 32, 2),
     "best lane": STAGES["argmax"](100),
     "running results of an image": STAGES["global pool"](100),
+    "choice of 256": STAGES["256 lanes to 1"](100),
     "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),
 }
 FAST = (
@@ -39,6 +40,8 @@ FAST = (
     "narrower",
     "gearbox",
     "wider gearbox",
+    "64 lanes to 1",
+    "64 lanes to 7",
     "pool",
     "fifo in tables",
     "fifo, 512 bits",

@@ -14,10 +14,10 @@ from hw.buffer import buffer_cost
 from hw.elastic import Datapath
 from hw.ending import Ending
 from hw.fitted import fitted
-from hw.memory import choice_sites
 from hw.ports import elements, encode
 from hw.stream import StreamType
 from hw.timing import serve
+from hw.ways import choice_sites
 
 
 @dataclass(frozen=True)

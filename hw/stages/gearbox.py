@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import stream
 
 from codesign.cost import Cost
@@ -13,8 +13,8 @@ from hw.elastic import Datapath
 from hw.ending import Ending
 from hw.fitted import fitted
 from hw.loops import rounds, table
-from hw.memory import choice_sites
 from hw.pipeline import Stage
+from hw.ways import choice_sites, chosen
 
 
 class Gearbox(Ending[Stage]):
@@ -46,7 +46,7 @@ class Gearbox(Ending[Stage]):
         m.d.comb += [
             self.i.ready.eq(takes & (buffer.i.ready | ~sends)),
             buffer.i.valid.eq(self.i.valid & sends),
-            buffer.i.payload.eq(self._window(newest, windows)),
+            buffer.i.payload.eq(self._window(m, newest, windows)),
         ]
         return m
 
@@ -57,12 +57,13 @@ class Gearbox(Ending[Stage]):
         m.d.comb += before.eq(held(m, newest[len(self.i.payload) :], takes))
         return newest
 
-    def _window(self, newest: Value, windows: Sequence[Signal]) -> Value:
+    def _window(self, m: Module, newest: Value, windows: Sequence[Signal]) -> Value:
         """The one to send next, each part of it by a number of its own."""
         bits = self.stage.outputs[0].beat_bits
         starts = [(_end(k, self.taken, self.given) - 1) * bits // self.given for k in range(self.taken)]
-        ways, parts = [newest[start : start + bits] for start in starts], slices_of(bits, len(windows))
-        return Cat(*(Array(way[part] for way in ways)[k] for part, k in zip(parts, windows, strict=True)))
+        ways, parts = [newest[start : start + bits] for start in starts], slices_of(bits, min(bits, len(windows)))
+        shared = slices_of(len(windows), len(parts))
+        return Cat(*(chosen(m, [w[p] for w in ways], windows[own]) for p, own in zip(parts, shared, strict=True)))
 
 
 def gearbox_cost(bits: int, taken: int, given: int) -> Cost:
@@ -75,9 +76,10 @@ def gearbox_cost(bits: int, taken: int, given: int) -> Cost:
 
 
 def _turns(bits: int, ways: int) -> int:
-    """Registers that choose among the ways, each for a part of the bits: tables of four of them read it, or of fewer
-    where there are more numbers than ways; and one that joins them."""
-    return groups_of(bits, -(-ways // (4 if ways & (ways - 1) == 0 else 2)) + (ways > 4))
+    """Registers that choose among the ways, each for a part of the bits, or of the ways of one bit: so many tables read
+    it, and the one that joins them."""
+    readers = -(-ways // 4) + (ways > 4)
+    return groups_of(bits, readers) if readers <= EACH else bits * groups_of(readers)
 
 
 def _older(bits: int, given: int) -> int:

@@ -1,0 +1,32 @@
+"""One of many values by its number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Array, Cat, Module, Value
+
+from hw.fitted import fitted
+from hw.netlist.choice import choice_netlist
+from hw.netlist.circuit import Circuit
+
+_FEW = 4
+
+
+def chosen(m: Module, ways: Sequence[Value], numbers: Sequence[Value]) -> Value:
+    """ways[number], of values that are equally wide; its tables share `numbers`, which are all the same.
+
+    More than a few are chosen by tables that synthesis leaves alone: it makes half as many more, one behind another.
+    """
+    if len(ways) <= _FEW:
+        return Array(ways)[numbers[0]]
+    m.submodules += (circuit := Circuit(choice_netlist(len(ways), len(ways[0]), len(numbers))))
+    m.d.comb += [circuit.x.eq(Cat(*ways)), circuit.n.eq(Cat(*numbers))]  # type: ignore[attr-defined]
+    return circuit.y  # type: ignore[attr-defined]
+
+
+def choice_sites(ways: int) -> float:
+    """Of one bit of so many: two bits of two ways share a site, four ways fit a LUT6, MUXF7 and MUXF8 are free."""
+    if ways <= 2:
+        return fitted("choice.two") * (ways - 1)
+    return max(fitted("choice.four"), fitted("choice.way") * ways)
