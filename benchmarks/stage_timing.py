@@ -72,6 +72,7 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "window, all channels a beat": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3), levels=levels_at(c)),
     "window, parallel": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3), parallel=True),
     "window, bordered": lambda c: Window(StreamType((32, 32, 16), U4, 16), (3, 3), border=AROUND, parallel=True),
+    "window, 64 channels": lambda c: Window(StreamType((32, 32, 64), U4, 64), (3, 3), border=AROUND, parallel=True),
     "pool": lambda c: Pool(StreamType((14, 14, 8, 4, 8), U4, 32), "max"),
     "global pool": lambda c: GlobalPool(StreamType((7, 7, 64), U8, 32), "sum"),
     "wider": lambda c: Width(StreamType((16, 256), U4, 8), 64),

@@ -20,19 +20,20 @@ class Skid(wiring.Component):
     when the reader stops; so no path leads from `o.ready` to `run`, which is a register's output where nothing drives
     `hold`: while that is up, the circuit stops too. Else it stops only when both registers hold a beat: a reader that
     takes its time over one does not cost the circuit a clock. `runs`: the same as `run`, for so many groups of the
-    caller's registers.
+    caller's registers; `valids`: the same as `o.valid`, for so many groups of the reader's.
     """
 
     hold: Signal
     issue: Signal
     run: Signal
     runs: Signal
+    valids: Signal
     data: Signal
     o: stream.Interface
 
-    def __init__(self, bits: int, runs: int = 0) -> None:
+    def __init__(self, bits: int, runs: int = 0, valids: int = 1) -> None:
         super().__init__({
-            "hold": In(1), "issue": In(1), "run": Out(1), "runs": Out(runs), "data": In(bits),
+            "hold": In(1), "issue": In(1), "run": Out(1), "runs": Out(runs), "valids": Out(valids), "data": In(bits),
             "o": Out(stream.Signature(unsigned(bits))),
         })  # fmt: skip
 
@@ -40,12 +41,15 @@ class Skid(wiring.Component):
         m = Module()
         parts = slices_of(len(self.data), groups_of(len(self.data)))
         counts = 1 + len(self.runs), len(parts)
-        controls = [_Control(self, m, *shares) for shares in _shared_out(*counts, groups_of(sum(counts)))]
+        controls = [
+            _Control(self, m, *shares) for shares in _shared_out(*counts, max(groups_of(sum(counts)), len(self.valids)))
+        ]
         go, *goes = (go for control in controls for go in control.goes)
         m.d.comb += [
             self.run.eq(go & ~self.hold),
             self.runs.eq(Cat(*(go & ~self.hold for go in goes))),
             self.o.valid.eq(controls[0].valid),
+            self.valids.eq(Cat(*(control.valid for control in controls[: len(self.valids)]))),
         ]
         selects = (select for control in controls for select in control.selects)
         for part, select in zip(parts, selects, strict=True):
@@ -62,7 +66,7 @@ class _Control:
 
     def __init__(self, skid: Skid, m: Module, goes: int, selects: int) -> None:
         self.valid, holding, full = Signal(attrs=KEPT), Signal(attrs=KEPT), Signal()
-        apart = goes + selects > EACH // 2
+        apart = goes + selects > EACH // 2 or not goes
         *self.goes, go = copies(m, ~full, goes + apart, init=1)
         self.goes += [] if apart else [go]
         waits = self.valid & ~skid.o.ready
@@ -82,25 +86,27 @@ def _shared_out(goes: int, selects: int, groups: int) -> Iterator[tuple[int, int
 class Buffer(wiring.Component):
     """Two beats of storage, one clock of latency; `i.ready` and `o.valid` come from registers only.
 
-    `runs`: the same as `i.ready`, for so many groups of the caller's registers.
+    `runs`, `valids`: as a Skid's; `i.ready` is the same as `runs`.
     """
 
     i: stream.Interface
     o: stream.Interface
     runs: Signal
+    valids: Signal
 
-    def __init__(self, bits: int, runs: int = 0) -> None:
+    def __init__(self, bits: int, runs: int = 0, valids: int = 1) -> None:
         port = stream.Signature(unsigned(bits))
-        super().__init__({"i": In(port), "o": Out(port), "runs": Out(runs)})
+        super().__init__({"i": In(port), "o": Out(port), "runs": Out(runs), "valids": Out(valids)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bits = len(self.i.payload)
         own = runs_of(bits)
-        m.submodules.skid = skid = Skid(bits, own + len(self.runs))
+        m.submodules.skid = skid = Skid(bits, own + len(self.runs), len(self.valids))
         data = held(m, self.i.payload, skid.runs[:own] if own else [skid.run])
         m.d.comb += [
             self.runs.eq(skid.runs[own:]),
+            self.valids.eq(skid.valids),
             skid.data.eq(data),
             skid.issue.eq(self.i.valid),
             self.i.ready.eq(skid.run),

@@ -25,6 +25,7 @@ NARROW: dict[str, Stage] = {
     "room for wide beats in a window": Window(StreamType((34, 34, 96), U4, 96), (3, 3)),
     "enable of a tree": Pool(StreamType((6, 8, 4, 32), U4, 128), "max"),
     "border of a window": Window(StreamType((10, 10, 64), U4, 32), (3, 3), border=AROUND),
+    "enables of a wide window": STAGES["window, 64 channels"](100),
     "register of a replayed vector": product(100, U4, Int(-8, 7), 128, 8, 32, 2),
     "best lane": STAGES["argmax"](100),
     "running results of an image": STAGES["global pool"](100),

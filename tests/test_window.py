@@ -14,6 +14,7 @@ from hw.memory import in_blocks, ram_cost
 from hw.sliding import NO_BORDER, Border
 from hw.stages.pad import Pad
 from hw.stages.window import Window
+from hw.stages.window_parallel import ParallelForm
 from hw.stages.window_serial import SerialForm
 from hw.stream import StreamType
 from hw.synth import synthesize
@@ -57,6 +58,15 @@ def test_what_block_ram_gives_takes_a_clock_more_at_fast_clocks(border: Border) 
     frames = random_frames(fast, 2)
     check_stage(fast, frames, seeds=(None, 1))
     check_schedule(fast, frames, seeds=(None, 1))
+
+
+@pytest.mark.parametrize("border", [NO_BORDER, Border((1, 1), (1, 1), 0)])
+def test_enables_that_several_registers_tell(border: Border) -> None:
+    window = Window(StreamType((4, 4, 128), Int(0, 15), 128), (3, 3), border=border, parallel=True)
+    assert isinstance(form := window.form, ParallelForm) and form.enable_groups > 1
+    frames = random_frames(window, 2)
+    check_stage(window, frames, seeds=(None, 1))
+    check_schedule(window, frames, seeds=(None, 1))
 
 
 def in_parallel(window: Window) -> Window:

@@ -13,13 +13,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
-from hw.copies import KEPT, groups_of, slices_of
+from hw.copies import EACH, KEPT, groups_of, slices_of
 from hw.fitted import fitted
 from hw.loops import between, counters_and_ends, counters_cost, increased, with_inner
 from hw.memory import in_blocks, in_parts, parts_of, ram_cost
 from hw.ports import elements, encode
 from hw.sliding import Sliding
 from hw.timing import serve
+
+_TOLD = EACH - 12  # enables that one set of registers tells, which also moves the counters
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class ParallelForm:
     def enables(self) -> int:
         """Of all that shifts: counters, memory, taps."""
         return 1 + sum(self.line_groups) + self.tap_groups
+
+    @property
+    def enable_groups(self) -> int:
+        """Of these: each is told by registers of its own what moves."""
+        return -(-self.enables // _TOLD)
 
     @property
     def tail(self) -> int:
@@ -125,14 +132,15 @@ class ParallelForm:
         copied = Cost(lut=self.enables - 1, ff=self.enables - 1 + places)
         control = counters_cost([depth, *s.input.shape[:2], s.pixel, max(s.reach[0], 1), s.reach[1]])
         one = Cost(lut=fitted("parallel window.one"), ff=1 + sum(n > 1 for n in (*s.input.shape[:2], s.pixel)))
+        told = Cost(lut=4, ff=4) * (self.enable_groups - 1)  # a control of the buffer
         border = Cost(lut=fitted("parallel window.border"), ff=1 + self.insides) if own.border else Cost()
-        return taps + rows + buffer_cost(own.input.beat_bits) + copied + control + one + border
+        return taps + rows + buffer_cost(own.input.beat_bits) + copied + told + control + one + border
 
     @property
     def insides(self) -> int:
         """Registers that tell the image from what is around it."""
         bordered = sum(n < around for n, around in zip(self.sliding.size, self.stretched.size, strict=True))
-        return bordered * (1 + groups_of(self.sliding.input.beat_bits))
+        return bordered * (self.enable_groups + groups_of(self.sliding.input.beat_bits))
 
     def rtl(self) -> wiring.Component:
         return _Circuit(self)
@@ -152,15 +160,16 @@ class _Circuit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         own, s = self.form.sliding, self.form.stretched
-        m.submodules.buffer = buffer = Buffer(own.input.beat_bits)
+        m.submodules.buffer = buffer = Buffer(own.input.beat_bits, valids=self.form.enable_groups)
         connect(m, flipped(self.i), buffer.i)
-        shift, waits, ended = Signal(), Signal(), Signal()
+        shift, ended, groups = Signal(), Signal(), slices_of(self.form.enables, self.form.enable_groups)
         valids = [Signal(name="valid", attrs=KEPT) for _ in range(self.form.enables)]
         indices, at_ends = counters_and_ends(m, [*s.size, s.pixel], shift, [*self.form.begin, 0])
         last = with_inner(at_ends)
         steps = [shift & inner for inner in last[1:]]
         insides = self._insides(m, indices, at_ends, steps)
-        shifts = [(buffer.o.valid | ~insides[0]) & (self.o.ready | ~valid) for valid in valids]
+        comes = [there | ~inside for there, inside in zip(buffer.valids, insides, strict=False)]
+        shifts = [come & (self.o.ready | ~v) for come, group in zip(comes, groups, strict=True) for v in valids[group]]
         ends = [
             _window_ends(m, ends, size, step, index, outer)
             for ends, size, step, index, outer in zip(self.form.ends, s.size, steps, indices, last, strict=False)
@@ -170,21 +179,22 @@ class _Circuit(wiring.Component):
             shift.eq(shifts[0]),
             buffer.o.ready.eq(insides[0] & (self.o.ready | ~valids[0])),
             ended.eq(ends[0] & ends[1] & self._begun(m, shift & last[0])),
-            waits.eq(valids[0] & ~self.o.ready),
         ]
-        m.d.sync += [valid.eq(Mux(shift, ended, waits)) for valid in valids]
-        newest = self._newest(buffer.o.payload, insides[1:])
+        for group in groups:
+            waits = valids[group.start] & ~self.o.ready
+            m.d.sync += [valid.eq(Mux(shifts[group.start], ended, waits)) for valid in valids[group]]
+        newest = self._newest(buffer.o.payload, insides[len(groups) :])
         m.d.comb += self.o.payload.eq(self._taps(m, newest, shifts[1:]))
         return m
 
     def _insides(
         self, m: Module, indices: Sequence[Signal], ends: Sequence[Value], steps: Sequence[Value]
     ) -> list[Value]:
-        """Whether the image's beat passes, not the border: of registers, and again for each group of a beat's bits."""
+        """Whether the image's beat passes, not the border: for each group of enables, and of a beat's bits."""
         sizes, counts = self.form.sliding.size, self.form.stretched.size
         axes = [k for k in range(2) if sizes[k] < counts[k]]
         found = []
-        for _ in range(1 + groups_of(self.form.sliding.input.beat_bits)):
+        for _ in range(self.form.enable_groups + groups_of(self.form.sliding.input.beat_bits)):
             now = [Signal(name="inside", init=self.form.begin[k] < sizes[k], attrs=KEPT) for k in axes]
             for k, inside in zip(axes, now, strict=True):
                 with m.If(steps[k]):
