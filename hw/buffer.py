@@ -12,6 +12,8 @@ from codesign.cost import Cost
 from hw.copies import EACH, KEPT, copies, groups_of, held, slices_of
 from hw.fitted import fitted
 
+_SELECTED = 44  # bits by one select: synthesis puts the choice into the tables behind it, some bits twice
+
 
 class Skid(wiring.Component):
     """Makes a stream of a register of the caller's, which must load exactly when `run` is up.
@@ -39,7 +41,7 @@ class Skid(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        parts = slices_of(len(self.data), groups_of(len(self.data)))
+        parts = slices_of(len(self.data), _selects_of(len(self.data)))
         counts = 1 + len(self.runs), len(parts)
         controls = [
             _Control(self, m, *shares) for shares in _shared_out(*counts, max(groups_of(sum(counts)), len(self.valids)))
@@ -120,6 +122,11 @@ def runs_of(bits: int) -> int:
     return groups_of(bits) if groups_of(bits) > 1 else 0
 
 
+def _selects_of(bits: int) -> int:
+    """Registers that choose between the spare beat and the caller's register."""
+    return max(1, -(-bits // _SELECTED))
+
+
 def buffer_cost(bits: int) -> Cost:
     """Of a Buffer."""
     return skid_cost(bits) + Cost(ff=bits + runs_of(bits))
@@ -127,4 +134,4 @@ def buffer_cost(bits: int) -> Cost:
 
 def skid_cost(bits: int) -> Cost:
     """Of a Skid, without the caller's register."""
-    return Cost(lut=fitted("buffer.bit") * bits + fitted("buffer.one"), ff=bits + 4 + runs_of(bits))
+    return Cost(lut=fitted("buffer.bit") * bits + fitted("buffer.one"), ff=bits + 3 + _selects_of(bits))

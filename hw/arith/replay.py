@@ -10,7 +10,7 @@ from codesign.cost import Cost
 from hw.arith.order import Order, Walk, walk_cost
 from hw.copies import groups_of, held
 from hw.fitted import fitted
-from hw.loops import counters, counters_and_ends, counters_cost, with_inner
+from hw.loops import counters_and_ends, counters_cost, with_inner
 from hw.memory import in_parts, parts_of, ram_cost
 
 
@@ -90,10 +90,11 @@ class Hold(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        step, free = self.valid & self.run, Signal()
-        (reading,), _ = counters(m, [self.passes], step)
+        step, free = self.valid & self.run, Signal(init=1)
+        _, (ended,) = counters_and_ends(m, [self.passes], step)
+        with m.If(step):
+            m.d.sync += free.eq(ended)
         m.d.comb += [
-            free.eq(reading == 0),
             self.i.ready.eq(free & self.run),
             self.valid.eq(self.i.valid | ~free),
             self.last.eq(1),
@@ -122,7 +123,8 @@ def replay_depth(beats: int) -> int:
 def replay_cost(bits: int, order: Order) -> Cost:
     """Of `replay`, its output register included."""
     if order.beats == 1:
-        return counters_cost([order.passes]) + Cost(lut=fitted("hold.one"), ff=bits)
+        ends = 2 * (order.passes > 1)  # registers of the counter's end, and of what comes behind it
+        return counters_cost([order.passes]) + Cost(lut=fitted("hold.one"), ff=bits + ends)
     half = (order.beats - 1).bit_length()
     reading = counters_cost([order.passes, order.beats]) if order.complete else walk_cost(order)
     ends = 1 + 2 * order.complete  # registers of the loops' ends
