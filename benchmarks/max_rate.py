@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases import DATA, kws
+from codesign import timing_table
 from codesign.flow import Build, compile_model, simulate_build, synthesize_build
 from codesign.options import Options
 from codesign.words import limits_of
@@ -35,11 +36,11 @@ def _kws() -> tuple[Path, np.ndarray]:
 NETWORKS: dict[str, Callable[[], tuple[Path, np.ndarray]]] = {"mnist_cnn_w4a4": _mnist_cnn, "kws_dscnn_int8": _kws}
 COLUMNS = (
     "network", "frames/s of the fabric", "of the DDR", "latency, cycles", "interval", "LUT estimated", "synthesized",
-    "paired", "FF", "DSP", "BRAM36", "words simulated", "what binds",
+    "paired", "FF", "DSP", "BRAM36", "words simulated", "what binds", "static timing",
 )  # fmt: skip
 
 
-def row(name: str, frames: int, stall_seed: int | None = None) -> list[str]:
+def row(name: str, frames: int) -> list[str]:
     """Compiled, simulated on so many samples, synthesized; CheckFailed where a word is wrong."""
     model, x = NETWORKS[name]()
     with tempfile.TemporaryDirectory() as folder:
@@ -48,7 +49,7 @@ def row(name: str, frames: int, stall_seed: int | None = None) -> list[str]:
         compile_model(model, built, Options(target_fps="max"), lambda text: print(f"{name}: {text}", flush=True))
         build = Build.open(built)
         print(f"{name}: {limits_of(build.manifest['estimated'])}", flush=True)
-        shown = simulate_build(build, inputs, None, "verilator", stall_seed, None, lambda done, total: None)
+        shown = simulate_build(build, inputs, None, "verilator", None, None, lambda done, total: None)
         return _cells(name, build, shown, synthesize_build(build))
 
 
@@ -62,6 +63,7 @@ def _cells(name: str, build: Build, shown: dict[str, Any], used: dict[str, Any])
         f"{shown['latency_cycles']:,}", f"{shown['interval_cycles']:,}", *(f"{c:,.0f}" for c in counts),
         f"{shown['words']:,}, all equal",
         "nothing: no folding is faster" if bound is None else bound["resource"].upper(),
+        f"{timing_table.clock(used['timing'])}; {timing_table.rule(used['timing'])}",
     ]  # fmt: skip
 
 
