@@ -12,6 +12,7 @@ from amaranth.lib import stream, wiring
 from hw.copies import EACH, copies, groups_of, slices_of
 from hw.dealt import Dealt
 from hw.loops import counters_and_ends
+from hw.netlist.chains import SHORT_BITS
 from hw.netlist.circuit import Modules
 from hw.pipeline import Edge, Pipeline
 from hw.rtlil import to_rtlil
@@ -20,7 +21,7 @@ from hw.stream import StreamType
 from hw.yosys import verilog_from_rtlil
 
 TOP = "accelerator"
-_LONG = 1 << 16  # what counters of the longest carry chain count that every clock allows (hw/sta.py)
+_LONG = 1 << SHORT_BITS  # what counters count whose carry chain every clock allows
 
 
 def verilog(pipeline: Pipeline) -> str:

@@ -1,5 +1,6 @@
 """The folded products against their golden: words, cycles, widths and cost."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -74,6 +75,33 @@ STAGES = {
     "channelwise, constants": channelwise(U4, I3, 2, 2, 1, filters=3),
     "channelwise, constant signs": channelwise(U2, BINARY, 2, 2, 1, filters=3),
 }
+
+
+def fast(stage: MatVec) -> MatVec:
+    """For a clock of 200 MHz, with accumulators of more than 16 bits."""
+    return replace(stage, levels=3)
+
+
+HALVES = {
+    "accumulators in halves": fast(matvec(U8, I8, 12, 3, 4, 3)),
+    "halves of the same beginning": fast(matvec(U8, I8, 8, 1, 2, 1)),
+    "halves, groups of several beats": fast(matvec(I8, I8, 12, 4, 2, 2, groups=2, bias=True)),
+    "halves, one beat a result": fast(matvec(U8, I8, 6, 4, 6, 2, bias=True)),
+    "halves of little": fast(replace(matvec(U4, I4, 6, 2, 2, 2), bias=np.array([-(10**6), 10**6 + 5]))),
+    "halves behind multipliers": replace(fast(matvec(I8, I8, 12, 2, 4, 2, bias=True)), dsp_lanes=2),
+    "halves, some blocks of zeros": replace(
+        fast(matvec(U8, I8, 6, 4, 2, 1)), skip=True,
+        weights=np.kron(np.array([[1, 0], [0, -1], [1, 1]]), np.full((2, 2), 127)),
+    ),
+}  # fmt: skip
+STAGES |= HALVES
+
+
+def test_only_a_fast_clock_asks_for_halves() -> None:
+    for name, stage in HALVES.items():
+        slow = replace(stage, levels=4)
+        assert (stage.folded.halves, slow.folded.halves) == (True, False), name
+        assert stage.cost().ff > slow.cost().ff
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -48,6 +48,7 @@ FAST = (
     "fifo, 512 bits",
     "fifo in block RAM",
     "thresholds",
+    "8 x 8, memory",
 )
 
 

@@ -12,9 +12,13 @@ from codesign.formats import Format
 from hw.arith.multipliers import Multipliers
 from hw.arith.product import LEVELS, Place, Product, Sums
 from hw.copies import EACH, groups_of
+from hw.netlist.chains import SHORT_BITS
+from hw.netlist.pipeline import MANY
 from hw.netlist.verilog import run_bits
 from hw.rom import Fields, rom_in_blocks, table_luts
 from hw.stream import StreamType, pack
+
+LOWER = SHORT_BITS - 1  # bits of the lower half of an accumulator: its carry is the chain's last bit
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,12 +164,31 @@ class Folded:
         return rom_in_blocks(self.folds, self.word_bits)
 
     @property
+    def total_bits(self) -> int:
+        """Of an accumulator."""
+        return self.y.bits - self.low_bits
+
+    @property
+    def term_bits(self) -> int:
+        """Of what a clock adds to an accumulator."""
+        if self.multipliers:
+            most = int(self.multipliers.cascades.highest.sum(1).max())
+            return min(most.bit_length(), self.total_bits)
+        return min(int(self.product.most.max()).bit_length(), self.sum_bits) + self.step_bits
+
+    @property
+    def halves(self) -> bool:
+        """Whether accumulators are two halves, the upper one a clock behind: one carry chain would be too long."""
+        in_slices = self.multipliers is not None and self.multipliers.accumulates
+        return not in_slices and self.levels < MANY and self.total_bits > SHORT_BITS
+
+    @property
     def sum_groups(self) -> int:
         """Groups of accumulators: whole ones, none with too many registers."""
-        together = max(1, EACH // max(1, self.y.bits - self.low_bits))
+        together = max(1, EACH // max(1, self.total_bits))
         return ceil(self.neurons / together)
 
     @property
     def latency(self) -> int:
         """Clocks from the choice of a result's last beat until the result is offered."""
-        return self.fetch_clocks + (self.multipliers or self.sums).latency + 1
+        return self.fetch_clocks + (self.multipliers or self.sums).latency + 1 + self.halves

@@ -10,7 +10,7 @@ from amaranth.hdl import Cat, Const, EnableInserter, Fragment, Module, Mux, Sign
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.arith.folded import Folded
+from hw.arith.folded import LOWER, Folded
 from hw.arith.order import Order
 from hw.arith.product import Place
 from hw.arith.replay import replay
@@ -21,7 +21,7 @@ from hw.elastic import Chain, Datapath, gate
 from hw.loops import counters
 from hw.netlist.circuit import Circuit
 from hw.netlist.verilog import run_bits
-from hw.ports import element
+from hw.ports import element, resize
 from hw.register import register
 from hw.rom import Field, Rom
 
@@ -106,9 +106,10 @@ class FoldedCircuit(wiring.Component):
             y = f.multipliers.results(m, self._elements(x), address, start, begins, counted[-1], self.run)
             m.d.comb += self.y.eq(Cat(*y))
         else:
-            start = self._starts(m, result, clocks - 1)
-            goes = copies(m, Cat(self.valid, counted)[clocks - 1], f.sum_groups)
-            before = register(m, first, clocks - 1)
+            summed = clocks - f.halves
+            start = self._starts(m, result, summed - 1)
+            goes = copies(m, Cat(self.valid, counted)[summed - 1], f.sum_groups)
+            before = register(m, first, summed - 1)
             firsts = [first] * f.sum_groups if f.beats == 1 else copies(m, before, f.sum_groups, reset_less=True)
             self._accumulate(m, self._sums(m, x, address), start, firsts, goes)
         m.d.sync += issue.eq(Cat(self.valid, counted)[clocks - 1] & register(m, last, clocks - 1))
@@ -202,12 +203,40 @@ class FoldedCircuit(wiring.Component):
         """The sums may wrap on the way: only the result must fit. Groups of them, each with its `first` and `go`."""
         f, results = self.folded, []
         for group, first, go in zip(slices_of(len(sums), len(goes)), firsts, goes, strict=True):
+            later = (_delayed(m, go), register(m, first)) if f.halves else None
             for value, begin in zip(sums[group], start[group], strict=True):
-                total = Signal(f.y.bits - f.low_bits, reset_less=True)
-                with m.If(go):
-                    m.d.sync += total.eq(Mux(first, begin, total) + (value << f.step_bits))
+                total = _total(m, f.total_bits, value << f.step_bits, begin, (go, first), later)
                 results += [Const(f.low, f.low_bits), total]
         m.d.comb += self.y.eq(Cat(*results))
+
+
+Control = tuple[Value, Value]  # of accumulators: whether they take what comes, and whether that is the first of a sum
+
+
+def _total(m: Module, bits: int, value: Value, begin: Field, now: Control, later: Control | None) -> Value:
+    """An accumulator: as a whole, or where there is a `later` in halves."""
+    go, first = now
+    if later is None:
+        total = Signal(bits, reset_less=True)
+        with m.If(go):
+            m.d.sync += total.eq(Mux(first, begin, total) + value)
+        return total
+    term, start = resize(value, bits), resize(Value.cast(begin), bits)
+    lower, carry, upper = (Signal(n, reset_less=True) for n in (LOWER, 1, bits - LOWER))
+    with m.If(go):
+        m.d.sync += Cat(lower, carry).eq(Mux(first, start[:LOWER], lower) + term[:LOWER])
+    above, rest = register(m, start[LOWER:]), register(m, term[LOWER:])
+    (go, first) = later
+    with m.If(go):  # the carry of the lower half as one
+        m.d.sync += upper.eq((Cat(1, Mux(first, above, upper)) + Cat(carry, rest)) >> 1)
+    return Cat(register(m, lower), upper)
+
+
+def _delayed(m: Module, value: Value) -> Signal:
+    """A clock later."""
+    later = Signal()
+    m.d.sync += later.eq(value)
+    return later
 
 
 def _counted(m: Module, count: int, step: Value) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codesign.cost import Cost
-from hw.arith.folded import Folded
+from hw.arith.folded import LOWER, Folded
 from hw.arith.order import Order
 from hw.arith.product import Place
 from hw.arith.product_cost import product_cost
@@ -83,7 +83,15 @@ def _accumulators_cost(folded: Folded) -> Cost:
     bits = folded.neurons * (folded.y.bits - folded.low_bits)
     summed = folded.folds > folded.results or folded.starts.width > 0
     adders = Cost(lut=fitted("folded.sum bit") * bits * summed, ff=bits)
-    return adders + folded.starts.cost() + skid_cost(folded.neurons * folded.y.bits)
+    return adders + _halves_cost(folded) + folded.starts.cost() + skid_cost(folded.neurons * folded.y.bits)
+
+
+def _halves_cost(folded: Folded) -> Cost:
+    """Of what accumulators in halves take more: the carry, the lower half again, what the upper one adds; enables."""
+    if not folded.halves:
+        return Cost()
+    upper = max(0, folded.term_bits - LOWER) + (folded.total_bits - LOWER) * (folded.starts.width > 0)
+    return Cost(lut=folded.neurons, ff=folded.neurons * (LOWER + 1 + upper) + 2 * folded.sum_groups)
 
 
 def _behind_multipliers_cost(folded: Folded) -> Cost:
