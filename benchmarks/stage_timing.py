@@ -13,6 +13,7 @@ import numpy as np
 from codesign import timing_table
 from codesign.formats import Binary, Format, Int
 from codesign.ops.threshold import Threshold
+from hw.moves import access, picks
 from hw.netlist.clock import levels_at
 from hw.pipeline import Stage, alone
 from hw.rtl import TOP, verilog
@@ -20,11 +21,13 @@ from hw.sliding import Border
 from hw.stages.argmax import ArgMax
 from hw.stages.fifo import Fifo
 from hw.stages.fused import Fused
+from hw.stages.gather import Gather
 from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add
 from hw.stages.joined import Joined
 from hw.stages.matvec import MatVec
 from hw.stages.pool import Pool
+from hw.stages.reorder import Reorder
 from hw.stages.threshold import ThresholdStage
 from hw.stages.width import Width
 from hw.stages.window import Window
@@ -60,6 +63,22 @@ def residual(made: MatVec) -> Joined:
     return Joined(made, Add(out, StreamType(out.shape, I8, out.lanes)), 0)
 
 
+def transposed(stream: StreamType) -> Reorder:
+    """Rows and columns of an image in each other's place."""
+    index = np.arange(stream.size).reshape(stream.shape).swapaxes(0, 1)
+    found = access(index, stream.size, stream.lanes)
+    assert found is not None
+    return Reorder(stream, index.shape, found)
+
+
+def reflected(stream: StreamType) -> Gather:
+    """Two rows more on each side, those inside mirrored."""
+    index = np.pad(np.arange(stream.size).reshape(stream.shape), ((2, 2), (0, 0), (0, 0)), mode="reflect")
+    found = picks(index, stream.size, stream.lanes)
+    assert found is not None
+    return Gather(stream, index.shape, found)
+
+
 STAGES: dict[str, Callable[[float], Stage]] = {
     "xnor, 64 folds in tables": lambda c: product(c, B, B, 784, 64, 49, 16),
     "xnor, 4 folds in gates": lambda c: product(c, B, B, 64, 64, 32, 32),
@@ -82,6 +101,10 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "64 lanes to 1": lambda c: Width(StreamType((16, 64), U4, 64), 1),
     "64 lanes to 7": lambda c: Width(StreamType((16, 448), U4, 64), 7),
     "256 lanes to 1": lambda c: Width(StreamType((4, 256), U4, 256), 1),
+    "reorder": lambda c: transposed(StreamType((14, 14, 32), U4, 8)),
+    "reorder, 512 bits": lambda c: transposed(StreamType((8, 8, 64), U8, 64)),
+    "gather": lambda c: reflected(StreamType((28, 28, 16), U8, 4)),
+    "gather, 512 bits": lambda c: reflected(StreamType((16, 8, 64), U8, 64)),
     "fifo in tables": lambda c: Fifo(StreamType((64, 16), U8, 16), 32),
     "fifo, 512 bits": lambda c: Fifo(StreamType((64, 64), U8, 64), 32),
     "fifo in block RAM": lambda c: Fifo(StreamType((640, 16), U8, 8), 512),

@@ -72,14 +72,22 @@ def at_ends(
     m: Module, counts: Sequence[int], indices: Sequence[Signal], ends: Sequence[Value], step: ValueLike
 ) -> Value:
     """Whether all of some innermost levels are at their ends, in a register of its own."""
+    there = soon_at_ends(counts, indices, ends)
+    if isinstance(there, Const):
+        return there
+    kept = Signal()
+    with m.If(step):
+        m.d.sync += kept.eq(there)
+    return kept
+
+
+def soon_at_ends(counts: Sequence[int], indices: Sequence[Signal], ends: Sequence[Value]) -> Value:
+    """Whether all of some innermost levels will be at their ends after a step."""
     moving = [k for k, count in enumerate(counts) if count > 1]
     if not moving:
         return Const(1, 1)
     *others, inner = moving
-    there = Signal()
-    with m.If(step):
-        m.d.sync += there.eq(Cat(indices[inner] == counts[inner] - 2, *(ends[k] for k in others)).all())
-    return there
+    return Cat(indices[inner] == counts[inner] - 2, *(ends[k] for k in others)).all()
 
 
 def with_inner(ends: Sequence[Value]) -> list[Value]:
@@ -130,18 +138,27 @@ def ring_addresses(
     return _ring(m, depth, ahead, wrapped, moves, start)
 
 
-def ring_walk(
-    m: Module, depth: int, steps: Sequence[tuple[Value, Sequence[int]]], last: Sequence[Value], move: ValueLike,
-    start: int,
-) -> Signal:  # fmt: skip
-    """The same where a level's step depends on its index: (index, a step for each) of every level."""
-    tables = [[step % depth for step in own] for _, own in steps]
+def ring_walks(
+    m: Module, depth: int, steps: Sequence[tuple[Value, Sequence[int], bool]], last: Sequence[Value],
+    moves: Sequence[ValueLike], start: int,
+) -> list[Signal]:  # fmt: skip
+    """The same where a level's step depends on its index: (index, a step for each, `early`) of every level."""
+    tables = [(index, [step % depth for step in own], early) for index, own, early in steps]
     ahead, wrapped = (
-        _choose([table(index, [step - back for step in own]) for (index, _), own in zip(steps, tables)], last)
+        _choose([told(m, index, [step - back for step in own], early) for index, own, early in tables], last)
         for back in (0, depth)
     )
-    (address,) = _ring(m, depth, ahead, wrapped, [move], start)
-    return address
+    return _ring(m, depth, ahead, wrapped, moves, start)
+
+
+def told(m: Module, index: Value, values: Sequence[int], early: bool) -> Value:
+    """values[index]; `early`: in a register, as it is not asked for in the clock after the index changes."""
+    value = table(index, values)
+    if not early or isinstance(value, Const):
+        return value
+    kept = Signal(value.shape(), reset_less=True)
+    m.d.sync += kept.eq(value)
+    return kept
 
 
 def table(index: Value, values: Sequence[int]) -> Value:
@@ -203,3 +220,23 @@ def counter_cost(folds: int, count: int = 1) -> Cost:
     """Of a fold_counter."""
     bits = (folds - 1).bit_length()
     return Cost(lut=fitted("fold.bit") * bits, ff=(1 + count) * bits)
+
+
+def fill(m: Module, depth: int, put: Value, fetch: Value, times: int) -> tuple[list[Signal], list[Signal]]:
+    """Whether there is room, and whether there is a beat: registers of their own, so that no path has to compare, and
+    so many of each."""
+    attrs, level = KEPT if times > 1 else {}, Signal(range(depth + 1))
+    rooms, somes = ([Signal(init=init, attrs=attrs) for _ in range(times)] for init in (1, 0))
+    room, some = Cat(*rooms), Cat(*somes)
+    with m.If(put & ~fetch):
+        m.d.sync += [level.eq(increased(level)), room.eq((level != depth - 1).replicate(times)), some.eq(-1)]
+    with m.Elif(fetch & ~put):
+        m.d.sync += [level.eq(decreased(level)), some.eq((level != 1).replicate(times)), room.eq(-1)]
+    return rooms, somes
+
+
+def below(m: Module, begin: int, bits: int, more: tuple[Value, Value], times: int) -> list[Value]:
+    """Whether a count, from `begin` on, to which a bit and a number are added, is below zero: the sign, so often."""
+    (one, change), count = more, Signal(signed(bits + times - 1), init=begin)
+    m.d.sync += count.eq((Cat(1, count).as_signed() + Cat(one, change).as_signed()) >> 1)  # the bit as a carry
+    return list(count[-times:])

@@ -30,6 +30,9 @@ NARROW: dict[str, Stage] = {
     "best lane": STAGES["argmax"](100),
     "running results of an image": STAGES["global pool"](100),
     "choice of 256": STAGES["256 lanes to 1"](100),
+    "table of a gather's steps": STAGES["gather"](100),
+    "parts of a gather's memory": STAGES["gather, 512 bits"](100),
+    "ends of a reorder": STAGES["reorder"](100),
     "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),
 }
 FAST = (
@@ -44,6 +47,7 @@ FAST = (
     "64 lanes to 1",
     "64 lanes to 7",
     "pool",
+    "reorder, 512 bits",
     "fifo in tables",
     "fifo, 512 bits",
     "fifo in block RAM",

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
-from hw.copies import KEPT
 from hw.fitted import fitted
-from hw.loops import decreased, increased, rounds
+from hw.loops import fill, rounds
 from hw.memory import in_blocks, in_parts, lutram_sites, parts_of, ram_cost
 from hw.ports import stage_ports
 from hw.stream import StreamType
@@ -81,7 +80,7 @@ class _FifoCircuit(wiring.Component):
         m = Module()
         depth, bits, o = self.stage.depth, self.stage.input.beat_bits, self.o
         parts, put, fetch = len(parts_of(depth, bits, comb=True)), Signal(), Signal()
-        rooms, somes = _fill(m, depth, put, fetch, parts)
+        rooms, somes = fill(m, depth, put, fetch, parts)
         puts = [self.i.valid & room for room in rooms]
         blocks = in_blocks(depth, bits)
         takes = o.ready | ~o.valid if blocks else o.ready
@@ -99,16 +98,3 @@ class _FifoCircuit(wiring.Component):
         else:
             m.d.comb += o.valid.eq(somes[0])
         return m
-
-
-def _fill(m: Module, depth: int, put: Value, fetch: Value, times: int) -> tuple[list[Signal], list[Signal]]:
-    """Whether there is room, and whether there is a beat: registers of their own, so that no path has to compare, and
-    so many of each."""
-    attrs, level = KEPT if times > 1 else {}, Signal(range(depth + 1))
-    rooms, somes = ([Signal(init=init, attrs=attrs) for _ in range(times)] for init in (1, 0))
-    room, some = Cat(*rooms), Cat(*somes)
-    with m.If(put & ~fetch):
-        m.d.sync += [level.eq(increased(level)), room.eq((level != depth - 1).replicate(times)), some.eq(-1)]
-    with m.Elif(fetch & ~put):
-        m.d.sync += [level.eq(decreased(level)), some.eq((level != 1).replicate(times)), room.eq(-1)]
-    return rooms, somes

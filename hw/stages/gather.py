@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
+from hw.copies import groups_of
 from hw.fitted import fitted
-from hw.loops import counters, counters_cost, ring_address, ring_walk, table
-from hw.memory import ram, ram_cost
+from hw.loops import below, counters_and_ends, counters_cost, ring_addresses, ring_walks, soon_at_ends, table
+from hw.memory import in_parts, parts_of, ram_cost
 from hw.moves import Picks
 from hw.ports import stage_ports
 from hw.rom import table_luts
@@ -76,6 +78,46 @@ class Gather:
         return np.diff(self.picks.oldest(self._total)).tolist()
 
     @property
+    def passed(self) -> list[int]:
+        """And by how many blocks the pass that follows reads further on."""
+        return np.diff([*self.picks.blocks, self._total + self.picks.blocks[0]]).tolist()
+
+    @property
+    def parts(self) -> int:
+        """Of the memory: each has an address and an enable of its own."""
+        return len(parts_of(self.depth, self.input.beat_bits))
+
+    @property
+    def rooms(self) -> int:
+        """Registers that say that there is room, each read by the addresses and cells of some parts."""
+        cells = -(-self.depth // 64) * -(-self.input.beat_bits // (3 * self.parts))
+        return groups_of(self.parts, (self.depth - 1).bit_length() + cells)
+
+    @property
+    def sign_bits(self) -> int:
+        """Of the counts whose signs say that there is a block, or room."""
+        return (2 * self.window + self.skipped + max(self.freed) + 1).bit_length() + 1
+
+    @property
+    def _told_bits(self) -> int:
+        """Registers behind tables."""
+        steps = [np.array(own) % self.depth for own, early in zip(self.steps, self.early, strict=True) if early]
+        power_of_two = self.depth & (self.depth - 1) == 0
+        walks = _columns([s - back for s in steps for back in ((0,) if power_of_two else (0, self.depth))])
+        changes = _columns([-np.array(own) for own in (self.passed, self.freed)]) if self.early[0] else set()
+        return sum(len(set(column)) > 1 for column in walks) + sum(any(column) for column in changes)
+
+    @property
+    def start(self) -> int:
+        """The address that is read first."""
+        return (self.picks.blocks[0] * self.picks.block + int(self.picks.beats()[0])) % self.depth
+
+    @property
+    def early(self) -> list[bool]:
+        """Of every level whether it advances at least two clocks after its index has changed."""
+        return [int(np.prod(self.counts[k + 1 :])) > 1 for k in range(len(self.counts))]
+
+    @property
     def counts(self) -> list[int]:
         """Passes, then the beats of every level."""
         return [len(self.picks.blocks), *map(len, self.picks.levels)]
@@ -120,13 +162,20 @@ class Gather:
         in_order = all(len(set(own)) == 1 for own in (tables[0], self.ahead, self.freed))
         if in_order:
             counts.pop(1)  # nobody asks which pass it is
-        held = (self.window + 1).bit_length() + (0 if in_order else 4)
         walk = fitted("gather.bit") * pointer + fitted("gather.table") * sum(map(_table_luts, tables))
-        control = Cost(lut=walk + fitted("gather.one"), ff=2 * pointer + 3 + held)
+        apart = (self.parts > 1) * self.parts + self.rooms - 1
+        registers = 2 * pointer * self.parts + apart + 2 * self.sign_bits + self._told_bits + sum(n > 1 for n in counts)
+        control = Cost(lut=walk + fitted("gather.one"), ff=registers)
         return ram_cost(self.depth, bits) + skid_cost(bits) + counters_cost(counts) + control
 
     def rtl(self) -> wiring.Component:
         return _GatherCircuit(self)
+
+
+def _columns(tables: Sequence[np.ndarray]) -> set[tuple[int, ...]]:
+    """The different bits of tables, entry by entry, the sign included."""
+    bits = max((int(np.abs(own).max()).bit_length() for own in tables), default=0) + 1
+    return {tuple((own >> bit & 1).tolist()) for own in tables for bit in range(bits)}
 
 
 def _table_luts(values: list[int]) -> float:
@@ -136,7 +185,8 @@ def _table_luts(values: list[int]) -> float:
 
 
 class _GatherCircuit(wiring.Component):
-    """`held` counts the blocks from the oldest wanted one to the last one stored; below 0 while that is yet to come."""
+    """The blocks from the oldest wanted one to the last one stored are counted, below zero while that is yet to come:
+    as what there is more than a pass reads, and what there is room for, so that the signs say whether to go on."""
 
     i: stream.Interface
     o: stream.Interface
@@ -147,31 +197,49 @@ class _GatherCircuit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        stage, depth = self.stage, self.stage.depth
-        m.submodules.memory = memory = ram(depth, len(self.i.payload))
-        m.submodules.skid = skid = Skid(len(self.i.payload))
+        stage, depth, parts = self.stage, self.stage.depth, self.stage.parts
+        m.submodules.skid = skid = Skid(len(self.i.payload), parts if parts > 1 else 0)
         connect(m, skid.o, flipped(self.o))
-        least = -max(stage.skipped, *stage.freed)
-        held = Signal(range(least, stage.window + 1), init=-stage.skipped)
-        put, move, ends = Signal(), Signal(), Signal()
-        _, stored = counters(m, [stage.picks.block], put)
-        indices, last = counters(m, stage.counts, move)
-        write, read = memory.write_port(), memory.read_port()
-        start = (stage.picks.blocks[0] * stage.picks.block + int(stage.picks.beats()[0])) % depth
-        steps = list(zip(indices, stage.steps, strict=True))
+        put, move, runs = Signal(), Signal(), list(skid.runs) or [skid.run]
+        _, (stored,) = counters_and_ends(m, [stage.picks.block], put)
+        indices, (_, *ends) = counters_and_ends(m, stage.counts, move)
+        soon = soon_at_ends(stage.counts[1:], indices[1:], ends)
+        (short,), rooms = self._signs(m, put & stored, move, soon, indices[0])
+        puts = [self.i.valid & rooms[k * len(rooms) // parts] for k in range(parts)]
+        moves = [~short & run for run in runs]
+        into = ring_addresses(m, depth, [1], [], puts)
+        steps = list(zip(indices, stage.steps, stage.early, strict=True))
+        out_of = ring_walks(m, depth, steps, ends, moves, stage.start)
+        write, read = list(zip(into, puts, strict=True)), list(zip(out_of, runs, strict=True))
         m.d.comb += [
-            self.i.ready.eq(held != stage.window),
-            put.eq(self.i.valid & self.i.ready),
-            write.en.eq(put),
-            write.addr.eq(ring_address(m, depth, [1], [], put)),
-            write.data.eq(self.i.payload),
-            skid.issue.eq(held > table(indices[0], stage.ahead)),
-            move.eq(skid.issue & skid.run),
-            ends.eq(move & (last[1] if len(last) > 1 else Const(1, 1))),
-            read.en.eq(skid.run),
-            read.addr.eq(ring_walk(m, depth, steps, last[1:], move, start)),
-            skid.data.eq(read.data),
+            self.i.ready.eq(rooms[0]),
+            put.eq(puts[0]),
+            move.eq(~short & skid.run),
+            skid.issue.eq(~short),
+            skid.data.eq(in_parts(m, depth, self.i.payload, write, read)),
         ]
-        freed = table(indices[0], stage.freed)
-        m.d.sync += held.eq(held + (put & stored[0]) - Mux(ends, freed, 0))
         return m
+
+    def _signs(
+        self, m: Module, stored: Value, move: Value, soon: Value, index: Signal
+    ) -> tuple[list[Value], list[Value]]:
+        """Whether the block that a pass reads is yet to come; whether there is room for another, so many times.
+
+        soon: a move leads to the last one of a pass.
+        """
+        stage = self.stage
+        begins = -stage.skipped - stage.ahead[0] - 1, -stage.skipped - stage.window
+        tables = [table(index, [-n for n in own]) for own in (stage.passed, stage.freed)]
+        changes = [_behind(m, value, soon, move) for value in tables] if stage.early[0] else tables
+        counts = [(stored, Mux(move, change, 0)) for change in changes]
+        times = 1, stage.rooms
+        short, room = (below(m, b, stage.sign_bits, c, n) for b, c, n in zip(begins, counts, times, strict=True))
+        return short, room
+
+
+def _behind(m: Module, value: Value, soon: Value, move: Value) -> Signal:
+    """A value at the last move of a pass, where it no longer changes, else 0."""
+    change = Signal(value.shape())
+    with m.If(move):
+        m.d.sync += change.eq(Mux(soon, value, 0))
+    return change

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
 from hw.fitted import fitted
-from hw.loops import counters, counters_cost, ring_address, strides_to_steps
-from hw.memory import ram, ram_cost
+from hw.loops import at_ends, counters_and_ends, counters_cost, fill, ring_addresses, strides_to_steps
+from hw.memory import in_parts, parts_of, ram_cost
 from hw.moves import Access
 from hw.ports import stage_ports
 from hw.stream import StreamType
@@ -53,6 +53,11 @@ class Reorder:
         """Beats of the memory."""
         return 2 * self.access.block
 
+    @property
+    def parts(self) -> int:
+        """Of the memory: each has an address and an enable of its own."""
+        return len(parts_of(self.depth, self.input.beat_bits))
+
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
         blocks = frames[0].reshape(len(frames[0]), -1, self.access.block, self.input.lanes)
         return (blocks[:, :, self.access.beats()].reshape(len(blocks), *self.shape),)
@@ -71,8 +76,9 @@ class Reorder:
         bits, pointer = self.input.beat_bits, (self.depth - 1).bit_length()
         wrap = 1 if self.depth & (self.depth - 1) else 0
         a_bit = fitted("reorder.bit") + fitted("reorder.wrapped bit") * wrap
-        control = Cost(lut=pointer * a_bit + fitted("reorder.one"), ff=2 * pointer + 4)
         counts = [self.access.block, *(count for count, _ in self.access.loops)]
+        control = Cost(lut=pointer * a_bit + fitted("reorder.one"), ff=2 * pointer + 4 + sum(n > 1 for n in counts))
+        control += Cost(ff=(2 * pointer + 3) * (self.parts - 1))
         return ram_cost(self.depth, bits) + skid_cost(bits) + counters_cost(counts) + control
 
     def rtl(self) -> wiring.Component:
@@ -80,7 +86,7 @@ class Reorder:
 
 
 class _ReorderCircuit(wiring.Component):
-    """`filled` counts the blocks that are stored and not yet read."""
+    """Blocks that are stored and not yet read are counted; each part of the memory is moved by registers of its own."""
 
     i: stream.Interface
     o: stream.Interface
@@ -91,26 +97,24 @@ class _ReorderCircuit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        stage, depth = self.stage, self.stage.depth
-        m.submodules.memory = memory = ram(depth, len(self.i.payload))
-        m.submodules.skid = skid = Skid(len(self.i.payload))
+        stage, depth, parts = self.stage, self.stage.depth, self.stage.parts
+        m.submodules.skid = skid = Skid(len(self.i.payload), parts if parts > 1 else 0)
         connect(m, skid.o, flipped(self.o))
-        filled, put, move, ends = Signal(range(3)), Signal(), Signal(), Signal()
-        _, stored = counters(m, [stage.access.block], put)
-        _, last = counters(m, [count for count, _ in stage.access.loops], move)
-        write, read = memory.write_port(), memory.read_port()
+        put, move, runs = Signal(), Signal(), list(skid.runs) or [skid.run]
+        _, (stored,) = counters_and_ends(m, [stage.access.block], put)
+        counts = [count for count, _ in stage.access.loops]
+        indices, ends = counters_and_ends(m, counts, move)
+        rooms, somes = fill(m, 2, put & stored, move & at_ends(m, counts, indices, ends, move), parts)
+        puts = [self.i.valid & room for room in rooms]
+        moves = [some & run for some, run in zip(somes, runs, strict=True)]
+        into = ring_addresses(m, depth, [1], [], puts)
+        out_of = ring_addresses(m, depth, strides_to_steps(stage.loops), ends, moves, stage.access.start)
+        write, read = list(zip(into, puts, strict=True)), list(zip(out_of, runs, strict=True))
         m.d.comb += [
-            self.i.ready.eq(filled != 2),
-            put.eq(self.i.valid & self.i.ready),
-            write.en.eq(put),
-            write.addr.eq(ring_address(m, depth, [1], [], put)),
-            write.data.eq(self.i.payload),
-            skid.issue.eq(filled != 0),
-            move.eq(skid.issue & skid.run),
-            ends.eq(move & (last[0] if last else Const(1, 1))),
-            read.en.eq(skid.run),
-            read.addr.eq(ring_address(m, depth, strides_to_steps(stage.loops), last, move, stage.access.start)),
-            skid.data.eq(read.data),
+            self.i.ready.eq(rooms[0]),
+            put.eq(puts[0]),
+            move.eq(somes[0] & skid.run),
+            skid.issue.eq(somes[0]),
+            skid.data.eq(in_parts(m, depth, self.i.payload, write, read)),
         ]
-        m.d.sync += filled.eq(filled + (put & stored[0]) - ends)
         return m

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -17,6 +17,7 @@ from hw.copies import KEPT, groups_of, held, slices_of
 from hw.fitted import fitted
 from hw.loops import (
     at_ends,
+    below,
     between,
     choose_step,
     counters_and_ends,
@@ -216,8 +217,8 @@ class _Circuit(wiring.Component):
         back = self._back(m, steps, row_ended)
         stored = put, Mux(over, back, 0)
         bits = max(depth, *(abs(step) for step in steps)).bit_length() + 2
-        (short,) = _below(m, sliding.origin - sliding.span, bits, stored, 1)
-        room = _below(m, sliding.origin - depth, bits, stored, form.rooms)
+        (short,) = below(m, sliding.origin - sliding.span, bits, stored, 1)
+        room = below(m, sliding.origin - depth, bits, stored, form.rooms)
         puts = [self.i.valid & room[k * len(room) // parts] for k in range(parts)]
         moves = [issue & each for each in runs]
         start = -sliding.origin % depth
@@ -289,10 +290,3 @@ def _inside(s: Sliding, windows: list[Signal], taps: list[Signal]) -> Value:
                 held = between(window, first, end) if first < end else Const(0, 1)
                 inside &= (tap != k) | held
     return inside
-
-
-def _below(m: Module, begin: int, bits: int, more: tuple[Value, Value], times: int) -> list[Value]:
-    """Whether a count, from `begin` on, to which a bit and a number are added, is below zero: the sign, so often."""
-    (one, change), count = more, Signal(signed(bits + times - 1), init=begin)
-    m.d.sync += count.eq((Cat(1, count).as_signed() + Cat(one, change).as_signed()) >> 1)  # the bit as a carry
-    return list(count[-times:])
