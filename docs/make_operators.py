@@ -80,9 +80,10 @@ def cases() -> dict[str, onnx.ModelProto]:
     """The tests' models, by operator and variant."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from tests.onnx_integers import qdq
         from tests.onnx_models import model
         from tests.test_importer_operators import CASES
-        from tests.test_importer_qdq import Q_LINEAR, qdq
+        from tests.test_importer_qoperator import Q_LINEAR
 
     pair = qdq(np.int8, 3)
     top = model([helper.make_node("TopK", ["x", "k"], ["", "y"])], {"x": (1, 6)}, {"k": np.array([1])})

@@ -71,12 +71,16 @@ def reference(proto: onnx.ModelProto, feeds: Mapping[str, np.ndarray], names: Se
     return {n: np.concatenate([row[n] for row in rows]) for n in names}
 
 
-def _onnxruntime(proto: onnx.ModelProto, names: Sequence[str]) -> Run:
-    """Graph optimizations off: every node as it stands."""
+def unoptimized(proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """Every node as it stands: onnxruntime's graph optimizations are off."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
+    return onnxruntime.InferenceSession(proto.SerializeToString(), options)
+
+
+def _onnxruntime(proto: onnx.ModelProto, names: Sequence[str]) -> Run:
+    session = unoptimized(proto)
 
     def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {n: np.asarray(a) for n, a in zip(names, session.run(list(names), feeds), strict=True)}

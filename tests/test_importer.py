@@ -150,6 +150,11 @@ def test_several_outputs_and_inputs(tmp_path: Path) -> None:
     assert check(proto, tmp_path).outputs == ("y", "a", "b")
 
 
+def test_inputs_of_two_shapes(tmp_path: Path) -> None:
+    nodes = [node("Add", ["a", "b"], "y"), node("Mul", ["a", "b"], "z")]
+    check(model(nodes, {"a": (1, 3, 4, 4), "b": (1, 3, 1, 1)}, outputs=["y", "z"]), tmp_path)
+
+
 def test_output_that_is_an_input(tmp_path: Path) -> None:
     proto = model([node("Identity", ["x"]), node("Relu", ["x"], "r")], ROW, outputs=["y", "r"])
     check(proto, tmp_path)

@@ -326,5 +326,5 @@ def test_operator(name: str, tmp_path: Path) -> None:
 
 def test_every_row_has_a_case() -> None:
     tested = {name.split()[0] for name in CASES} | {"TopK"}
-    elsewhere = {name for name in ROWS if ROWS[name].integers == HANDLED}  # test_importer_qdq.py
+    elsewhere = {name for name in ROWS if ROWS[name].integers == HANDLED}  # test_importer_qoperator.py
     assert tested | elsewhere | {"Weights"} == set(ROWS)  # of compressed files: test_compress_storage.py

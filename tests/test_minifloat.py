@@ -1,4 +1,4 @@
-"""Small floats between layers: an activation becomes thresholds and a table of whole numbers."""
+"""Small floats: their codes, and between layers, where an activation becomes thresholds and a table of integers."""
 
 from __future__ import annotations
 
@@ -103,3 +103,24 @@ def test_a_network_of_small_floats(fmt, tmp_path: Path, capsys):
     feeds = {"x": (rng.normal(size=(SAMPLES, 6)) * 2).astype(np.float32)}
     feeds["x"][0], feeds["x"][1] = -0.0, 1e6  # signed zero, saturation
     check(path, feeds, [y], tmp_path, capsys)
+
+
+@given(st.integers(1, 5), st.integers(0, 6), st.integers(-3, 12), st.integers(0, (1 << 12) - 1))
+def test_small_floats(exponent: int, mantissa: int, bias: int, raw: int) -> None:
+    """Codes and integers are one to one (but for two zeros), and in order."""
+    fmt = MiniFloat(exponent, mantissa, bias)
+    code = np.array([raw % (1 << fmt.bits)], dtype=np.uint64)
+    value = fmt.to_int(code)
+    assert fmt.lo <= value[0] <= fmt.hi and fmt.contains(value)
+    assert fmt.to_int(fmt.encode(value)) == value and (value == 0 or fmt.encode(value) == code)
+    size = int(code[0]) & ((1 << (fmt.bits - 1)) - 1)
+    by_definition = (size % 2**mantissa + 2**mantissa * (size >> mantissa > 0)) * 2.0 ** max((size >> mantissa) - 1, 0)
+    assert abs(value[0]) == by_definition
+
+
+def test_a_small_float_by_its_table() -> None:
+    """float8 e4m3 of the OCP: smallest 2**-9, largest 448."""
+    fmt = MiniFloat(4, 3, 7, 448.0)
+    assert (fmt.bits, fmt.frac, fmt.largest, fmt.hi) == (8, 9, 448.0, 448 * 512)
+    assert fmt.encode(np.array([448 * 512, 1 << 30])).tolist() == [0x7E, 0x7E]
+    assert fmt.encode(np.array([512, -512, 1])).tolist() == [0x38, 0xB8, 1]
