@@ -22,7 +22,7 @@ class Skid(wiring.Component):
     when the reader stops; so no path leads from `o.ready` to `run`, which is a register's output where nothing drives
     `hold`: while that is up, the circuit stops too. Else it stops only when both registers hold a beat: a reader that
     takes its time over one does not cost the circuit a clock. `runs`: the same as `run`, for so many groups of the
-    caller's registers; `valids`: the same as `o.valid`, for so many groups of the reader's.
+    caller's registers; `valids`: the same as `o.valid`, for so many more groups of the reader's.
     """
 
     hold: Signal
@@ -33,7 +33,7 @@ class Skid(wiring.Component):
     data: Signal
     o: stream.Interface
 
-    def __init__(self, bits: int, runs: int = 0, valids: int = 1) -> None:
+    def __init__(self, bits: int, runs: int = 0, valids: int = 0) -> None:
         super().__init__({
             "hold": In(1), "issue": In(1), "run": Out(1), "runs": Out(runs), "valids": Out(valids), "data": In(bits),
             "o": Out(stream.Signature(unsigned(bits))),
@@ -43,15 +43,14 @@ class Skid(wiring.Component):
         m = Module()
         parts = slices_of(len(self.data), _selects_of(len(self.data)))
         counts = 1 + len(self.runs), len(parts)
-        controls = [
-            _Control(self, m, *shares) for shares in _shared_out(*counts, max(groups_of(sum(counts)), len(self.valids)))
-        ]
+        groups = max(groups_of(sum(counts)), 1 + len(self.valids))
+        controls = [_Control(self, m, *shares) for shares in _shared_out(*counts, groups)]
         go, *goes = (go for control in controls for go in control.goes)
         m.d.comb += [
             self.run.eq(go & ~self.hold),
             self.runs.eq(Cat(*(go & ~self.hold for go in goes))),
             self.o.valid.eq(controls[0].valid),
-            self.valids.eq(Cat(*(control.valid for control in controls[: len(self.valids)]))),
+            self.valids.eq(Cat(*(control.valid for control in controls[1 : 1 + len(self.valids)]))),
         ]
         selects = (select for control in controls for select in control.selects)
         for part, select in zip(parts, selects, strict=True):
@@ -96,7 +95,7 @@ class Buffer(wiring.Component):
     runs: Signal
     valids: Signal
 
-    def __init__(self, bits: int, runs: int = 0, valids: int = 1) -> None:
+    def __init__(self, bits: int, runs: int = 0, valids: int = 0) -> None:
         port = stream.Signature(unsigned(bits))
         super().__init__({"i": In(port), "o": Out(port), "runs": Out(runs), "valids": Out(valids)})
 

@@ -160,7 +160,7 @@ class _Circuit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         own, s = self.form.sliding, self.form.stretched
-        m.submodules.buffer = buffer = Buffer(own.input.beat_bits, valids=self.form.enable_groups)
+        m.submodules.buffer = buffer = Buffer(own.input.beat_bits, valids=self.form.enable_groups - 1)
         connect(m, flipped(self.i), buffer.i)
         shift, ended, groups = Signal(), Signal(), slices_of(self.form.enables, self.form.enable_groups)
         valids = [Signal(name="valid", attrs=KEPT) for _ in range(self.form.enables)]
@@ -168,7 +168,7 @@ class _Circuit(wiring.Component):
         last = with_inner(at_ends)
         steps = [shift & inner for inner in last[1:]]
         insides = self._insides(m, indices, at_ends, steps)
-        comes = [there | ~inside for there, inside in zip(buffer.valids, insides, strict=False)]
+        comes = [there | ~inside for there, inside in zip([buffer.o.valid, *buffer.valids], insides, strict=False)]
         shifts = [come & (self.o.ready | ~v) for come, group in zip(comes, groups, strict=True) for v in valids[group]]
         ends = [
             _window_ends(m, ends, size, step, index, outer)
