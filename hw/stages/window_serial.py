@@ -174,7 +174,7 @@ class SerialForm:
         bits = (s.input.beats - 1).bit_length() * self.reaches_over
         return Cost(
             lut=fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2,
-            ff=bits + 4 + groups_of(s.input.lanes * s.seen.bits) + self.registered,
+            ff=bits + 4 + groups_of(s.input.lanes * s.seen.bits) + self.registered * (clipped + 2),
         )
 
     def rtl(self) -> wiring.Component:
@@ -225,11 +225,10 @@ class _Circuit(wiring.Component):
         into = ring_addresses(m, depth, [1], [], puts)
         out_of = ring_addresses(m, depth, strides_to_steps(form.image_loops + form.window_loops), ends, moves, start)
         write, read = list(zip(into, puts, strict=True)), list(zip(out_of, runs, strict=True))
-        data, outside = in_parts(m, depth, self.i.payload, write, read), ~_inside(sliding, windows, taps)
-        offered = issue
+        data, offered = in_parts(m, depth, self.i.payload, write, read), issue
+        outside = ~_inside(m, sliding, windows, taps, [run] if form.registered else [])
         if form.registered:
-            data = held(m, data, skid.runs[parts + 1 :])
-            offered, outside = (_enabled(m, value, run) for value in (issue, outside))
+            data, offered = held(m, data, skid.runs[parts + 1 :]), _enabled(m, issue, run)
         m.d.comb += [
             self.i.ready.eq(room[0]),
             put.eq(puts[0]),
@@ -281,12 +280,17 @@ def _enabled(m: Module, value: Value, run: Value) -> Signal:
     return kept
 
 
-def _inside(s: Sliding, windows: list[Signal], taps: list[Signal]) -> Value:
-    """Whether a position of a window lies in the image, by the indices of both along rows and columns."""
+def _inside(m: Module, s: Sliding, windows: list[Signal], taps: list[Signal], again: list[Value]) -> Value:
+    """Whether a position of a window lies in the image, by the indices of both along rows and columns; what those say
+    goes into registers where there are enables for such `again`."""
+
+    def kept(value: Value) -> Value:
+        return held(m, value, again) if again else value
+
     inside: Value = Const(1, 1)
     for window, tap, ranges, count in zip(windows, taps, s.inside, s.counts, strict=True):
+        place = kept(tap)
         for k, (first, end) in enumerate(ranges):
             if first > 0 or end < count:
-                held = between(window, first, end) if first < end else Const(0, 1)
-                inside &= (tap != k) | held
+                inside &= (place != k) | kept(between(window, first, end) if first < end else Const(0, 1))
     return inside
