@@ -13,10 +13,10 @@ from amaranth.back import rtlil
 from codesign.cache import cache_folder
 from hw.netlist.circuit import Modules
 from hw.pipeline import Stage
-from hw.synth import Utilisation, cells_of, utilisation
+from hw.synth import Utilisation, cells_of, synthesis, utilisation
 from hw.yosys import run_yosys, verilog_from_rtlil, yosys_version
 
-COMMAND = "synth_xilinx -family xc7 -flatten -abc9 -top batch"
+COMMAND = synthesis("batch")
 SIZE = 8  # stages a run
 
 

@@ -8,25 +8,22 @@ Synthesis goes stage by stage, each with the ports of a design of its own, and i
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import onnx
 
+from benchmarks.cases import DATA
+from benchmarks.networks import imported, simulated
 from boards import board_named
 from codesign.cost import Budget, Cost
-from codesign.importer import import_model
 from codesign.passes import run_passes
 from codesign.passes.split import Model, split
 from examples.cnv import cnv, dense, images
 from hw.compare import Compare
-from hw.describe import describe_rtl
 from hw.estimate import Timing, estimate_cost, estimate_timing
 from hw.pipeline import Pipeline, Stage, alone
 from hw.plan import plan_for_interval
@@ -34,11 +31,10 @@ from hw.rtl import TOP, verilog
 from hw.stages.fifo import Fifo
 from hw.style import AUTO, Style
 from hw.synth import synthesize, timed
-from sim.check import Shown, simulate
+from sim.check import Shown
 
-MNIST = Path(__file__).parent.parent.parent / "shared/data/models/mnist"
 BOARD = board_named("pynq-z2")
-BOARD_MHZ = 100.0
+CLOCK_MHZ = 100
 FRAMES = 3
 
 
@@ -84,36 +80,26 @@ class Network:
 
     def fmax_mhz(self) -> tuple[float, float]:
         """Of the slowest part by static timing, with wires as in one large circuit and as in small ones."""
-        every = [timed(verilog(alone(stage)), TOP, BOARD_MHZ) for _, stage in self._parts]
+        every = [timed(verilog(alone(stage)), TOP, CLOCK_MHZ) for _, stage in self._parts]
         low, high = zip(*(t.fmax_mhz for t in every if t is not None), strict=True)
         return min(low), min(high)
 
     def simulated(self) -> Shown:
         """The RTL's words and cycles without stalls; CheckFailed where one is not the emulator's."""
-        before = self.model.to_core({self.model.before.inputs[0].name: self.x})
-        core = self.model.core
-        golden = core.run({i.name: before[i.name] for i in core.inputs})
-        with tempfile.TemporaryDirectory() as name:
-            build, described = Path(name), describe_rtl(self.pipeline)
-            (build / "rtl").mkdir()
-            (build / described["files"][0]).write_text(verilog(self.pipeline))
-            (build / "manifest.json").write_text(json.dumps({"rtl": described}))
-            return simulate(build, self.pipeline, before, golden, "verilator", None, None, lambda done, total: None)
+        return simulated(self.model, self.pipeline, {self.model.before.inputs[0].name: self.x})
 
 
 def network(name: str, proto: onnx.ModelProto, interval: int, synapses: int, x: np.ndarray) -> Network:
-    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-        onnx.save(proto, file.name)
-        source = import_model(file.name).graph
-    compare = Compare(BOARD.budget, interval, frozenset())
-    graph, _ = run_passes(source, frozenset(), compare)
+    graph, _ = run_passes(imported(proto), frozenset(), Compare(BOARD.budget, interval))
     return Network(name, split(graph), interval, synapses, x)
 
 
 def tfc(interval: int) -> Network:
     """FINN's example: 784-64-64-64-10 on 28x28 bits, 59,008 synapses."""
     x = np.random.default_rng(1).uniform(size=(FRAMES, 1, 28, 28)).astype(np.float32)
-    return network("TFC_1W1A", onnx.load(MNIST / "TFC_1W1A.onnx"), interval, 784 * 64 + 2 * 64 * 64 + 640, x)
+    return network(
+        "TFC_1W1A", onnx.load(DATA / "models/mnist/TFC_1W1A.onnx"), interval, 784 * 64 + 2 * 64 * 64 + 640, x
+    )
 
 
 CNV_SYNAPSES = (

@@ -60,13 +60,18 @@ def squeezenet() -> Case:
 
 
 def mnist() -> Case:
-    def read(name: str, offset: int) -> np.ndarray:
-        return np.frombuffer(gzip.decompress((DATA / f"mnist/{name}-ubyte.gz").read_bytes()), np.uint8, offset=offset)
+    labels = _idx("t10k-labels-idx1", 8).astype(np.int64)
+    model = DATA / "models/mnist/mnist-8.onnx"
+    return Case(model, digits("train")[:500], digits("t10k"), labels, {"int8": 0.1, "w4a4": 0.7})
 
-    train = read("train-images-idx3", 16)[: 500 * 784].reshape(-1, 1, 28, 28).astype(np.float32)
-    x = read("t10k-images-idx3", 16).reshape(-1, 1, 28, 28).astype(np.float32)
-    labels = read("t10k-labels-idx1", 8).astype(np.int64)
-    return Case(DATA / "models/mnist/mnist-8.onnx", train, x, labels, {"int8": 0.1, "w4a4": 0.7})
+
+def digits(part: str) -> np.ndarray:
+    """MNIST's images (count, 1, 28, 28), 0 to 255; `part`: train or t10k."""
+    return _idx(f"{part}-images-idx3", 16).reshape(-1, 1, 28, 28).astype(np.float32)
+
+
+def _idx(name: str, offset: int) -> np.ndarray:
+    return np.frombuffer(gzip.decompress((DATA / f"mnist/{name}-ubyte.gz").read_bytes()), np.uint8, offset=offset)
 
 
 CASES: dict[str, Callable[[], Case]] = {"kws": kws, "residual": residual, "mnist": mnist, "squeezenet": squeezenet}

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.binary import BOARD, NETWORKS, Network, tfc
+from benchmarks.binary import BOARD, CLOCK_MHZ, NETWORKS, Network, tfc
+from benchmarks.pages import figure, save, table
 from codesign.cost import Cost
 from codesign.formats import Binary, Format, Int
 from hw.arith.product import Product
@@ -28,19 +29,12 @@ from hw.netlist.heap import Heap
 from hw.netlist.products import Gated, add_gated
 
 WIDE = 40  # bits of accumulators that never wrap here
-CLOCK_MHZ = 100
 RANGE = (1, 2, 4, 8, 16, 32, 64, 128, 196, 256, 392, 512, 784, 1024, 1568, 3136, 6272, 12544, 25088, 50176)
 BARS = {(2, 2): 3.6, (4, 2): 6.7, (4, 4): 13.3, (8, 4): 26.5, (8, 8): 52.7}  # LUT a product, shared/MICROARCHITECTURE
 
 
 def sites(n: Netlist) -> int:
     return sum(isinstance(cell, Lut) for cell in n.cells)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown; the first column is text."""
-    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|---|" + "---:|" * (len(head) - 1), *lines[1:]]) + "\n"
 
 
 # --- circuits ---------------------------------------------------------------------------------------------------
@@ -121,21 +115,14 @@ def sweep() -> list[tuple[int, Cost]]:
 
 def plot(points: Sequence[tuple[int, Cost]], path: Path) -> None:
     """Frames a second a LUT, over the rate."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    matplotlib.rcParams["svg.hashsalt"] = "codesign"
     rates = [CLOCK_MHZ * 1e6 / interval for interval, _ in points]
-    figure, axes = plt.subplots(figsize=(7, 4))
+    drawn, axes = figure(figsize=(7, 4))
     axes.loglog(rates, [rate / cost.lut for rate, (_, cost) in zip(rates, points, strict=True)], "o-")
     axes.set_xlabel(f"frames a second at {CLOCK_MHZ} MHz")
     axes.set_ylabel("frames a second a LUT (estimated)")
     axes.set_title("TFC_1W1A, every folding")
     axes.grid(True, which="both", alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    save(drawn, path)
 
 
 def swept(path: Path) -> str:
@@ -231,9 +218,9 @@ def main() -> None:
     a.output.write_text(PAGE.format(options=options, clock=CLOCK_MHZ, **sections))
 
 
-def _sections(figure: Path, synthesize: bool, simulate: bool) -> Iterator[tuple[str, str]]:
+def _sections(plotted: Path, synthesize: bool, simulate: bool) -> Iterator[tuple[str, str]]:
     makers = {
-        "popcounts": popcounts, "products": products, "places": places, "sweep": lambda: swept(figure),
+        "popcounts": popcounts, "products": products, "places": places, "sweep": lambda: swept(plotted),
         "designs": lambda: designs(synthesize, simulate),
     }  # fmt: skip
     for name, make in makers.items():

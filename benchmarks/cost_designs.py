@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from benchmarks.cases import DATA
+from benchmarks.networks import simulated
 from boards import board_named
 from codesign.cost import Cost
 from codesign.importer import import_model
@@ -16,18 +17,15 @@ from codesign.passes import run_passes
 from codesign.passes.check import sample_input
 from codesign.passes.split import Model, split
 from hw.compare import Compare
-from hw.describe import describe_rtl
 from hw.estimate import Timing, estimate_cost, estimate_timing
 from hw.pipeline import Pipeline
 from hw.plan import plan_for_interval, plan_modest
 from hw.rtl import TOP, verilog
 from hw.synth import Utilisation, synthesize
-from sim.check import simulate
 from tests.models import cnn, mlp
 from tests.test_random_networks import Network
 
-ROOT = Path(__file__).parent.parent
-EXAMPLES, MODELS = ROOT / "examples", ROOT.parent / "shared/data/models"
+EXAMPLES, MODELS = Path(__file__).parent.parent / "examples", DATA / "models"
 BOARD = board_named("pynq-z2")
 FRAMES = 3
 FITTED = (20, 24, 25)  # seeds of random networks
@@ -45,8 +43,7 @@ class Design:
     def network(self) -> Model:
         with tempfile.TemporaryDirectory() as folder:
             source = import_model(self.model(Path(folder) / "model.onnx")).graph
-        compare = Compare(BOARD.budget, self.interval, frozenset())
-        return split(run_passes(source, frozenset(), compare)[0])
+        return split(run_passes(source, frozenset(), Compare(BOARD.budget, self.interval))[0])
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -71,14 +68,7 @@ class Design:
     def simulated(self) -> Timing:
         """Cycles of the RTL without stalls; CheckFailed where a word is not the emulator's."""
         feeds = {i.name: sample_input(i, FRAMES, 1) for i in self.network.before.inputs}
-        before = self.network.to_core(feeds)
-        golden = self.network.core.run({i.name: before[i.name] for i in self.network.core.inputs})
-        with tempfile.TemporaryDirectory() as name:
-            build, described = Path(name), describe_rtl(self.pipeline)
-            (build / "rtl").mkdir()
-            (build / described["files"][0]).write_text(verilog(self.pipeline))
-            (build / "manifest.json").write_text(json.dumps({"rtl": described}))
-            shown = simulate(build, self.pipeline, before, golden, "verilator", None, None, lambda done, total: None)
+        shown = simulated(self.network, self.pipeline, feeds)
         assert shown.interval_cycles is not None
         return Timing(shown.latency_cycles, shown.interval_cycles)
 

@@ -26,6 +26,7 @@ from benchmarks.batches import synthesized
 from benchmarks.cost_designs import Design, designs, fitted_designs
 from benchmarks.cost_fit import Point, errors, fit
 from benchmarks.cost_stages import samples
+from benchmarks.pages import figure, save, table
 from codesign.cost import Cost
 from hw.arith.folded_cost import counted_products, formula_products
 from hw.estimate import estimate_cost
@@ -34,13 +35,12 @@ from hw.pipeline import Stage, counted
 from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.matvec import MatVec
 from hw.stages.unrolled import Unrolled
-from hw.synth import Utilisation
+from hw.synth import SYNTHESIS, Utilisation
 from hw.yosys import yosys_version
 
 LUT_BAR, FF_BAR = 0.10, 0.15
 GATES = 200.0  # fewer gates of a product weigh nothing among foldings
 OF_GATES = r"product\.|unrolled\."  # constants that only these formulas use
-SYNTHESIS = "synth_xilinx -family xc7 -flatten -abc9"
 
 
 # --- fit --------------------------------------------------------------------------------------------------------
@@ -100,12 +100,6 @@ def refit_gates() -> None:
 # --- page -------------------------------------------------------------------------------------------------------
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown; the first column is text."""
-    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|---|" + "---:|" * (len(head) - 1), *lines[1:]]) + "\n"
-
-
 def families(to: Sequence[Point]) -> str:
     """Mean and worst errors of the stages fitted to."""
     by_name = defaultdict[str, list[np.ndarray]](list)
@@ -157,13 +151,7 @@ def summary(found: Sequence[Design]) -> str:
 
 def plot(found: Sequence[Design], path: Path) -> None:
     """Estimated over synthesized."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    matplotlib.rcParams["svg.hashsalt"] = "codesign"
-    figure, all_axes = plt.subplots(1, 2, figsize=(9, 4.3))
+    drawn, all_axes = figure(ncols=2, figsize=(9, 4.3))
     pairs = {
         "LUT (paired)": [(d.synthesized.lut_paired, d.estimated.lut) for d in found],
         "flip-flops": [(d.synthesized.ff, d.estimated.ff) for d in found],
@@ -178,8 +166,7 @@ def plot(found: Sequence[Design], path: Path) -> None:
         axes.set_ylabel("estimated")
         axes.set_title(f"{name}, band: {bar:.0%}")
         axes.grid(True, which="both", alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    save(drawn, path)
 
 
 PAGE = """# The cost model

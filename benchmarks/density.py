@@ -20,7 +20,6 @@ from benchmarks.binary import BOARD, Network, network
 from codesign.cost import Budget, Cost
 from examples.cnv import QONNX, Builder, dense
 
-CHIP_LUTS = 53_200
 PLANNED = 60_000  # LUTs: before gates are built, those of wide layers are estimated up to 1.5 times too high
 
 
@@ -65,7 +64,7 @@ def quantized(widths: Sequence[int], bits: int) -> onnx.ModelProto:
     for k, (inputs, neurons) in enumerate(pairwise(widths)):
         weights = np.clip(b.rng.normal(scale=top / 2.5, size=(inputs, neurons)).round(), -top, top)
         sums = b.add("MatMul", f"fc{k}", x, quant(f"fc{k}.quant", b.constant(f"fc{k}.weight", weights), 1.0, True))
-        step = 2.0 ** round(np.log2(np.sqrt(inputs) * top / 2.5 * (1 << bits) / 2 / (1 << bits) * 2))
+        step = 2.0 ** round(np.log2(np.sqrt(inputs) * top / 2.5))
         x = quant(f"fc{k}.act", b.add("Relu", f"fc{k}.relu", sums), step, False)
     return b.model("dense", (1, widths[0]), x, (1, widths[-1]))
 
@@ -89,7 +88,7 @@ def tops(design: Filled, clock_mhz: float) -> float:
 
 def line(design: Filled, used: Cost, kind: str) -> str:
     """A design's figures, and its TOPS scaled to the page's measure."""
-    share = used.lut / CHIP_LUTS
+    share = used.lut / BOARD.device.lut
     scaled = tops(design, 200) * 0.85 / share
     return (
         f"{design.name}: {kind} {used.lut:,.0f} LUT ({share:.0%}), {used.ff:,.0f} FF, {used.dsp:.0f} DSP, "

@@ -11,7 +11,6 @@ it, with the processor seconds that quantization took. Below BAR the layers that
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import onnx
 from onnx import numpy_helper, version_converter
 
 from benchmarks.cases import DATA, mnist
+from benchmarks.networks import imported
 from benchmarks.ptq import OURS
 from codesign.errors import UserError
 from codesign.graph import Graph
@@ -30,7 +30,7 @@ from codesign.quantize.report import tensor_noise
 
 BAR = 30.0  # dB
 SAMPLES = 128
-OLDEST_OPSET = 7  # what came earlier is converted, as the importer's message asks for
+OLDEST_OPSET, CONVERTED_OPSET = 7, 13  # what came earlier is converted, as the importer's message asks for
 
 Arrays = dict[str, np.ndarray]
 
@@ -81,9 +81,7 @@ def read(path: Path) -> Graph:
     proto = onnx.load(path)
     if proto.opset_import[0].version >= OLDEST_OPSET:
         return import_model(path).graph
-    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-        onnx.save(version_converter.convert_version(proto, 13), file.name)
-        return import_model(Path(file.name)).graph
+    return imported(version_converter.convert_version(proto, CONVERTED_OPSET))
 
 
 def inputs(name: str, graph: Graph) -> tuple[Arrays, Arrays]:

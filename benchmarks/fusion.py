@@ -10,17 +10,16 @@ of every row (an hour for all networks on two cores). Without ../shared/data onl
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import onnx
 
+from benchmarks.cases import DATA, cifar
+from benchmarks.networks import imported, simulated
 from boards import board_named
 from codesign.flow import FUSIONS
 from codesign.graph import Graph
@@ -32,14 +31,10 @@ from codesign.savings import notes_of, worth_measuring
 from examples.inception import images, inception
 from hw.compare import Compare
 from hw.cost import BOUNDLESS
-from hw.describe import describe_rtl
 from hw.design import figures
 from hw.pipeline import Pipeline
 from hw.plan import plan_for_interval
-from hw.rtl import verilog
-from sim.check import simulate
 
-DATA = Path(__file__).parent.parent.parent / "shared/data"
 MODELS = DATA / "models"
 BOARD = board_named("pynq-z2").budget  # by whose resources a fusion is chosen or not
 SAMPLES, SEED = 10, 1
@@ -58,17 +53,13 @@ class Case:
 
 
 def own_inception() -> Case:
-    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-        onnx.save(inception(), file.name)
-        graph = import_model(file.name).graph
-    source = quantize(graph, {"x": images(64)}, read_precision("int8")).graph
+    source = quantize(imported(inception()), {"x": images(64)}, read_precision("int8")).graph
     about = "`examples/inception.py` (seeded, untrained), calibrated to int8 on 64 seeded images"
     return Case(about, source, images(SAMPLES), 4000)
 
 
 def squeezenet() -> Case:
-    with np.load(DATA / "cifar10/cifar10_train_first4000.npz") as v:
-        x = v["images"].astype(np.float32) / 255
+    x, _ = cifar()
     graph = import_model(MODELS / "cifar10/squeezenet_cifar10.onnx").graph
     source = quantize(graph, {graph.inputs[0].name: x[-64:]}, read_precision("int8")).graph
     about = "`models/cifar10/squeezenet_cifar10.onnx`, calibrated to int8 on the last 64 of 4,000 CIFAR images"
@@ -184,15 +175,7 @@ def outputs(network: Model, case: Case) -> str:
 
 def rtl_words(network: Model, pipeline: Pipeline, x: np.ndarray) -> int:
     """How many output words of the RTL were compared, all equal; CheckFailed names the first that is not."""
-    before = network.to_core({network.before.inputs[0].name: x})
-    golden = network.core.run({i.name: before[i.name] for i in network.core.inputs})
-    with tempfile.TemporaryDirectory() as name:
-        build = Path(name)
-        described = describe_rtl(pipeline)
-        (build / "rtl").mkdir()
-        (build / described["files"][0]).write_text(verilog(pipeline))
-        (build / "manifest.json").write_text(json.dumps({"rtl": described}))
-        return simulate(build, pipeline, before, golden, "verilator", SEED, None, lambda done, total: None).words
+    return simulated(network, pipeline, {network.before.inputs[0].name: x}, SEED).words
 
 
 if __name__ == "__main__":

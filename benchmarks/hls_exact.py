@@ -10,7 +10,6 @@ ones; its outputs compared with the model's own meaning, in float64. Needs ../sh
 from __future__ import annotations
 
 import argparse
-import gzip
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import DATA, kws, squeezenet
+from benchmarks.cases import DATA, digits, kws, squeezenet
 from codesign.calibration import Calibration
 from codesign.errors import UserError
 from codesign.flow import Build, Options, compile_model
@@ -45,11 +44,6 @@ class Case:
     plain: bool = True
 
 
-def mnist(count: int, *shape: int) -> np.ndarray:
-    raw = gzip.decompress((DATA / "mnist/t10k-images-idx3-ubyte.gz").read_bytes())
-    return np.frombuffer(raw, np.uint8, offset=16)[: count * 784].reshape(count, *shape).astype(np.float32) / 255
-
-
 def vectors(name: str, count: int) -> np.ndarray:
     """The samples that come with a model, over and over, with noise of a few steps on the repetitions."""
     with np.load(MODELS / f"bench/{name}_vectors.npz") as stored:
@@ -66,9 +60,9 @@ def jets(count: int) -> np.ndarray:
 CASES = {
     "digits": Case("bench/digits_mlp_w4a4_qonnx.onnx", lambda: vectors("digits_mlp_w4a4", 1000)),
     "synth16": Case("bench/synth16_mlp_w6a6_qonnx.onnx", lambda: vectors("synth16_mlp_w6a6", 1000)),
-    "tfc": Case("mnist/TFC_1W1A.onnx", lambda: mnist(1000, 1, 28, 28)),
+    "tfc": Case("mnist/TFC_1W1A.onnx", lambda: digits("t10k")[:1000] / 255),
     "jets": Case("jets/qkeras_jettagging.onnx", lambda: jets(1000)),
-    "cnn": Case("bench/mnist_cnn_w4a4_qonnx.onnx", lambda: mnist(200, 1, 28, 28)),
+    "cnn": Case("bench/mnist_cnn_w4a4_qonnx.onnx", lambda: digits("t10k")[:200] / 255),
     "kws": Case("kws/kws_dscnn_int8_qdq.onnx", lambda: kws().x[:100], plain=False),
     "squeezenet": Case(
         "cifar10/squeezenet_cifar10.onnx", lambda: squeezenet().x[:100], lambda: squeezenet().calibration[:32], False

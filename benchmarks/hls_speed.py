@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.cases import DATA
+from benchmarks.rounds import best_seconds
 from codesign.importer import import_model
 from codesign.passes import run_passes
 from codesign.passes.split import Model, split
@@ -25,7 +27,7 @@ from hw.hls.check import seeded_inputs
 from hw.hls.lower import lower
 from hw.hls.project import Device, convert, quiet
 
-DEFAULT = Path(__file__).parent.parent.parent / "shared/data/models/bench/digits_mlp_w4a4_qonnx.onnx"
+DEFAULT = DATA / "models/bench/digits_mlp_w4a4_qonnx.onnx"
 FRAMES, ROUNDS = 10_000, 7
 DEVICE = Device("xc7z020clg400-1", 100.0)
 
@@ -47,7 +49,7 @@ def main(path: Path) -> None:
         }
         results = {name: run() for name, run in runs.items()}
         assert (results["codesign run"] == results["hls4ml's library"]).all(), "the two differ"
-        rates = measure(runs)
+        rates = {name: FRAMES / seconds for name, seconds in best_seconds(runs, ROUNDS).items()}
     print(f"{path.name}, {FRAMES:,} frames, measured, {results['codesign run'].size:,} words equal:")
     for name, seconds in (("codesign run", to_emulator), ("hls4ml's library", to_library)):
         print(f"  {name:18} {rates[name]:12,.0f} frames/s   {seconds:7.2f} s from the model's file")
@@ -62,17 +64,6 @@ def compiled(network: Model, folder: Path) -> Callable[[np.ndarray], np.ndarray]
     with quiet():
         model.compile()
     return lambda x: np.asarray(model.predict(x)).reshape(len(x), -1)
-
-
-def measure(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Frames a second of each, the best round."""
-    best = dict.fromkeys(runs, float("inf"))
-    for _ in range(ROUNDS):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return {name: FRAMES / seconds for name, seconds in best.items()}
 
 
 if __name__ == "__main__":

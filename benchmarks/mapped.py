@@ -23,10 +23,9 @@ from benchmarks.harness import HARNESS, harnessed
 from codesign.cache import cache_folder
 from hw.blif import instances
 from hw.sta import timing
-from hw.synth import cells_of, utilisation
+from hw.synth import cells_of, synthesis, utilisation
 from hw.yosys import run_yosys, yosys_version
 
-SYNTHESIS = "synth_xilinx -family xc7 -flatten -abc9 -top {top}"
 EXPANDED = """module LUT6_2(input I0, I1, I2, I3, I4, I5, output O5, O6);
 parameter [63:0] INIT = 0;
 LUT6 #(.INIT(INIT)) six(.I0(I0), .I1(I1), .I2(I2), .I3(I3), .I4(I4), .I5(I5), .O(O6));
@@ -67,7 +66,7 @@ class Routed:
 
 def mapped(verilog: str, top: str) -> Mapped:
     """On the xc7z020."""
-    command = SYNTHESIS.format(top=top)
+    command = synthesis(top)
     script = f"read_verilog design.v\n{command}\nopt_clean\nwrite_blif -param design.blif\n"
     kept = _kept("mapped", [verilog, script], lambda: _synthesized(verilog, script))
     blif, launched = kept["blif"], _launched(kept["blif"])

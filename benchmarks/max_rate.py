@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases import DATA, kws
+from boards.measure import DDR_BYTES_S
 from codesign import timing_table
 from codesign.flow import Build, compile_model, simulate_build, synthesize_build
 from codesign.options import Options
 from codesign.words import limits_of
-
-DDR_BYTES_A_SECOND = 4.2e9
 
 
 def _mnist_cnn() -> tuple[Path, np.ndarray]:
@@ -59,7 +58,7 @@ def _cells(name: str, build: Build, shown: dict[str, Any], used: dict[str, Any])
     moved = sum(bytes_of(s) for p in ("inputs", "outputs") for s in build.manifest["rtl"][p])
     counts = [estimated["lut"], *(used[k] for k in ("lut", "lut_paired", "ff", "dsp", "bram36"))]
     return [
-        name, f"{shown['fabric_fps']:,.0f}", f"{DDR_BYTES_A_SECOND / moved:,.0f}",
+        name, f"{shown['fabric_fps']:,.0f}", f"{DDR_BYTES_S / moved:,.0f}",
         f"{shown['latency_cycles']:,}", f"{shown['interval_cycles']:,}", *(f"{c:,.0f}" for c in counts),
         f"{shown['words']:,}, all equal",
         "nothing: no folding is faster" if bound is None else bound["resource"].upper(),

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import Case, answers, percent, residual
+from benchmarks.pages import figure, put_between, save
 from boards import board_named
 from codesign.compress.count import count
 from codesign.compress.recipe import recipe_of
@@ -157,20 +158,12 @@ def write(page: Path, points: Sequence[Point]) -> None:
     """The table between the page's marks, and the figure beside it."""
     head = "| method | kept | parameters | MACs | LUT | DSP | BRAM36 | LUT + DSP of the board | float, % | int8, % |"
     rows = [head, "|---" * 10 + "|", *map(line, points)]
-    text = page.read_text()
-    before, after = text[: text.index(START) + len(START)], text[text.index(END) :]
-    page.write_text("\n".join([before, *rows, after]))
+    put_between(page, START, END, "".join(f"{row}\n" for row in rows))
     draw(page.with_suffix(".svg"), points)
 
 
 def draw(path: Path, points: Sequence[Point]) -> None:
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "codesign"
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4.5))
+    drawn, axes = figure(figsize=(7, 4.5))
     given = points[0]
     for kept, colour in ((WEIGHTS, "tab:red"), (ANSWERS, "tab:blue")):
         mine = [p for p in points if p.kept == kept]
@@ -184,8 +177,7 @@ def draw(path: Path, points: Sequence[Point]) -> None:
     axes.set_title("ic_residual_float, without training (squares: low rank, circles: channels)", fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    save(drawn, path)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +121,3 @@ def _shift(steps: np.ndarray) -> int:
 def _plain(op: Threshold) -> bool:
     """Whether it counts from 0 up to all ones."""
     return not op.base.any() and bool((op.step == 1).all()) and op.thresholds.shape[1] == (1 << op.format.bits) - 1
-
-
-def names(peers: Sequence[Peer]) -> list[str]:
-    return [peer.name for peer in peers]

@@ -9,7 +9,6 @@ forward pass over the same matrix shapes with nothing between the products: what
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,13 +18,15 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.cleanup import cleanup_model
 
+from benchmarks.cases import DATA
+from benchmarks.rounds import best_seconds
 from codesign.graph import Graph
 from codesign.importer import import_model
 from codesign.ops.matmul import MatMul
 from codesign.passes import run_passes
 from codesign.passes.split import split
 
-DEFAULT = Path(__file__).parent.parent.parent / "shared/data/models/mnist/TFC_1W1A.onnx"
+DEFAULT = DATA / "models/mnist/TFC_1W1A.onnx"
 BATCH = 10_000
 ROUNDS = 15
 
@@ -40,7 +41,8 @@ def main(path: Path) -> None:
         "qonnx, batch 1": (1, qonnx_pass(path, x[:1])),
         "qonnx, batch 1,000": (1000, qonnx_pass(path, x[:1000])),
     }
-    rate = measure(runs)
+    best = best_seconds({name: run for name, (_, run) in runs.items()}, ROUNDS)
+    rate = {name: images / best[name] for name, (images, _) in runs.items()}
     print(f"{path.name}, measured, images a second (batch {BATCH} unless said):")
     for name, images in rate.items():
         print(f"  {name:20} {images:12,.0f}   codesign is {rate['codesign run'] / images:9.2f} times this")
@@ -71,17 +73,6 @@ def qonnx_pass(path: Path, x: np.ndarray) -> Callable[[], object]:
     model = cleanup_model(ModelWrapper(proto))
     name = model.graph.input[0].name
     return lambda: execute_onnx(model, {name: x})
-
-
-def measure(runs: dict[str, tuple[int, Callable[[], object]]]) -> dict[str, float]:
-    """Images a second of each, the best round."""
-    best = dict.fromkeys(runs, float("inf"))
-    for _ in range(ROUNDS):
-        for name, (_, run) in runs.items():
-            start = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return {name: images / best[name] for name, (images, _) in runs.items()}
 
 
 if __name__ == "__main__":

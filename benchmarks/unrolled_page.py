@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.circuits import table
-from benchmarks.mapped import ECP5_DEVICE, SYNTHESIS, Mapped, Routed
+from benchmarks.mapped import ECP5_DEVICE, Mapped, Routed
+from benchmarks.pages import table
+from boards.board import XC7Z020
+from boards.measure import DDR_BYTES_S
+from hw.synth import synthesis
 from hw.yosys import yosys_version
 
-CHIP_LUTS = 53_200
-DDR_BYTES, IMAGE_BYTES = 4.2e9, 98  # a second; of 784 bits
+IMAGE_BYTES = 98  # of 784 bits
 NO = "–"
 
 
@@ -151,7 +153,7 @@ def alone(c: Compared) -> list[Bar]:
 
 def rates(c: Compared) -> str:
     """Of an image a clock, of the fabric and of the memory."""
-    ddr = DDR_BYTES / IMAGE_BYTES / 1e6
+    ddr = DDR_BYTES_S / IMAGE_BYTES / 1e6
     clocks = {"as registers are set": c.clock_mhz, "estimated": c.ours.mapped.clock_mhz, "on the ECP5": c.ours.fmax_mhz}
     rows = [
         (f"clock {name}", shown(mhz, 1), shown(mhz, 1), shown(ddr, 1), shown(None if mhz is None else min(mhz, ddr), 1))
@@ -166,7 +168,7 @@ def section(c: Compared) -> str:
     figures = table(("", *(s.name for s in sides)), [(what, *(of(s) for s in sides)) for what, of in ROWS])
     asked = table(("bar", "codesign", "better peer", "ratio", "asked", ""), [bar.cells for bar in bars(c)])
     parts = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in c.seconds.items())
-    share = f"{c.ours.mapped.lut_paired / CHIP_LUTS:.0%} of the chip's {CHIP_LUTS:,} LUTs (paired)."
+    share = f"{c.ours.mapped.lut_paired / XC7Z020.lut:.0%} of the chip's {XC7Z020.lut:,} LUTs (paired)."
     text = [f"## {c.name}", "", f"Ours: {share} Generation: {parts}.", "", figures, asked]
     return "\n".join([*text, *([] if c.peers else [rates(c)])])
 
@@ -200,6 +202,6 @@ here with registers for 100 MHz, whose figures count, and for 200 MHz, which cou
 
 
 def page(found: Sequence[Compared]) -> str:
-    command, device = SYNTHESIS.format(top="TOP"), " ".join(ECP5_DEVICE)
+    command, device = synthesis("TOP"), " ".join(ECP5_DEVICE)
     sections = "\n".join(section(c) for c in found)
     return PAGE.format(yosys=yosys_version(), command=command, device=device, sections=sections)

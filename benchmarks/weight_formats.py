@@ -12,12 +12,13 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.cases import CASES, Case, answers, percent
+from benchmarks.pages import put_between
 from codesign.graph import Graph
 from codesign.importer import import_model
 from codesign.quantize import quantize, read_precision
 
 PAGE = Path(__file__).parent.parent / "docs/quantization.md"
-START, END = "<!-- table of benchmarks/weight_formats.py -->\n", "<!-- end of table -->"
+START, END = "<!-- table of benchmarks/weight_formats.py -->", "<!-- end of table -->"
 FORMATS = (
     "int8", "int4", "int3", "int2", "ternary", "binary", "pow2(4)", "csd(8, digits=2)", "fp8_e4m3", "fp8_e5m2",
     "bfp(8, block=16)", "posit(8, 0)",
@@ -31,8 +32,7 @@ def main() -> None:
     rows = ["float", *FORMATS]
     head = [f"| weights | {' | '.join(f'{NETWORKS[n]}, % | SQNR, dB' for n in cases)} |", "|---" * 5 + "|"]
     table = "\n".join([*head, *(_row(text, cases, graphs) for text in rows)]) + "\n"
-    before, rest = PAGE.read_text().split(START)
-    PAGE.write_text(before + START + table + END + rest.split(END)[1])
+    put_between(PAGE, START, END, table)
 
 
 def _row(text: str, cases: dict[str, Case], graphs: dict[str, Graph]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from boards.placed import Placed
 from codesign.errors import UserError
+from hw import synth
 
 SCRIPT, CONSTRAINTS, LOG = "build_openxc7.sh", "clock_openxc7.xdc", "nextpnr.log"
 REPORTS = (LOG,)
@@ -67,8 +68,7 @@ def commands(tools: Tools, part: str, clock_mhz: float, bitstream: str) -> list[
 def synthesis(sources: Sequence[str], top: str) -> str:
     """The Yosys script that writes NETLIST; place and route knows no $scopeinfo."""
     read = "".join(f"read_verilog {name}\n" for name in sources)
-    flow = f"synth_xilinx -family xc7 -flatten -abc9 -top {top}\ndelete t:$scopeinfo\n"
-    return f"{read}{flow}write_json {NETLIST}\n"
+    return f"{read}{synth.synthesis(top)}\ndelete t:$scopeinfo\nwrite_json {NETLIST}\n"
 
 
 def script(sources: Sequence[str], top: str, part: str, clock_mhz: float, bitstream: str) -> str:

@@ -24,6 +24,7 @@ from hw.blif import CONSTANTS, Instance, instances
 from hw.sta import Timing, timing
 from hw.yosys import run_yosys, yosys_version
 
+SYNTHESIS = "synth_xilinx -family xc7 -flatten -abc9"
 # LUTs taken by a cell.  A RAM of n x 64 bits takes n LUTs a read port; dual-port forms have two ports.
 _LUTS = {
     **{f"LUT{k}": 1 for k in range(1, 7)}, "LUT6_2": 1, "INV": 1, "CFGLUT5": 1,
@@ -68,7 +69,7 @@ class Cell:
 
 def synthesize(verilog: Path | str, top: str) -> Utilisation:
     """Synthesized utilisation of module `top` of a Verilog file (Path) or text (str), cached by content."""
-    text, command = _text(verilog), _command(top)
+    text, command = _text(verilog), synthesis(top)
     kept = cache_folder("synth") / f"{_key(text, command, _RULES)}.json"
     if kept.exists():
         return Utilisation(**json.loads(kept.read_text()))
@@ -79,7 +80,7 @@ def synthesize(verilog: Path | str, top: str) -> Utilisation:
 
 def timed(verilog: Path | str, top: str, clock_mhz: float) -> Timing | None:
     """Static timing of what `synthesize` makes of a module; None where no path is between registers."""
-    return timing(instances(mapped(_text(verilog), _command(top))), clock_mhz)
+    return timing(instances(mapped(_text(verilog), synthesis(top))), clock_mhz)
 
 
 def synthesized(verilog: Path, top: str, clock_mhz: float) -> dict[str, Any]:
@@ -111,8 +112,9 @@ def cells_of(text: str) -> list[Cell]:
     return [_cell(instance) for instance in instances(text)]
 
 
-def _command(top: str) -> str:
-    return f"synth_xilinx -family xc7 -flatten -abc9 -top {top}"
+def synthesis(top: str) -> str:
+    """Yosys' command for module `top`."""
+    return f"{SYNTHESIS} -top {top}"
 
 
 def _text(verilog: Path | str) -> str:
