@@ -19,6 +19,8 @@ from hw.pipeline import Stage, alone
 from hw.rtl import TOP, verilog
 from hw.sliding import Border
 from hw.stages.argmax import ArgMax
+from hw.stages.concat import Concat
+from hw.stages.crop import Crop
 from hw.stages.fifo import Fifo
 from hw.stages.fused import Fused
 from hw.stages.gather import Gather
@@ -26,6 +28,7 @@ from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add
 from hw.stages.joined import Joined
 from hw.stages.matvec import MatVec
+from hw.stages.pad import Pad
 from hw.stages.pool import Pool
 from hw.stages.reorder import Reorder
 from hw.stages.threshold import ThresholdStage
@@ -105,6 +108,11 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "reorder, 512 bits": lambda c: transposed(StreamType((8, 8, 64), U8, 64)),
     "gather": lambda c: reflected(StreamType((28, 28, 16), U8, 4)),
     "gather, 512 bits": lambda c: reflected(StreamType((16, 8, 64), U8, 64)),
+    "crop, 512 bits": lambda c: Crop(StreamType((224, 224, 64), U8, 64), (1, 2, 0), (222, 221, 64)),
+    "pad": lambda c: Pad(StreamType((28, 28, 16), U4, 8), (1, 1), (1, 1), 0),
+    "pad, 512 bits, gaps": lambda c: Pad(StreamType((28, 28, 64), I8, 64), (1, 1), (1, 1), -5, (1, 1)),
+    "concat of 8": lambda c: Concat((StreamType((8, 8, 64), U8, 16),) * 8, 2),
+    "concat, 512 bits": lambda c: Concat(tuple(StreamType((8, 8, 64), f, 64) for f in (U8, U8, I8)), 2),
     "fifo in tables": lambda c: Fifo(StreamType((64, 16), U8, 16), 32),
     "fifo, 512 bits": lambda c: Fifo(StreamType((64, 64), U8, 64), 32),
     "fifo in block RAM": lambda c: Fifo(StreamType((640, 16), U8, 8), 512),

@@ -197,6 +197,24 @@ def between(index: Signal, start: int, stop: int) -> Value:
     return above & (index < stop if stop < 2 ** len(index) else Const(1, 1))
 
 
+def within(m: Module, index: Signal, end: Value, step: Value, ranged: tuple[int, int, int]) -> Value:
+    """Whether start <= index < stop, (count, start, stop) `ranged`, in a register that moves as the index does."""
+    count, start, stop = ranged
+    if (start, stop) == (0, count):
+        return Const(1, 1)
+    inside = Signal(init=start == 0)
+    stays = inside | _is(index, start - 1) if start else inside
+    stays = stays & ~_is(index, stop - 1) if stop < count else stays
+    with m.If(step):
+        m.d.sync += inside.eq(Mux(end, start == 0, stays))
+    return inside
+
+
+def _is(index: Value, number: int) -> Value:
+    """index == number, as tables: of `==` synthesis makes a carry chain."""
+    return ~(index ^ number).any()
+
+
 def counters_cost(counts: Sequence[int]) -> Cost:
     """Of `counters`."""
     bits = [(count - 1).bit_length() for count in counts if count > 1]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
@@ -14,10 +15,11 @@ from hw.buffer import buffer_cost
 from hw.elastic import Datapath
 from hw.ending import Ending
 from hw.fitted import fitted
+from hw.loops import rounds
 from hw.ports import elements, encode
 from hw.stream import StreamType
 from hw.timing import serve
-from hw.ways import choice_sites
+from hw.ways import choice_sites, chosen_in_parts, numbers_of
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ class Concat:
     def cost(self) -> Cost:
         bits, ways = self.outputs[0].beat_bits, len(self.parts)
         counter = (max(self.turns) - 1).bit_length() + (ways - 1).bit_length()
+        copied = (numbers_of(bits, ways) - 1) * (ways - 1).bit_length()
         control = fitted("concat.counter bit") * counter + fitted("concat.way") * ways
-        return buffer_cost(bits) + Cost(lut=bits * choice_sites(ways) + control, ff=counter)
+        return buffer_cost(bits) + Cost(lut=bits * choice_sites(ways) + control, ff=counter + copied)
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
         return _ConcatCircuit(self, then)
@@ -83,19 +86,29 @@ class _ConcatCircuit(Ending[Concat]):
         m = Module()
         out, turns = self.stage.outputs[0], self.stage.turns
         buffer = self.ending(m)
-        turn, beat, at_last = Signal(range(len(turns))), Signal(range(max(turns))), Signal()
-        with m.Switch(turn):
-            for k, (part, beats) in enumerate(zip(self.stage.parts, turns, strict=True)):
+        beat, at_last, done = Signal(range(max(turns))), Signal(), Signal()
+        numbers = rounds(m, len(turns), [done] * numbers_of(out.beat_bits, len(turns)))
+        with m.Switch(numbers[0]):
+            for k, beats in enumerate(turns):
                 port: stream.Interface = getattr(self, f"i{k}")
                 with m.Case(k):
                     m.d.comb += [
-                        buffer.i.payload.eq(Cat(encode(x, out.format) for x in elements(port.payload, part))),
                         buffer.i.valid.eq(port.valid),
                         port.ready.eq(buffer.i.ready),
                         at_last.eq(beat == beats - 1),
                     ]
-        with m.If(buffer.i.valid & buffer.i.ready):
+        move = buffer.i.valid & buffer.i.ready
+        m.d.comb += [done.eq(move & at_last), buffer.i.payload.eq(self._beat(m, numbers))]
+        with m.If(move):
             m.d.sync += beat.eq(Mux(at_last, 0, beat + 1))
-            with m.If(at_last):
-                m.d.sync += turn.eq(Mux(turn == len(turns) - 1, 0, turn + 1))
         return m
+
+    def _beat(self, m: Module, numbers: Sequence[Signal]) -> Value:
+        """That of the part whose turn it is, each slice of it by a number of its own."""
+        out = self.stage.outputs[0]
+        payloads = [getattr(self, f"i{k}").payload for k in range(len(self.stage.parts))]
+        ways = [
+            Cat(encode(x, out.format) for x in elements(payload, part))
+            for payload, part in zip(payloads, self.stage.parts, strict=True)
+        ]
+        return chosen_in_parts(m, ways, numbers)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
 
 import numpy as np
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Const, Module
 from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
@@ -15,7 +13,7 @@ from hw.buffer import buffer_cost
 from hw.elastic import Datapath
 from hw.ending import Ending
 from hw.fitted import fitted
-from hw.loops import between, counters, counters_cost
+from hw.loops import counters_and_ends, counters_cost, with_inner, within
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -65,7 +63,7 @@ class Crop:
         return (
             buffer_cost(self.input.beat_bits)
             + counters_cost([n for n, _, _ in self.ranges])
-            + Cost(lut=fitted("crop.one"))
+            + Cost(lut=fitted("crop.one"), ff=sum((n > 1) + (b - a < n) for n, a, b in self.ranges))
         )
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
@@ -79,8 +77,10 @@ class _CropCircuit(Ending[Crop]):
         m = Module()
         ranges = self.stage.ranges
         buffer = self.ending(m)
-        indices, _ = counters(m, [n for n, _, _ in ranges], self.i.valid & self.i.ready)
-        inside = reduce(and_, (between(index, a, b) for index, (_, a, b) in zip(indices, ranges, strict=True)))
+        move = self.i.valid & self.i.ready
+        indices, ends = counters_and_ends(m, [n for n, _, _ in ranges], move)
+        steps = [move & inner for inner in [*with_inner(ends)[1:], Const(1, 1)]]
+        inside = Cat(*(within(m, *axis) for axis in zip(indices, ends, steps, ranges, strict=True))).all()
         m.d.comb += [
             buffer.i.payload.eq(self.i.payload),
             buffer.i.valid.eq(self.i.valid & inside),

@@ -8,13 +8,13 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import stream
 
 from codesign.cost import Cost
-from hw.copies import EACH, groups_of, held, slices_of
+from hw.copies import EACH, groups_of, held
 from hw.elastic import Datapath
 from hw.ending import Ending
 from hw.fitted import fitted
 from hw.loops import rounds, table
 from hw.pipeline import Stage
-from hw.ways import choice_sites, chosen
+from hw.ways import choice_sites, chosen_in_parts, numbers_of
 
 
 class Gearbox(Ending[Stage]):
@@ -33,7 +33,7 @@ class Gearbox(Ending[Stage]):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         taken, given, bits = self.taken, self.given, self.stage.outputs[0].beat_bits
-        turns, own = _turns(bits, taken), _own_runs(bits, taken, given)
+        turns, own = numbers_of(bits, taken), _own_runs(bits, taken, given)
         buffer, both = self.ending(m, runs=own), Signal(init=_does_both(0, taken, given))
         runs = list(buffer.runs) if own else [buffer.i.ready]
         sends, takes = (Const(1), both) if given < taken else (both, Const(1))
@@ -61,25 +61,16 @@ class Gearbox(Ending[Stage]):
         """The one to send next, each part of it by a number of its own."""
         bits = self.stage.outputs[0].beat_bits
         starts = [(_end(k, self.taken, self.given) - 1) * bits // self.given for k in range(self.taken)]
-        ways, parts = [newest[start : start + bits] for start in starts], slices_of(bits, min(bits, len(windows)))
-        shared = slices_of(len(windows), len(parts))
-        return Cat(*(chosen(m, [w[p] for w in ways], windows[own]) for p, own in zip(parts, shared, strict=True)))
+        return chosen_in_parts(m, [newest[start : start + bits] for start in starts], windows)
 
 
 def gearbox_cost(bits: int, taken: int, given: int) -> Cost:
     """Of what is before the buffer of so many bits."""
     counter = (taken - 1).bit_length()
     lut = bits * choice_sites(taken) + fitted("narrower.counter bit") * counter + fitted("narrower.one")
-    counters = counter * _turns(bits, taken) + (given > taken) * (given - 1).bit_length()
+    counters = counter * numbers_of(bits, taken) + (given > taken) * (given - 1).bit_length()
     made = Cost(lut=lut, ff=_older(bits, given) + _own_runs(bits, taken, given) + counters)
     return made + Cost(lut=fitted("gearbox.way") * bits * taken if given > 1 else 0, ff=1)
-
-
-def _turns(bits: int, ways: int) -> int:
-    """Registers that choose among the ways, each for a part of the bits, or of the ways of one bit: so many tables read
-    it, and the one that joins them."""
-    readers = -(-ways // 4) + (ways > 4)
-    return groups_of(bits, readers) if readers <= EACH else bits * groups_of(readers)
 
 
 def _older(bits: int, given: int) -> int:
@@ -89,7 +80,7 @@ def _older(bits: int, given: int) -> int:
 
 def _own_runs(bits: int, taken: int, given: int) -> int:
     """Enables that all but the buffer takes, beside that one."""
-    own = _older(bits, given) + (taken - 1).bit_length() * _turns(bits, taken)
+    own = _older(bits, given) + (taken - 1).bit_length() * numbers_of(bits, taken)
     return groups_of(own) if bits + own > EACH else 0
 
 

@@ -14,7 +14,7 @@ from codesign.formats import Format, Int, hull
 from codesign.ops.pad import Pad as PadOp
 from hw.buffer import Buffer, buffer_cost
 from hw.fitted import fitted
-from hw.loops import between, counters, counters_cost
+from hw.loops import counters_and_ends, counters_cost, with_inner, within
 from hw.ports import elements, encode, stage_ports
 from hw.stream import StreamType
 from hw.timing import serve
@@ -80,9 +80,9 @@ class Pad:
         return (self._inside(written).reshape(-1),)
 
     def cost(self) -> Cost:
-        control = Cost(
-            lut=fitted("pad.one"), ff=1
-        )  # the border's value comes by the buffer's reset or merges with its LUTs
+        around = sum(a + b > 0 for a, b in zip(self.before, self.after, strict=True))
+        # The border's value comes by the buffer's reset or merges with its LUTs.
+        control = Cost(lut=fitted("pad.one"), ff=1 + sum(n > 1 for n in self.counts) + around)
         every = counters_cost([gap + 1 for gap in self.gaps]) + Cost(lut=sum(gap > 0 for gap in self.gaps))
         return counters_cost(self.counts) + every + buffer_cost(self.outputs[0].beat_bits) + control
 
@@ -100,16 +100,15 @@ def _holds(fmt: Format, value: int) -> bool:
     return fmt.contains(np.array([value]))
 
 
-def _own(m: Module, stage: Pad, axis: int, index: Signal, step: Value) -> Value:
-    """Whether a row (or column) is the image's own; `step`: the index moves on, to 0 from the last."""
+def _own(m: Module, stage: Pad, axis: int, index: Signal, end: Value, step: Value) -> Value:
+    """Whether a row (or column) is the image's own; `step`: the index moves on, to 0 from the last, its `end`."""
     count, before, gap = stage.counts[axis], stage.before[axis], stage.gaps[axis]
-    inside = between(index, before, count - stage.after[axis])
+    inside = within(m, index, end, step, (count, before, count - stage.after[axis]))
     if not gap:
         return inside
     phase = Signal(range(gap + 1), init=-before % (gap + 1))  # 0 where an own row or column may stand
-    ends = index == count - 1
     with m.If(step):
-        m.d.sync += phase.eq(Mux(ends, -before % (gap + 1), Mux(phase == gap, 0, phase + 1)))
+        m.d.sync += phase.eq(Mux(end, -before % (gap + 1), Mux(phase == gap, 0, phase + 1)))
     return inside & (phase == 0)
 
 
@@ -127,12 +126,14 @@ class _PadCircuit(wiring.Component):
         m.submodules.buffer = buffer = Buffer(out.beat_bits)
         connect(m, buffer.o, flipped(self.o))
         moves = buffer.i.valid & buffer.i.ready
-        (row, column, _), last = counters(m, stage.counts, moves)
+        indices, ends = counters_and_ends(m, stage.counts, moves)
+        last = with_inner(ends)
+        steps = [moves & inner for inner in last[1:]]
         inside, begun = Signal(), Signal()
         with m.If(moves):
             m.d.sync += begun.eq(~last[0])
         m.d.comb += [
-            inside.eq(_own(m, stage, 0, row, moves & last[1]) & _own(m, stage, 1, column, moves & last[2])),
+            inside.eq(Cat(*(_own(m, stage, k, indices[k], ends[k], steps[k]) for k in range(2))).all()),
             buffer.i.valid.eq(self.i.valid | (begun & ~inside)),
             self.i.ready.eq(inside & buffer.i.ready),
         ]
