@@ -13,6 +13,7 @@ from hw.pipeline import Stage, alone
 from hw.rtl import TOP, verilog
 from hw.rtlil import to_rtlil
 from hw.sta import Timing
+from hw.stages.argmax import ArgMax
 from hw.stages.pool import Pool
 from hw.stages.window import Window
 from hw.stream import StreamType
@@ -27,7 +28,7 @@ NARROW: dict[str, Stage] = {
     "border of a window": Window(StreamType((10, 10, 64), U4, 32), (3, 3), border=AROUND),
     "enables of a wide window": STAGES["window, 64 channels"](100),
     "register of a replayed vector": product(100, U4, Int(-8, 7), 128, 8, 32, 2),
-    "best lane": STAGES["argmax"](100),
+    "best lane": ArgMax(StreamType((1024,), Int(-32768, 32767), 32)),
     "running results of an image": STAGES["global pool"](100),
     "choice of 256": STAGES["256 lanes to 1"](100),
     "table of a gather's steps": STAGES["gather"](100),
@@ -55,6 +56,7 @@ FAST = (
     "fifo, 512 bits",
     "fifo in block RAM",
     "thresholds",
+    "argmax",
     "8 x 8, memory",
 )
 WIDE_IMAGE = Window(StreamType((224, 224, 16), U4, 16), (3, 3), border=AROUND, levels=3)

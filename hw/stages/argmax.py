@@ -13,7 +13,8 @@ from amaranth.lib.wiring import connect, flipped
 from codesign.cost import Cost
 from codesign.formats import Int
 from hw.buffer import Buffer, buffer_cost
-from hw.elastic import Datapath, Elastic, elastic_cost, elastic_schedule
+from hw.dealt import Dealt
+from hw.elastic import Datapath, elastic_schedule
 from hw.fitted import fitted
 from hw.loops import counters, counters_cost
 from hw.ports import element, elements, encode, stage_ports, value_shape
@@ -63,14 +64,17 @@ class ArgMax:
 
     def cost(self) -> Cost:
         value, index = self.input.format.bits, self.outputs[0].format.bits
-        node = Cost(lut=fitted("argmax.bit") * value + fitted("argmax.level") * self._levels, ff=value + 0.5)
-        best_lanes = node * (self.input.lanes - 1) + elastic_cost(value + self._levels, self._levels)
-        if self._beats == 1:  # of the last node and what follows it, only the index is used
-            best_lanes += Cost(lut=-fitted("buffer.bit") * value, ff=-2 * value)
+        best_lanes = Cost(ff=self._levels)
+        for level in range(self._levels):
+            taken, given = (-(-self.input.lanes // (1 << k)) for k in (level, level + 1))
+            pair = Cost(lut=fitted("argmax.bit") * value + fitted("argmax.level") * (level + 1))
+            best_lanes += pair * (taken // 2) + Cost(ff=value + level + 1) * given
+        if self._beats == 1 and self._levels:  # of the last node, only the index is used
+            best_lanes += Cost(ff=-value)
         best_beat = Cost(lut=fitted("argmax.bit") * value + fitted("argmax.index bit") * index, ff=value + index) * (
             self._beats > 1
         )
-        return best_lanes * (self._levels > 0) + best_beat + counters_cost([self._beats]) + buffer_cost(index)
+        return best_lanes + best_beat + counters_cost([self._beats]) + buffer_cost(index)
 
     def rtl(self) -> wiring.Component:
         return _ArgMaxCircuit(self)
@@ -82,7 +86,8 @@ class ArgMax:
 
 
 class _ArgMaxCircuit(wiring.Component):
-    """The best lane of every beat by a tree, then the best beat by a register."""
+    """The best lane of every beat by a tree, then the best beat by a register; all stands still while the buffer behind
+    it is full."""
 
     i: stream.Interface
     o: stream.Interface
@@ -94,30 +99,31 @@ class _ArgMaxCircuit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         stage, out = self.stage, self.stage.outputs[0]
-        m.submodules.buffer = buffer = Buffer(out.beat_bits)
+        lanes = Dealt(path := _BestLane(stage), platform)
+        m.submodules.buffer = buffer = Buffer(out.beat_bits, runs=lanes.enables - 1)
         connect(m, buffer.o, flipped(self.o))
-        best_lanes = self._best_lanes(m)
-        moves = best_lanes.valid & best_lanes.ready
+        m.submodules.lanes = lanes.enabled([buffer.i.ready, *buffer.runs])
+        m.d.comb += path.x.eq(self.i.payload)
+        best, there = path.y, self._on_way(m, buffer.i.ready)
+        moves = there & buffer.i.ready
         (beat,), (at_last,) = counters(m, [stage._beats], moves)
         bits = stage.input.format.bits
-        value = element(best_lanes.payload[:bits], stage.input.format)
-        lane = best_lanes.payload[bits:]
-        index = (beat * stage.input.lanes + lane)[: out.beat_bits]
-        index = self._first_best(m, value, index, beat == 0, moves)
+        index = (beat * stage.input.lanes + best[bits:])[: out.beat_bits]
+        index = self._first_best(m, element(best[:bits], stage.input.format), index, beat == 0, moves)
         m.d.comb += [
             buffer.i.payload.eq(index),
-            buffer.i.valid.eq(best_lanes.valid & at_last),
-            best_lanes.ready.eq(buffer.i.ready),
+            buffer.i.valid.eq(there & at_last),
+            self.i.ready.eq(buffer.i.ready),
         ]
         return m
 
-    def _best_lanes(self, m: Module) -> stream.Interface:
-        """The stream of every beat's best element with its lane above it."""
-        if self.stage.input.lanes == 1:
-            return self.i
-        m.submodules.lanes = lanes = Elastic(_BestLane(self.stage))
-        connect(m, flipped(self.i), lanes.i)
-        return lanes.o
+    def _on_way(self, m: Module, run: Value) -> Value:
+        """Whether the tree's result is that of a beat."""
+        flight = Signal(self.stage._levels)
+        on_way = Cat(self.i.valid, flight)
+        with m.If(run):
+            m.d.sync += flight.eq(on_way)
+        return on_way[-1]
 
     def _first_best(self, m: Module, value: Value, index: Value, first: Value, moves: Value) -> Value:
         """The index of the best up to this beat."""
