@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hw.blif import Instance
+from hw.netlist.chains import chain_bits
 from hw.netlist.clock import levels_at, net_ps, stretch
 from hw.netlist.fanout import MOST_READERS
 from hw.netlist.pipeline import CHAIN, MANY, SHORT_CHAIN
 from hw.paths import Nets, Step, Wire, nets_of
 
-CARRY_BITS = ((100, 32), (200, 16))  # (MHz, bits of a chain) up to a clock; the last one beyond
 SLOW_PS = 1600  # what is launched later comes from a block RAM or a multiplier without a register behind it
 SLOW_LEVELS = 2  # that this counts up to 100 MHz
 SOURCE = "static timing of the synthesized netlist, cells of the -1 speed grade; wires estimated, nothing is placed"
@@ -37,9 +37,8 @@ class Rule:
     @classmethod
     def at(cls, clock_mhz: float) -> Rule:
         levels = levels_at(clock_mhz)
-        bits = next((bits for most, bits in CARRY_BITS if clock_mhz <= most), CARRY_BITS[-1][1])
         slow = SLOW_LEVELS if levels >= MANY else levels
-        return cls(levels, bits, slow, SHORT_CHAIN if levels >= MANY else CHAIN)
+        return cls(levels, chain_bits(levels), slow, SHORT_CHAIN if levels >= MANY else CHAIN)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,12 @@ TWO = table_of(lambda v: sum(v) >> 1 == 2, 5)
 SUM_OF_FOUR = ones_bit(4, 0)
 CARRY_OF_THREE = table_of(lambda v: (v[0] + v[1] + v[2]) >> 1, 4)
 OR_NONE = table_of(lambda v: v[0], 2)
-CHAIN_BITS, SHORT_BITS = 32, 16  # of a carry chain, up to 100 MHz and beyond (hw/sta.py)
+CHAIN_BITS, SHORT_BITS = 32, 16  # of a carry chain, up to 100 MHz and beyond (MICROARCHITECTURE)
+
+
+def chain_bits(levels: float) -> int:
+    """Of the longest carry chain that the clock of so many levels allows."""
+    return CHAIN_BITS if levels >= MANY else SHORT_BITS
 
 
 def popcount(n: Netlist, bits: Iterable[Literal]) -> list[Literal]:
@@ -60,8 +65,8 @@ class Work:
 
     @property
     def most(self) -> int:
-        """Bits of a carry chain that the clock allows."""
-        return CHAIN_BITS if self.levels >= MANY else SHORT_BITS
+        """Bits of its longest carry chain."""
+        return chain_bits(self.levels)
 
     @property
     def width(self) -> int:
