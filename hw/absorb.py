@@ -59,7 +59,7 @@ def _with_border(rewriting: Rewriting, pad: Placed, window: Placed) -> None:
     except ValueError as e:
         rewriting.refuse((pad, window), f"padding stays a stage of its own: {e}")
         return
-    saved = weight(pad.stage.cost()) + weight(window.stage.cost()) - weight(bordered.cost())
+    saved = _saved((pad, window), bordered)
     if saved < 0:
         rewriting.refuse((pad, window), f"a window that makes its border would take {-saved:.0f} LUT more")
         return
@@ -102,7 +102,7 @@ def absorb_joins(rewriting: Rewriting) -> None:
             rewriting.refuse((source, then), f"what {_kind(source)} sends waits for the other tensor here")
         else:
             joined = _with_innermost(then.stage, Joined(source.stage, join, link.target_port))
-            saved = weight(source.stage.cost()) + weight(then.stage.cost()) - weight(joined.cost())
+            saved = _saved((source, then), joined)
             text = f"{_kind(then)} inside {_kind(source)}: {_told(saved)}"
             rewriting.join(source, then, len(source.stage.inputs), joined, text)
     for source, then in rewriting.neighbours():
@@ -116,7 +116,7 @@ def _absorb_before(rewriting: Rewriting, source: Placed, then: Placed) -> None:
     functions = _functions(source.stage)
     if isinstance(joined, Joined) and functions and not joined.before and ports == [len(joined.inputs) - 1]:
         fused = _with_innermost(then.stage, replace(joined, before=functions))
-        saved = weight(source.stage.cost()) + weight(then.stage.cost()) - weight(fused.cost())
+        saved = _saved((source, then), fused)
         rewriting.join_before(source, then, fused, f"{_kind(source)} on the way into {_kind(then)}: {_told(saved)}")
 
 
@@ -149,7 +149,7 @@ def absorb_forks(rewriting: Rewriting) -> None:
     for source, fork in rewriting.neighbours():
         if isinstance(fork.stage, Fork):
             forked = Forked(source.stage, fork.stage.ways)
-            saved = weight(source.stage.cost()) + weight(fork.stage.cost()) - weight(forked.cost())
+            saved = _saved((source, fork), forked)
             rewriting.merge((source, fork), forked, f"Fork behind the registers of {_kind(source)}: {_told(saved)}")
 
 
@@ -164,8 +164,13 @@ def _absorb(rewriting: Rewriting, producer: Placed, then: Placed) -> None:
         rewriting.refuse((producer, then), f"{_kind(producer)} does not end in registers that another stage can share")
         return
     fused = Fused(producer.stage, then.stage)
-    saved = weight(producer.stage.cost()) + weight(then.stage.cost()) - weight(fused.cost())
+    saved = _saved((producer, then), fused)
     rewriting.merge((producer, then), fused, f"{_kind(then)} inside {_kind(producer)}: {_told(saved)}")
+
+
+def _saved(apart: tuple[Placed, ...], together: Stage) -> float:
+    """LUTs, by the cost formulas."""
+    return sum(weight(p.stage.cost()) for p in apart) - weight(together.cost())
 
 
 def _told(luts: float) -> str:
