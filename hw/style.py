@@ -17,8 +17,6 @@ from hw.netlist.clock import levels_at
 from hw.netlist.neurons import MOST_BITS
 from hw.products import matrix_of, nothing_folded, source_type
 
-STYLES = ("auto", "folded", "unrolled", "table")
-
 
 @dataclass(frozen=True)
 class Style:
