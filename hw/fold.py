@@ -15,7 +15,8 @@ from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from hw.choice import Choice, Menu, cheapest
 from hw.content import by_content
-from hw.layer import divisors, stream_of
+from hw.divisors import divisors
+from hw.layer import stream_of
 from hw.layers import Folding, borders, layer_of
 from hw.lower import FREE
 from hw.pipeline import Stage

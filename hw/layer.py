@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from codesign.graph import Graph, Node, TensorType
 from codesign.ops.integer import Center
@@ -68,12 +67,12 @@ def arriving(graph: Graph, node: Node, folding: Folding) -> int:
     return rows * columns * channels // folding.lanes_in
 
 
-@cache
-def divisors(n: int) -> tuple[int, ...]:
-    return tuple(d for d in range(1, n + 1) if n % d == 0)
-
-
 def stream_of(t: TensorType, lanes: int) -> StreamType:
     """A tensor as a stream."""
     assert t.format is not None
     return StreamType(t.shape, t.format, lanes)
+
+
+def input_stream(graph: Graph, node: Node, folding: Folding) -> StreamType:
+    """Of a layer's first operand."""
+    return stream_of(graph.types[node.inputs[0]], folding.lanes_in)

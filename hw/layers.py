@@ -19,7 +19,8 @@ from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
 from codesign.ops.weigh import Weigh
-from hw.layer import Chain, Folding, Layer, border_of, divisors, stream_of
+from hw.divisors import divisors
+from hw.layer import Chain, Folding, Layer, border_of, input_stream, stream_of
 from hw.pooling import global_stages, pool_cycles, pool_stages, reduce_foldings, reduce_stages, wide_pools
 from hw.products import PRODUCT, has_window
 from hw.rearrange import MOVES, concat_cycles, concat_foldings, concat_stages, moving_foldings, moving_stages
@@ -30,7 +31,6 @@ from hw.stages.join import Extreme
 from hw.stages.join import Mul as MulStage
 from hw.stages.pad import Pad as PadStage
 from hw.stages.weigh import WeighStage
-from hw.stream import StreamType
 
 
 def layer_of(graph: Graph, node: Node) -> Layer:
@@ -62,14 +62,10 @@ def _beats(graph: Graph, node: Node, folding: Folding) -> int:
     return max(*sizes, graph.types[node.name].size // folding.lanes_out)
 
 
-def _input(graph: Graph, node: Node, folding: Folding) -> StreamType:
-    return stream_of(graph.types[node.inputs[0]], folding.lanes_in)
-
-
 def _pad_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, Pad)
-    return [("pad", PadStage(_input(graph, node, folding), op.before, op.after, int(op.value), op.gaps))]
+    return [("pad", PadStage(input_stream(graph, node, folding), op.before, op.after, int(op.value), op.gaps))]
 
 
 def borders(graph: Graph) -> dict[str, str]:
@@ -96,14 +92,14 @@ def _extreme_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
 def _argmax_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, ArgMax)
-    return [("argmax", ArgMaxStage(_input(graph, node, folding), largest=not op.least))]
+    return [("argmax", ArgMaxStage(input_stream(graph, node, folding), largest=not op.least))]
 
 
 def _activation_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, (Threshold, Table, Requant))
     try:
-        return [("activation", cheapest(_input(graph, node, folding), op))]
+        return [("activation", cheapest(input_stream(graph, node, folding), op))]
     except GraphError as e:
         raise UserError(f"node '{node.origin or node.name}': {e}; put a quantizer of fewer bits before it") from None
 
@@ -111,7 +107,7 @@ def _activation_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
 def _weigh_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     op = node.op
     assert isinstance(op, Weigh)
-    return [("weigh", WeighStage(_input(graph, node, folding), op))]
+    return [("weigh", WeighStage(input_stream(graph, node, folding), op))]
 
 
 ACTIVATION = Layer(_even, _activation_stages, _beats)

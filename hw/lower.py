@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from codesign.formats import Format
-from codesign.graph import Constant, Graph, Node, TensorType
+from codesign.graph import Constant, Graph, Node
 from codesign.ops.integer import Center, Reinterpret
 from codesign.ops.layout import Reshape
 from codesign.ops.pad import Pad
 from codesign.ops.requant import Requant
-from hw.layers import Folding, borders, layer_of
+from hw.layer import Folding, stream_of
+from hw.layers import borders, layer_of
 from hw.pipeline import Edge, Pipeline, Placed
 from hw.products import goes_into_biases
 from hw.rtl import identifier
@@ -36,7 +36,7 @@ class Source:
 def lower(core: Graph, folding: Mapping[str, Folding], input_lanes: Mapping[str, int]) -> Pipeline:
     """The pipeline of an integer graph; every node but layout and constants needs a folding."""
     building = Building(core, folding)
-    inputs = tuple((i.name, StreamType(i.type.shape, _format(i.type), input_lanes[i.name])) for i in core.inputs)
+    inputs = tuple((i.name, stream_of(i.type, input_lanes[i.name])) for i in core.inputs)
     for k, (name, stream) in enumerate(inputs):
         building.made[name] = Source(None, k, stream)
     for node in core.nodes:
@@ -44,11 +44,6 @@ def lower(core: Graph, folding: Mapping[str, Folding], input_lanes: Mapping[str,
     outputs = tuple(building.output(k, name) for k, name in enumerate(core.outputs))
     stages, edges = _with_forks(building.stages, building.edges, inputs)
     return Pipeline(tuple(stages), tuple(edges), inputs, outputs)
-
-
-def _format(t: TensorType) -> Format:
-    assert t.format is not None
-    return t.format
 
 
 @dataclass
@@ -85,8 +80,9 @@ class Building:
         if goes_into_biases(self.core, node):
             self.made[node.name] = self.made[node.inputs[0]]
             return
-        one, zero = np.array([1]), np.array([-node.op.zero_point])  # type: ignore[attr-defined]
-        shift = Requant(one, zero, 0, "floor", _format(self.core.types[node.name]))
+        one, zero, fmt = np.array([1]), np.array([-node.op.zero_point]), self.core.types[node.name].format  # type: ignore[attr-defined]
+        assert fmt is not None
+        shift = Requant(one, zero, 0, "floor", fmt)
         self._layer(replace(node, op=shift))
 
     def _layer(self, node: Node) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import gcd, isqrt
+from math import gcd
 
 import numpy as np
+
+from hw.divisors import divisors
 
 Loop = tuple[int, int]  # (count, stride)
 MOST_PASSES = 1 << 12  # each is an entry of several tables
@@ -58,7 +60,7 @@ def _beats(index: np.ndarray, lanes: int) -> np.ndarray | None:
 def _blocks(beats: np.ndarray, total: int) -> tuple[int, np.ndarray]:
     """The smallest block of the input that the same movement treats alike all over the frame."""
     common = gcd(total, len(beats))
-    for count in (n for n in range(common, 0, -1) if common % n == 0):
+    for count in reversed(divisors(common)):
         block = total // count
         rows = beats.reshape(count, -1) - np.arange(count)[:, None] * block
         if (rows == rows[0]).all() and rows.min() >= 0 and rows.max() < block:
@@ -123,7 +125,7 @@ def picks(index: np.ndarray, size: int, lanes: int) -> Picks | None:
     if beats is None or size % lanes:
         return None
     total = size // lanes
-    passes = [n for n in _divisors(len(beats)) if n <= MOST_PASSES]
+    passes = [n for n in divisors(len(beats)) if n <= MOST_PASSES]
     found = [(p, total // p.block) for n in passes for p in _in_passes(beats.reshape(n, -1), total)]
     return min(found, key=lambda pair: pair[0].weight(pair[1]))[0]
 
@@ -135,7 +137,7 @@ def _in_passes(rows: np.ndarray, total: int) -> Iterator[Picks]:
     if (few - few[:, :1] != pattern).any() or (rows - rows[:, :1] != pattern).any():
         return
     first = rows.min(axis=1)
-    for block in _divisors(total):
+    for block in divisors(total):
         inside = rows[0] - first[0] + first[0] % block
         if inside.max() < block and (first % block == first[0] % block).all():
             yield Picks(block, tuple((first // block).tolist()), _levels(inside))
@@ -146,7 +148,7 @@ def _levels(index: np.ndarray) -> tuple[tuple[int, ...], ...]:
     """index as sums of one offset a level, outermost first: even levels where there are any."""
     levels: list[tuple[int, ...]] = []
     while len(index) > 1:
-        counts = [c for c in _divisors(len(index)) if c > 1]
+        counts = [c for c in divisors(len(index)) if c > 1]
         even = [c for c in counts if _is_loop(index, c)]
         count = even[-1] if even else next(c for c in counts if _repeats(index, c))
         levels.insert(0, tuple((index[:count] - index[0]).tolist()))
@@ -158,8 +160,3 @@ def _levels(index: np.ndarray) -> tuple[tuple[int, ...], ...]:
 def _repeats(index: np.ndarray, count: int) -> bool:
     rows = index.reshape(-1, count)
     return bool((rows - rows[:, :1] == rows[0] - rows[0, 0]).all())
-
-
-def _divisors(n: int) -> list[int]:
-    low = [d for d in range(1, isqrt(n) + 1) if n % d == 0]
-    return low + [n // d for d in reversed(low) if d * d < n]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hw.divisors import divisors
 from hw.sliding import NO_BORDER, Border, Pair
 from hw.stages.window import Window
 from hw.stream import StreamType
@@ -101,5 +102,4 @@ class Wide:
 
 def widths(wide: Wide) -> list[int]:
     """How many results a beat may carry, beyond one."""
-    divisors = [n for n in range(2, MOST + 1) if wide.counts[1] % n == 0]
-    return [n for n in divisors if replace(wide, pixels=n).fits]
+    return [n for n in divisors(wide.counts[1]) if 1 < n <= MOST and replace(wide, pixels=n).fits]

@@ -10,17 +10,14 @@ import numpy as np
 from codesign.graph import Graph, Node, Op
 from codesign.ops.pool import GlobalSumPool, MaxPool, SumPool
 from codesign.ops.reduce import Reduce, neighbours
-from hw.layer import Chain, Folding, arriving, border_of, divisors, stream_of
+from hw.divisors import divisors
+from hw.layer import Chain, Folding, arriving, border_of, input_stream
 from hw.pixels import MOST
 from hw.reduce import Operation
 from hw.stages.global_pool import GlobalPool
 from hw.stages.pool import Pool
 from hw.stages.window import Window
 from hw.stream import StreamType
-
-
-def _input(graph: Graph, node: Node, folding: Folding) -> StreamType:
-    return stream_of(graph.types[node.inputs[0]], folding.lanes_in)
 
 
 def wide_pools(graph: Graph, node: Node) -> list[Folding]:
@@ -59,7 +56,7 @@ def reduce_foldings(graph: Graph, node: Node) -> list[Folding]:
 
 def reduce_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     parts, terms, behind = _reduced_shape(graph, node)
-    kind, lanes, source = _kind(node.op), folding.lanes_in, _input(graph, node, folding)
+    kind, lanes, source = _kind(node.op), folding.lanes_in, input_stream(graph, node, folding)
     if behind > 1 or lanes == 1:
         return [("pool", GlobalPool(replace(source, shape=(parts, terms, behind)), kind, parts))]
     chain: Chain = []
@@ -82,14 +79,14 @@ def pool_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     assert isinstance(op, (MaxPool, SumPool))
     if folding.whole:
         return _wide_stages(graph, node, folding)
-    source = _input(graph, node, folding)
+    source = input_stream(graph, node, folding)
     window = Window(source, op.kernel, op.stride, op.dilation, channelwise=True, levels=folding.levels)
     return [("window", window), ("pool", Pool(window.outputs[0], _kind(op)))]
 
 
 def _wide_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     """First along the columns, then along the rows."""
-    op, source, kind = node.op, _input(graph, node, folding), _kind(node.op)
+    op, source, kind = node.op, input_stream(graph, node, folding), _kind(node.op)
     assert isinstance(op, (MaxPool, SumPool))
     rows, columns, channels = source.shape
     count = columns // op.stride[1]
@@ -105,4 +102,4 @@ def _wide_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
 
 
 def global_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
-    return [("pool", GlobalPool(_input(graph, node, folding), _kind(node.op)))]
+    return [("pool", GlobalPool(input_stream(graph, node, folding), _kind(node.op)))]

@@ -14,7 +14,8 @@ from codesign.ops.matmul import MatMul
 from codesign.ops.pool import MaxPool, SumPool
 from hw.arith.order import Order
 from hw.arith.packing import legal_lanes, worth_trying
-from hw.layer import Chain, Folding, Layer, arriving, border_of, divisors, stream_of
+from hw.divisors import divisors
+from hw.layer import Chain, Folding, Layer, arriving, border_of, stream_of
 from hw.netlist.dense import Dense
 from hw.pixels import Wide, widths
 from hw.sliding import NO_BORDER, Border
@@ -160,19 +161,21 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
         window = Window(stream, kernel, op.stride, op.dilation, parallel=folding.whole, levels=folding.levels)
         chain.append(("window", window))
         stream = window.outputs[0]
-    matrix = matrix_of(graph, node)
-    bias = -zero * matrix.sum(0) if zero else None
-    fmt = graph.types[node.inputs[1]].format
+    product = _matvec(graph, node, stream, zero, folding)
+    if nothing_folded(graph, node, folding):
+        layer = Dense(product.weights, -zero * product.weights.sum(0), product.outputs[0].format)
+        return [*chain, ("unrolled", Unrolled(stream, (layer,), folding.levels, folding.gates))]
+    return [*chain, ("matvec", product)]
+
+
+def _matvec(graph: Graph, node: Node, stream: StreamType, zero: int, folding: Folding) -> MatVec:
+    """A product of whole vectors, whose bias takes the zero point back."""
+    matrix, fmt = matrix_of(graph, node), graph.types[node.inputs[1]].format
     assert fmt is not None
     if not fmt.contains(matrix):  # the zeros between the blocks of a grouped binary convolution
         fmt = hull(fmt, of_values(matrix))
-    product = MatVec(
-        stream, matrix, fmt, folding.lanes_out, stream.lanes, bias, folding.skip, folding.dsp, folding.levels
-    )
-    if nothing_folded(graph, node, folding):
-        layer = Dense(matrix, _or_zeros(bias, matrix), product.outputs[0].format)
-        return [*chain, ("unrolled", Unrolled(stream, (layer,), folding.levels, folding.gates))]
-    return [*chain, ("matvec", product)]
+    bias = -zero * matrix.sum(0) if zero else None
+    return MatVec(stream, matrix, fmt, folding.lanes_out, stream.lanes, bias, folding.skip, folding.dsp, folding.levels)
 
 
 def nothing_folded(graph: Graph, node: Node, folding: Folding) -> bool:
@@ -181,10 +184,6 @@ def nothing_folded(graph: Graph, node: Node, folding: Folding) -> bool:
         return False
     rows, columns = matrix_of(graph, node).shape
     return folding.pixels > 1 or (columns == folding.lanes_out and (folding.whole or rows == folding.lanes_in))
-
-
-def _or_zeros(bias: np.ndarray | None, matrix: np.ndarray) -> np.ndarray:
-    return np.zeros(matrix.shape[1], np.int64) if bias is None else bias
 
 
 def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int, folding: Folding) -> Chain:

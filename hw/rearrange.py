@@ -12,14 +12,14 @@ from codesign.ops.depth import DepthToSpace, SpaceToDepth
 from codesign.ops.layout import Concat, Transpose
 from codesign.ops.moves import Expand, Slice, Upsample
 from codesign.ops.take import Take
-from hw.layer import Chain, Folding, divisors, stream_of
+from hw.divisors import divisors
+from hw.layer import Chain, Folding, stream_of
 from hw.moves import Access, Picks, access, picks
 from hw.pipeline import Stage
 from hw.stages.concat import Concat as ConcatStage
 from hw.stages.crop import Crop
 from hw.stages.gather import Gather
 from hw.stages.reorder import Reorder
-from hw.stream import StreamType
 
 MOVES = (Transpose, Slice, Expand, Upsample, Take, DepthToSpace, SpaceToDepth)
 
@@ -61,8 +61,7 @@ def _can_move(graph: Graph, node: Node, lanes: int) -> bool:
 def _moving_stage(graph: Graph, node: Node, lanes: int) -> tuple[str, Stage]:
     """The stage of a moving layer, and the suffix of its name."""
     t, out = graph.types[node.inputs[0]], graph.types[node.name]
-    assert t.format is not None
-    stream = StreamType(t.shape, t.format, lanes)
+    stream = stream_of(t, lanes)
     if isinstance(node.op, Slice) and _crops(node.op):
         return "crop", Crop(stream, node.op.starts, node.op.sizes)
     found = _movement(node.op, t.shape, lanes)
