@@ -34,6 +34,12 @@ def wide_nets(netlist: Netlist, most: int = MOST_READERS) -> set[int]:
     return wide - registered
 
 
+def stored_apart(netlist: Netlist) -> set[int]:
+    """Nets that several registers store: all but one of these are elsewhere, behind a wire."""
+    stored = Counter(cell.input for cell in netlist.cells if isinstance(cell, Register))
+    return {net for net, count in stored.items() if count > 1}
+
+
 def with_copies(netlist: Netlist, most: int = MOST_READERS) -> Netlist:
     """The netlist with as many equal registers in place of one as its readers need, `most` each."""
     readings = readers(netlist)

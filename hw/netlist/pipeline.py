@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hw.netlist.cells import Carry, Literal, Lut, Netlist, Register
 from hw.netlist.clock import net_ps, period_ps, stretch
-from hw.netlist.fanout import MOST_READERS, readers, reads, wide_nets, with_copies
+from hw.netlist.fanout import MOST_READERS, readers, reads, stored_apart, wide_nets, with_copies
 from hw.netlist.sweep import swept
 from hw.netlist.tables import depends
 
@@ -23,6 +23,7 @@ START_PS, LUT_PS, CHAIN_PS, CHAIN_ON_PS = 300, 600, 550, 350
 # it. The next ones take fewer registers.
 SLACKS = (1.1, 1.25, 1.5)
 FEWEST_READERS = 12  # for which a register is made again
+SEVERAL = 2  # registers that stand for one: readers of what they store
 REGISTERS = 10.0  # a table, by levels: 2.5 at 100 MHz; a slice has two flip-flops a table
 
 
@@ -51,20 +52,25 @@ class Staged:
     """The netlist being rebuilt, and for every old net its stage, its depth there, and its copies stage by stage.
 
     `most`: how deep a stage may be; `wires`: what every old net's wire takes, in ps; `copied_ps`: behind a register at
-    most, since it is made several times.
+    most, since it is made several times; `ending_ps`: before the registers of `copied` nets, of which one at most is
+    where the net comes from. `old`: the old net of every new one that is made, not registered.
     """
 
     made: Netlist
     most: Depth
     wires: dict[int, float]
     copied_ps: float
+    ending_ps: float
     wide: set[int]
+    copied: set[int]
+    old: dict[int, int] = field(default_factory=dict)
     stage: dict[int, int] = field(default_factory=dict)
     depth: dict[int, Depth] = field(default_factory=dict)
     copies: dict[int, list[int]] = field(default_factory=dict)
 
     def put(self, net: int, new: int, stage: int, depth: Depth) -> None:
         """A net as made in a stage; a wide one is read from a register only."""
+        self.old[new] = net
         if net in self.wide:
             new, stage, depth = self.made.register(2 * new) >> 1, stage + 1, REGISTERED
         self.stage[net], self.depth[net], self.copies[net] = stage, depth, [new]
@@ -88,9 +94,13 @@ class Staged:
             return self.depth[net].plus(0.0, wire)
         return REGISTERED.plus(0.0, min(wire, self.copied_ps))
 
+    def holds(self, net: int, depth: Depth) -> bool:
+        """Whether a net so deep is within the stage, with what follows before its registers."""
+        return depth.plus(0.0, self.ending_ps if net in self.copied else 0.0).within(self.most)
+
     def originals(self, made: set[int]) -> set[int]:
-        """The old nets of new ones that are read as they are made."""
-        return {net for net, copies in self.copies.items() if copies[0] in made}
+        """The old nets of new ones that are made, not registered."""
+        return {self.old[net] for net in made if net in self.old}
 
     def first(self, nets: Iterable[int]) -> int:
         """The first stage in which all these nets are."""
@@ -123,14 +133,16 @@ def _registers(netlist: Netlist) -> int:
 
 def _within(netlist: Netlist, most: Depth, long: float) -> tuple[Netlist, int]:
     """With stages so deep at most; `long`: by how much wires are longer than in a small netlist."""
-    each, wide = max(FEWEST_READERS, int(MOST_READERS / long**2)), set[int]()
+    each, wide, copied = max(FEWEST_READERS, int(MOST_READERS / long**2)), set[int](), set[int]()
     wires = {net: long * net_ps(count) for net, count in readers(netlist).items()}
     while True:
-        staged, latency = _staged(netlist, Staged(Netlist(), most, wires, long * net_ps(each), wide))
-        more = staged.originals(wide_nets(staged.made, each)) - wide
-        if not more:
-            return with_copies(staged.made, each), latency
-        wide |= more
+        empty = Staged(Netlist(), most, wires, long * net_ps(each), long * net_ps(SEVERAL), wide, copied)
+        staged, latency = _staged(netlist, empty)
+        made = with_copies(staged.made, each)
+        wider, more = (staged.originals(nets) for nets in (wide_nets(staged.made, each), stored_apart(made)))
+        if wider <= wide and more <= copied:
+            return made, latency
+        wide, copied = wide | wider, copied | more
 
 
 def _staged(netlist: Netlist, staged: Staged) -> tuple[Staged, int]:
@@ -166,7 +178,7 @@ def _place(staged: Staged, group: list[Lut | Carry]) -> None:
     own = {net for cell in group for net in cell.outputs}
     stage = staged.first(net for cell in group for net in reads(cell) if net not in own)
     depths = _depths(staged, group, stage)
-    if not all(depth.within(staged.most) for depth in depths.values()):
+    if not all(staged.holds(net, depth) for net, depth in depths.items()):
         stage += 1
         depths = _depths(staged, group, stage)
     for cell in group:
