@@ -15,11 +15,6 @@ SHARED_INPUTS = 5
 Nets = tuple[str, ...]
 
 
-def can_share(a: Sequence[str], b: Sequence[str]) -> bool:
-    """Whether LUTs of these input nets fit one site."""
-    return len(set(a)) <= SHARED_INPUTS and len(set(b)) <= SHARED_INPUTS and len({*a, *b}) <= SHARED_INPUTS
-
-
 def pair_luts(luts: Sequence[Sequence[str]], fixed: Collection[int] = ()) -> list[tuple[int, int]]:
     """Pairs of indices of LUTs (given by their input nets) that share a site; each index at most once.
 

@@ -46,11 +46,6 @@ class StreamType:
         return replace(self, lanes=lanes)
 
 
-def word_count(bits: int) -> int:
-    """How many 32-bit words hold a beat."""
-    return -(-bits // 32)
-
-
 def pack(values: np.ndarray, stream: StreamType) -> np.ndarray:
     """Integers (frames, *shape) -> uint32 words (frames, beats, words), little end first."""
     codes = stream.format.encode(values).reshape(-1, stream.beats, stream.lanes)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.formats import Binary, Int
-from hw.stream import StreamType, pack, unpack, word_count
+from hw.stream import StreamType, pack, unpack
 
 FORMATS = [Binary(), Int(0, 1), Int(-1, 1), Int(-5, 9), Int.of(8, True), Int.of(17, False), Int(-(2**40), 3)]
 
@@ -16,7 +16,7 @@ def test_unpack_undoes_pack(fmt, frames, beats, lanes, seed):
     values = np.random.default_rng(seed).integers(fmt.lo, fmt.hi, (frames, beats, lanes), endpoint=True)
     values = np.where(values >= 0, 1, -1) if stream.binary else values
     words = pack(np.asfortranarray(values), stream)
-    assert words.shape == (frames, beats, word_count(stream.beat_bits)) and words.dtype == np.uint32
+    assert words.shape == (frames, beats, -(-stream.beat_bits // 32)) and words.dtype == np.uint32
     np.testing.assert_array_equal(unpack(words, stream), values)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.errors import UserError
-from hw.pairing import can_share, pair_luts
+from hw.pairing import pair_luts
 from hw.synth import Utilisation, synthesize
 from hw.yosys import YosysError
 
@@ -19,6 +19,11 @@ netlists = st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=0, max_size=6
 def use(ports: str, body: str) -> Utilisation:
     """Utilisation of a small module."""
     return synthesize(f"module m({ports});\n{body}\nendmodule\n", "m")
+
+
+def can_share(a: list[str], b: list[str]) -> bool:
+    """Whether LUTs of these input nets fit one site, whose two tables have five inputs together."""
+    return len({*a, *b}) <= 5
 
 
 @given(netlists)
