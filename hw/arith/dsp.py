@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import hashlib
-
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.arith.packing import FACTOR_BITS, SUM_BITS, WORD_BITS
 from hw.netlist.circuit import Modules
+from hw.netlist.verilog import PRIMITIVES
 
 PRODUCT_CLOCKS = 2  # from a multiplier's operands to its product
 
@@ -42,7 +41,7 @@ class Cascade(wiring.Component):
         m = Module()
         if isinstance(platform, Modules):
             ports = {"i_run": self.run, "i_a": self.a, "i_b": self.b, "o_p": self.p}
-            m.submodules.slices = _instance(platform, "dsp_cascade", _cascade(self.length, self.offset), ports)
+            m.submodules.slices = platform.instance("dsp_cascade", _cascade(self.length, self.offset), ports)
             return m
         total: Value = Const(self.offset, SUM_BITS)
         with m.If(self.run):
@@ -76,7 +75,7 @@ class Accumulator(wiring.Component):
         if isinstance(platform, Modules):
             names = ("run", "a", "b", "first", "start", "go")
             ports = {f"i_{name}": getattr(self, name) for name in names} | {"o_p": self.p}
-            m.submodules.slice = _instance(platform, "dsp_accumulator", _ACCUMULATOR, ports)
+            m.submodules.slice = platform.instance("dsp_accumulator", _ACCUMULATOR, ports)
             return m
         total, begin, first = Signal(SUM_BITS), Signal(SUM_BITS), Signal()
         with m.If(self.run):
@@ -105,20 +104,7 @@ def _added(m: Module, product: Signal, to: Value) -> Signal:
 # --- the same as Verilog -----------------------------------------------------------------------------------------
 
 
-def _instance(platform: Modules, stem: str, body: str, ports: dict[str, Value]) -> Instance:
-    """Of a Verilog module; equal ones have one name and one text."""
-    name = f"{stem}_{hashlib.sha256(body.encode()).hexdigest()[:12]}"
-    platform.texts[name] = body.replace("@name@", name)
-    return Instance(name, i_aclk=ClockSignal("sync"), **ports)
-
-
-_CHOICE = """`ifdef SYNTHESIS
-`ifndef CODESIGN_GENERIC
-`define CODESIGN_PRIMITIVES
-`endif
-`endif
-`ifdef CODESIGN_PRIMITIVES
-"""
+_CHOICE = f"{PRIMITIVES}\n`ifdef CODESIGN_PRIMITIVES\n"
 _SET = (
     "AREG(1), .ACASCREG(1), .BREG(1), .BCASCREG(1), .MREG(1), .PREG(1), .ADREG(0), .DREG(0), .INMODEREG(0), "
     '.ALUMODEREG(0), .CARRYINREG(0), .CARRYINSELREG(0), .USE_DPORT("FALSE")'

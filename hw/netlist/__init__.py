@@ -2,5 +2,6 @@
 
 For networks whose every weight has its own gates: tens of thousands of cells, which no general language elaborates
 fast enough. `cells` builds, `tables` knows truth tables, `run` evaluates, `pipeline` inserts registers and `verilog`
-writes them; `heap`, `matrix`, `staircase` and `dense` are what is built.
+writes them, `circuit` puts them into a design; of what is built, `chains` adds heaps, `products` makes those of dot
+products, and `dense` makes layers of constant weights, by a `matrix` with a `staircase` behind it.
 """

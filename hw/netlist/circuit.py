@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from amaranth.hdl import Cat, ClockSignal, Const, EnableInserter, Instance, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -18,11 +19,12 @@ class Modules:
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
 
-
-def _named(netlist: Netlist, enabled: bool) -> tuple[str, str]:
-    """Name and text of a netlist's Verilog module; equal netlists have one name."""
-    name = f"netlist_{hashlib.sha256(module(netlist, 'netlist', enabled).encode()).hexdigest()[:12]}"
-    return name, module(netlist, name, enabled)
+    def instance(self, stem: str, text: str, ports: Mapping[str, Value]) -> Instance:
+        """Of a module written under any name: it gets one by its text, so that equal ones are one."""
+        name = f"{stem}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        _, behind = text.split("(", 1)
+        self.texts[name] = f"module {name}({behind}"
+        return Instance(name, i_aclk=ClockSignal("sync"), **ports)
 
 
 class Circuit(wiring.Component):
@@ -41,21 +43,19 @@ class Circuit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if isinstance(platform, Modules):
-            name, text = _named(self.netlist, self.enabled)
-            platform.texts[name] = text
-            m.submodules.netlist = self._instance(name)
+            text = module(self.netlist, "netlist", self.enabled)
+            m.submodules.netlist = platform.instance("netlist", text, self._pins())
         else:
             cells = Module()
             self._statements(cells)
             m.submodules.cells = EnableInserter(self.run[0])(cells) if self.enabled else cells  # type: ignore[attr-defined]
         return m
 
-    def _instance(self, name: str) -> Instance:
+    def _pins(self) -> dict[str, Value]:
         ports = {f"i_{name}": getattr(self, name) for name in self.netlist.inputs}
         if self.enabled:
             ports["i_run"] = self.run  # type: ignore[attr-defined]
-        ports |= {f"o_{name}": getattr(self, name) for name in self.netlist.outputs}
-        return Instance(name, i_aclk=ClockSignal("sync"), **ports)
+        return ports | {f"o_{name}": getattr(self, name) for name in self.netlist.outputs}
 
     def _statements(self, m: Module) -> None:
         nets: dict[int, Value] = {0: Const(0, 1)}

@@ -18,7 +18,7 @@ from hw.netlist.matrix import Number, matrix, sum_ranges
 from hw.netlist.neurons import MOST_BITS, codes_of, from_table
 from hw.netlist.patterns import GROUPS, pattern_sums
 from hw.netlist.staircase import DIRECT, Stairs, count
-from hw.netlist.tables import table_of
+from hw.netlist.tables import number_of, tables_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,12 +181,11 @@ def _step(n: Netlist, y: Number, stairs: Stairs, op: Threshold, column: int) -> 
     counted, fmt = count(n, y, stairs), op.format
 
     def code(row: Sequence[int]) -> int:
-        value = base + step * (stairs.reached + sum(bit << k for k, bit in enumerate(row)))
+        value = base + step * (stairs.reached + number_of(row))
         return (value > 0) if isinstance(fmt, Binary) else value
 
     if len(counted) <= DIRECT:
-        of = [table_of(lambda row, j=j: code(row) >> j, len(counted)) for j in range(fmt.bits)]
-        return [n.lut(table, counted) for table in of]
+        return [n.lut(table, counted) for table in tables_of(code, len(counted), fmt.bits)]
     heap = Heap(constant=base + step * stairs.reached)
     heap.add(counted, sign=step)
     return added(n, heap, fmt.bits)

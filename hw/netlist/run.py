@@ -23,8 +23,8 @@ def run(netlist: Netlist, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndar
 
 
 def _outputs(bits: list[Literal], values: list[np.ndarray | None]) -> np.ndarray:
-    columns = [_bit(values, bit) for bit in bits]
-    return np.stack(columns, axis=1) if columns else np.zeros((0, 0), np.uint8)
+    none = np.zeros((len(_known(values, 0)), 0), np.uint8)
+    return np.column_stack([none, *(_bit(values, bit) for bit in bits)])
 
 
 def _bit(values: list[np.ndarray | None], bit: Literal) -> np.ndarray:

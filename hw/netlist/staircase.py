@@ -9,7 +9,7 @@ from functools import cache, cached_property
 
 from hw.netlist.cells import FALSE, Literal, Netlist
 from hw.netlist.matrix import Number
-from hw.netlist.tables import table_of
+from hw.netlist.tables import number_of, table_of, tables_of
 
 MOST_PREFIX = 5  # bits that select a threshold inside one look-up table
 DIRECT = 6  # bits of a number whose functions are look-up tables
@@ -92,11 +92,10 @@ def _direct(n: Netlist, x: Number, stairs: Stairs) -> list[Literal]:
     """A table of the number's few bits."""
 
     def at(row: Sequence[int]) -> int:
-        value = x.offset + sum(bit << k for k, bit in enumerate(row))
+        value = x.offset + number_of(row)
         return sum(value >= t for t in stairs.thresholds)
 
-    of = [table_of(lambda row, j=j: at(row) >> j, len(x.bits)) for j in range(stairs.width)]
-    return [n.lut(table, x.bits) for table in of]
+    return [n.lut(table, x.bits) for table in tables_of(at, len(x.bits), stairs.width)]
 
 
 def _shifted(n: Netlist, x: Number, stairs: Stairs, even: Even, block: int) -> list[Literal]:
@@ -112,7 +111,7 @@ def _shifted(n: Netlist, x: Number, stairs: Stairs, even: Even, block: int) -> l
         gate, beside = _gate(len(high), block), list(high)
     else:
         gate, beside = GATED, [_compared(n, high, block, way) for way in (-1, 1)]
-    halved = table_of(lambda v: gate >> (_half(v) | sum(b << k for k, b in enumerate(v[3:], 1))), 3 + len(beside))
+    halved = table_of(lambda v: gate >> number_of([_half(v), *v[3:]]), 3 + len(beside))
     return [n.lut(halved, [low[0], *tie, *beside]), *(n.lut(gate, [bit, *beside]) for bit in low[1:])]
 
 
@@ -148,10 +147,9 @@ def _stopped(n: Netlist, low: Sequence[Literal], beside: Sequence[Literal], most
     """The count with a limit that is not all ones; `beside`: below and above the block."""
 
     def limited(v: Sequence[int]) -> int:
-        return 0 if v[-2] else most if v[-1] else min(sum(b << k for k, b in enumerate(v[:-2])), most)
+        return 0 if v[-2] else most if v[-1] else min(number_of(v[:-2]), most)
 
-    of = [table_of(lambda v, j=j: limited(v) >> j, len(low) + 2) for j in range(len(low))]
-    return [n.lut(table, [*low, *beside]) for table in of]
+    return [n.lut(table, [*low, *beside]) for table in tables_of(limited, len(low) + 2, len(low))]
 
 
 @cache
@@ -159,7 +157,7 @@ def _gate(high: int, block: int) -> int:
     """A bit of the count: its own where the high bits are `block`, 0 below, 1 above."""
 
     def bit(v: Sequence[int]) -> int:
-        upper = sum(b << k for k, b in enumerate(v[1:]))
+        upper = number_of(v[1:])
         return v[0] if upper == block else int(upper > block)
 
     return table_of(bit, 1 + high)
@@ -168,15 +166,14 @@ def _gate(high: int, block: int) -> int:
 def _compared(n: Netlist, bits: Sequence[Literal], mark: int, way: int) -> Literal:
     """Whether the number is below (way -1) or above (1) the mark."""
     if len(bits) <= DIRECT:
-        return n.lut(table_of(lambda v: int((sum(b << k for k, b in enumerate(v)) - mark) * way > 0), len(bits)), bits)
+        return n.lut(table_of(lambda v: int((number_of(v) - mark) * way > 0), len(bits)), bits)
     reached = _reaches(n, bits, [], [mark + (way > 0)])
     return reached ^ (way < 0)
 
 
 def _searched(n: Netlist, x: Number, stairs: Stairs) -> list[Literal]:
     """Binary search: each bit, the highest first, by a comparison with the threshold that the bits above it choose."""
-    width = len(stairs.thresholds).bit_length()
-    never = 1 << len(x.bits)
+    width, never = stairs.width, 1 << len(x.bits)
     marks = [t - x.offset for t in stairs.thresholds] + [never] * ((1 << width) - 1 - len(stairs.thresholds))
     found: list[Literal] = []  # the highest first
     for level in range(width):
@@ -194,16 +191,9 @@ def _reaches(n: Netlist, bits: Sequence[Literal], prefix: Sequence[Literal], mar
         return FALSE
     columns = [_column(n, bits[k : k + step], k, prefix, marks) for k in range(0, len(bits), step)]
     if any(m >= limit for m in marks):
-        blocked = table_of(lambda v: marks[_value(v)] < limit, len(prefix))
+        blocked = table_of(lambda v: marks[number_of(v[::-1])] < limit, len(prefix))
         columns.append((n.select(blocked, None, prefix)[0], FALSE))
     return n.carry(columns, 1)[-1]
-
-
-def _value(high_first: Sequence[int]) -> int:
-    value = 0
-    for bit in high_first:
-        value = value * 2 + bit
-    return value
 
 
 def _column(
@@ -213,8 +203,8 @@ def _column(
     size = len(bits)
 
     def compared(v: Sequence[int]) -> tuple[int, int]:
-        mark = marks[_value(v[size:])] >> power & ((1 << size) - 1)
-        return sum(b << k for k, b in enumerate(v[:size])), mark
+        mark = marks[number_of(v[size:][::-1])] >> power & ((1 << size) - 1)
+        return number_of(v[:size]), mark
 
     equal = table_of(lambda v: compared(v)[0] == compared(v)[1], size + len(prefix))
     if size == 1:

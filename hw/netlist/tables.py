@@ -20,6 +20,16 @@ def table_of(function: Callable[[Sequence[int]], int], inputs: int) -> int:
     return sum((function(row) & 1) << k for k, row in enumerate(rows))
 
 
+def tables_of(function: Callable[[Sequence[int]], int], inputs: int, width: int) -> list[int]:
+    """The tables of the lowest `width` bits of a function's values."""
+    return [table_of(lambda row, j=j: function(row) >> j, inputs) for j in range(width)]
+
+
+def number_of(bits: Sequence[int]) -> int:
+    """Bits, the lowest first, as a number."""
+    return sum(bit << k for k, bit in enumerate(bits))
+
+
 @cache
 def mask(inputs: int) -> int:
     """The table that is always one."""

@@ -11,25 +11,21 @@ from hw.netlist import tables
 from hw.netlist.cells import FALSE, TRUE, Carry, Literal, Lut, Netlist, Register
 from hw.netlist.fanout import MOST_READERS
 
+PRIMITIVES = "`ifdef SYNTHESIS\n`ifndef CODESIGN_GENERIC\n`define CODESIGN_PRIMITIVES\n`endif\n`endif"
+TRUE_BIT = "1'b1"
+
 
 def module(netlist: Netlist, name: str, enabled: bool = False) -> str:
     """Ports: `aclk` and the netlist's inputs and outputs as vectors, lowest bit first; `run` enables the registers,
     each bit MOST_READERS of them."""
-    ports = [
-        "input aclk",
-        *([f"input [{run_bits(netlist) - 1}:0] run"] if enabled else []),
-        *(f"input [{len(nets) - 1}:0] {port}" for port, nets in netlist.inputs.items()),
-        *(f"output [{len(bits) - 1}:0] {port}" for port, bits in netlist.outputs.items()),
-    ]
     logic = [cell for cell in netlist.cells if not isinstance(cell, Register)]
-    registers = [cell for cell in netlist.cells if isinstance(cell, Register)]
-    runs = [f"run[{k // MOST_READERS}]" if enabled else "" for k in range(len(registers))]
-    stored = {cell.output for cell in registers}
-    copied = [(cell, run) for cell, run in zip(registers, runs, strict=True) if cell.copy]
-    alone = [(cell, run) for cell, run in zip(registers, runs, strict=True) if not cell.copy]
+    cells = [cell for cell in netlist.cells if isinstance(cell, Register)]
+    registers = [(cell, f"run[{k // MOST_READERS}]" if enabled else "") for k, cell in enumerate(cells)]
+    stored = {cell.output for cell in cells}
+    copied, alone = ([(cell, run) for cell, run in registers if cell.copy == copy] for copy in (True, False))
     lines = [
-        f"module {name}({', '.join(ports)});",
-        "`ifdef SYNTHESIS", "`ifndef CODESIGN_GENERIC", "`define CODESIGN_PRIMITIVES", "`endif", "`endif",
+        f"module {name}({', '.join(_ports(netlist, enabled))});",
+        PRIMITIVES,
         *_wires(netlist),
         "`ifdef CODESIGN_PRIMITIVES",
         *(line for cell in logic for line in (_lut_cell(cell) if isinstance(cell, Lut) else _carry_cells(cell))),
@@ -41,8 +37,16 @@ def module(netlist: Netlist, name: str, enabled: bool = False) -> str:
         *(_register(cell, run, cell.input in stored) for cell, run in alone),
         *(f"assign {port} = {_vector([_literal(b) for b in bits])};" for port, bits in netlist.outputs.items()),
         "endmodule",
-    ]  # fmt: skip
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _ports(netlist: Netlist, enabled: bool) -> Iterator[str]:
+    yield "input aclk"
+    if enabled:
+        yield f"input [{run_bits(netlist) - 1}:0] run"
+    yield from (f"input [{len(nets) - 1}:0] {port}" for port, nets in netlist.inputs.items())
+    yield from (f"output [{len(bits) - 1}:0] {port}" for port, bits in netlist.outputs.items())
 
 
 def _wires(netlist: Netlist) -> Iterator[str]:
@@ -86,9 +90,6 @@ def _lut_cell(cell: Lut) -> Iterator[str]:
     pins += [f".I{5 - size + j}(n{net})" for j, net in enumerate(cell.inputs)] + [".I5(1'b1)"]
     outputs = f".O6(n{cell.outputs[0]}), .O5(n{cell.outputs[1]})"
     yield f"LUT6_2 #(.INIT(64'h{six << 32 | five:016x})) u{cell.outputs[0]}({', '.join(pins)}, {outputs});"
-
-
-TRUE_BIT = "1'b1"
 
 
 def run_bits(netlist: Netlist) -> int:
