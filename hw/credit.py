@@ -14,6 +14,7 @@ from codesign.cost import Cost
 from codesign.formats import Int
 from hw.elastic import Chain, Datapath
 from hw.fitted import fitted
+from hw.loops import below
 from hw.stages.fifo import Fifo
 from hw.stream import StreamType
 from hw.timing import serve
@@ -40,7 +41,7 @@ class Credited(wiring.Component):
         return self.clocks + (self.then.latency if self.then else 0)
 
     def _behind(self, m: Module, y: Value, flight: Value) -> Value:
-        """The results, `flight` the beats from the one taken now to that in the circuit's last register."""
+        """The results, `flight` the beats from the one taken now to that before the last register."""
         if self.then is None:
             return y
         m.submodules.then = then = self.then
@@ -51,19 +52,19 @@ class Credited(wiring.Component):
         m = Module()
         depth = _depth(self.latency)
         m.submodules.circuit = circuit = self.circuit
-        m.submodules.results = results = _results(len(self.o.payload), self.latency).rtl()
-        flight, room = Signal(self.latency), Signal(range(depth + 1), init=depth)
-        taken, given = Signal(), Signal()
-        y = self._behind(m, circuit.y, Cat(taken, flight))  # type: ignore[attr-defined]
+        m.submodules.results = results = _results(len(self.o.payload), self.latency).announced()
+        flight, taken, given = Signal(self.latency - 1), Signal(), Signal()
+        (room,) = below(m, -depth, depth.bit_length(), (taken, given.as_signed()), 1)  # beats on their way, less depth
+        y = self._behind(m, circuit.y, beats := Cat(taken, flight))  # type: ignore[attr-defined]
         m.d.comb += [
-            self.i.ready.eq(room != 0),
+            self.i.ready.eq(room),
             taken.eq(self.i.valid & self.i.ready),
             given.eq(self.o.valid & self.o.ready),
             circuit.x.eq(self.i.payload),  # type: ignore[attr-defined]
-            results.i.valid.eq(flight[-1]),  # type: ignore[attr-defined]
+            results.i.valid.eq(beats[-1]),  # type: ignore[attr-defined]
             results.i.payload.eq(y),  # type: ignore[attr-defined]
         ]
-        m.d.sync += [flight.eq(Cat(taken, flight)), room.eq(room + given - taken)]
+        m.d.sync += flight.eq(beats)
         connect(m, results.o, flipped(self.o))  # type: ignore[attr-defined]
         return m
 

@@ -240,17 +240,17 @@ def counter_cost(folds: int, count: int = 1) -> Cost:
     return Cost(lut=fitted("fold.bit") * bits, ff=(1 + count) * bits)
 
 
-def fill(m: Module, depth: int, put: Value, fetch: Value, times: int) -> tuple[list[Signal], list[Signal]]:
+def fill(m: Module, depth: int, put: Value, fetch: Value, rooms: int, somes: int) -> tuple[list[Signal], list[Signal]]:
     """Whether there is room, and whether there is a beat: registers of their own, so that no path has to compare, and
     so many of each."""
-    attrs, level = KEPT if times > 1 else {}, Signal(range(depth + 1))
-    rooms, somes = ([Signal(init=init, attrs=attrs) for _ in range(times)] for init in (1, 0))
-    room, some = Cat(*rooms), Cat(*somes)
+    level = Signal(range(depth + 1))
+    made = [[Signal(init=init, attrs=KEPT if n > 1 else {}) for _ in range(n)] for init, n in ((1, rooms), (0, somes))]
+    room, some = (Cat(*signals) for signals in made)
     with m.If(put & ~fetch):
-        m.d.sync += [level.eq(increased(level)), room.eq((level != depth - 1).replicate(times)), some.eq(-1)]
+        m.d.sync += [level.eq(increased(level)), room.eq((level != depth - 1).replicate(rooms)), some.eq(-1)]
     with m.Elif(fetch & ~put):
-        m.d.sync += [level.eq(decreased(level)), some.eq((level != 1).replicate(times)), room.eq(-1)]
-    return rooms, somes
+        m.d.sync += [level.eq(decreased(level)), some.eq((level != 1).replicate(somes)), room.eq(-1)]
+    return made[0], made[1]
 
 
 def below(m: Module, begin: int, bits: int, more: tuple[Value, Value], times: int) -> list[Value]:

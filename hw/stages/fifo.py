@@ -10,6 +10,7 @@ from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
+from hw.copies import copies
 from hw.fitted import fitted
 from hw.loops import fill, rounds
 from hw.memory import in_blocks, in_parts, lutram_sites, parts_of, ram_cost
@@ -65,6 +66,10 @@ class Fifo:
             return Buffer(self.input.beat_bits)
         return _FifoCircuit(self)
 
+    def announced(self) -> wiring.Component:
+        """The same where `i.valid` comes a clock before its beat, and only when there will be room; depth from 3 on."""
+        return _FifoCircuit(self, announced=True)
+
 
 class _FifoCircuit(wiring.Component):
     """A ring: LUT memory is read where the oldest beat stands, block memory read ahead into its register."""
@@ -72,22 +77,22 @@ class _FifoCircuit(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, stage: Fifo) -> None:
-        self.stage = stage
+    def __init__(self, stage: Fifo, announced: bool = False) -> None:
+        self.stage, self.announced = stage, announced
         super().__init__(stage_ports(stage))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth, bits, o = self.stage.depth, self.stage.input.beat_bits, self.o
         parts, put, fetch = len(parts_of(depth, bits, comb=True)), Signal(), Signal()
-        rooms, somes = fill(m, depth, put, fetch, parts)
-        puts = [self.i.valid & room for room in rooms]
+        rooms, somes = fill(m, depth, put, fetch, 0 if self.announced else parts, parts)
+        puts = copies(m, self.i.valid, parts) if self.announced else [self.i.valid & room for room in rooms]
         blocks = in_blocks(depth, bits)
         takes = o.ready | ~o.valid if blocks else o.ready
         fetches = [some & takes for some in somes]
         ports = [list(zip(rounds(m, depth, moves), moves, strict=True)) for moves in (puts, fetches)]
         m.d.comb += [
-            self.i.ready.eq(rooms[0]),
+            self.i.ready.eq(1 if self.announced else rooms[0]),
             put.eq(puts[0]),
             fetch.eq(fetches[0]),
             o.payload.eq(in_parts(m, depth, self.i.payload, *ports, comb=not blocks)),

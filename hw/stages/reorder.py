@@ -104,7 +104,7 @@ class _ReorderCircuit(wiring.Component):
         _, (stored,) = counters_and_ends(m, [stage.access.block], put)
         counts = [count for count, _ in stage.access.loops]
         indices, ends = counters_and_ends(m, counts, move)
-        rooms, somes = fill(m, 2, put & stored, move & at_ends(m, counts, indices, ends, move), parts)
+        rooms, somes = fill(m, 2, put & stored, move & at_ends(m, counts, indices, ends, move), parts, parts)
         puts = [self.i.valid & room for room in rooms]
         moves = [some & run for some, run in zip(somes, runs, strict=True)]
         into = ring_addresses(m, depth, [1], [], puts)
