@@ -44,7 +44,7 @@ class Journal:
         self._add(False, text, nodes)
 
     def _add(self, applied: bool, text: str, nodes: Sequence[Node]) -> None:
-        note = Note(tuple(dict.fromkeys(n.origin or n.name for n in nodes)), applied, text)
+        note = Note(tuple(dict.fromkeys(n.label for n in nodes)), applied, text)
         if note not in self.notes:
             self.notes.append(note)
 

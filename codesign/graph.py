@@ -128,6 +128,11 @@ class Node:
     inputs: tuple[str, ...] = ()
     origin: str = ""
 
+    @property
+    def label(self) -> str:
+        """What people are told it is called."""
+        return self.origin or self.name
+
 
 @dataclass(frozen=True)
 class Input:
@@ -168,7 +173,7 @@ class Graph:
         try:
             return node.op.infer(*(Operand(types[i], self.constants.get(i)) for i in node.inputs))
         except GraphError as e:
-            raise GraphError(f"node '{node.origin or node.name}' ({type(node.op).__name__}): {e}") from None
+            raise GraphError(f"node '{node.label}' ({type(node.op).__name__}): {e}") from None
 
     @cached_property
     def constants(self) -> Mapping[str, np.ndarray]:

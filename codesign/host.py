@@ -68,7 +68,7 @@ class Unwritable(Exception):
 
 def _no_form(node: Node, what: str) -> Unwritable:
     return Unwritable(
-        f"node '{node.origin or node.name}' ({what}): the driver has no vectorised form of it for the board's "
+        f"node '{node.label}' ({what}): the driver has no vectorised form of it for the board's "
         "processor; end the network before it"
     )
 
@@ -162,7 +162,7 @@ def _quantize(w: _Writer, node: Node, of: list[Ref]) -> Ref:
     if isinstance(op.format, Binary):
         return w.do("greater_equal", name, [x, 0.0], shape, "uint8")
     if op.rounding not in _ROUNDINGS:
-        raise Unwritable(f"node '{node.origin or name}' (Quantize): the driver cannot round {op.rounding}")
+        raise Unwritable(f"node '{node.label}' (Quantize): the driver cannot round {op.rounding}")
     # Clipped in a copy of its own, so that a check of the range still finds the levels.
     x = w.do("maximum", f"{name}:clipped", [x, float(op.format.lo)], shape)
     x = w.do("minimum", x, [x, float(op.format.hi)], shape)
@@ -192,7 +192,7 @@ def _threshold(w: _Writer, node: Node, of: list[Ref]) -> Ref:
     assert isinstance(node.op, Threshold)
     op, shape = node.op, w.graph.types[node.name].shape
     if isinstance(w.graph.types[node.inputs[0]].format, Binary):
-        raise Unwritable(f"node '{node.origin or node.name}' (Threshold) reads binary values on the host")
+        raise Unwritable(f"node '{node.label}' (Threshold) reads binary values on the host")
     kind = w.kind(node.inputs[0])
     with np.errstate(over="ignore"):
         levels = round_up(op.thresholds.astype(np.float64), np.dtype(kind)).astype(np.float64)
@@ -270,7 +270,7 @@ def _concat(w: _Writer, node: Node, of: list[Ref]) -> Ref:
     assert isinstance(node.op, Concat)
     shape = w.graph.types[node.name].shape
     if not all(isinstance(x, str) for x in of):
-        raise Unwritable(f"node '{node.origin or node.name}' (Concat) joins a constant, which the driver cannot")
+        raise Unwritable(f"node '{node.label}' (Concat) joins a constant, which the driver cannot")
     return w.do("concatenate", node.name, of, shape, axis=node.op.axis % len(shape) + 1)
 
 

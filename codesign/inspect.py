@@ -18,7 +18,7 @@ from codesign.errors import UserError
 from codesign.fusion import Note
 from codesign.graph import Graph
 from codesign.importer import import_model
-from codesign.layers import Layer, View, layer_name, layers_of
+from codesign.layers import Layer, View, layers_of
 from codesign.passes import run_passes
 from codesign.passes.check import Check
 from codesign.passes.split import split
@@ -87,10 +87,10 @@ def fused_into(before: Graph, after: Graph) -> dict[str, list[str]]:
     into: dict[str, list[str]] = {}
     for (name, _), nodes in View(before).groups.items():
         node = nodes[-1]
-        while layer_name(node) not in left and before.readers[node.name]:
+        while node.label not in left and before.readers[node.name]:
             node = before.readers[node.name][0]
-        if name not in left and layer_name(node) in left:
-            into.setdefault(layer_name(node), []).append(name)
+        if name not in left and node.label in left:
+            into.setdefault(node.label, []).append(name)
     return into
 
 

@@ -78,11 +78,6 @@ def layers_of(
     return tuple(layers)
 
 
-def layer_name(node: Node) -> str:
-    """The user's name of the layer that a node belongs to."""
-    return node.origin or node.name
-
-
 @dataclass(frozen=True)
 class View:
     """A graph with what the table needs of it: nodes by layer, true formats, which tensors are images."""
@@ -98,7 +93,7 @@ class View:
         for node in self.graph.nodes:
             own_move = isinstance(node.op, MOVES) and node.origin in given
             if self.constant_behind(node.name) is None and not own_move:
-                groups.setdefault((layer_name(node), self.where.get(node.name, "")), []).append(node)
+                groups.setdefault((node.label, self.where.get(node.name, "")), []).append(node)
         order = {n.name: k for k, n in enumerate(self.graph.nodes)}
         return dict(sorted(groups.items(), key=lambda g: order[g[1][-1].name]))
 
@@ -166,7 +161,7 @@ def _weights(view: View, node: Node) -> Constant:
     """The weights of a product, which are constant in every graph that the importer makes."""
     constant = view.constant_behind(node.inputs[1])
     if constant is None:
-        raise GraphError(f"node '{layer_name(node)}': its weights are not constant")
+        raise GraphError(f"node '{node.label}': its weights are not constant")
     return constant
 
 

@@ -164,8 +164,7 @@ class Space:
         self._follow(folding, {k: c.behind for k, c in picked.items()})
         cost = reduce(Cost.__add__, (c.cost for c in picked.values()), Cost())
         slowest = max(self.layers, key=lambda n: picked[n.name].cycles)
-        name = slowest.origin or slowest.name
-        return Plan(folding, self._input_lanes(folding), cost, picked[slowest.name].cycles, name)
+        return Plan(folding, self._input_lanes(folding), cost, picked[slowest.name].cycles, slowest.label)
 
     def _follow(self, folding: dict[str, Folding], lanes: dict[str, int]) -> None:
         """Activations run with the lanes chosen for what they follow."""

@@ -38,7 +38,7 @@ def layer_of(graph: Graph, node: Node) -> Layer:
     layer = LAYERS.get(type(node.op))
     if layer is None:
         raise UserError(
-            f"node '{node.origin or node.name}' ({type(node.op).__name__}) has no hardware stage; "
+            f"node '{node.label}' ({type(node.op).__name__}) has no hardware stage; "
             "keep it at the beginning or the end of the network, where the host can run it"
         )
     return layer
@@ -101,7 +101,7 @@ def _activation_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     try:
         return [("activation", cheapest(input_stream(graph, node, folding), op))]
     except GraphError as e:
-        raise UserError(f"node '{node.origin or node.name}': {e}; put a quantizer of fewer bits before it") from None
+        raise UserError(f"node '{node.label}': {e}; put a quantizer of fewer bits before it") from None
 
 
 def _weigh_stages(graph: Graph, node: Node, folding: Folding) -> Chain:

@@ -94,7 +94,7 @@ class Building:
             for port, (source, wanted) in enumerate(zip(sources, stage.inputs, strict=True)):
                 self._connect(source, name, port, wanted)
             tensor = node.name if stage is chain[-1][1] else ""
-            self.stages.append(Placed(name, stage, (node.origin or node.name,), tensor))
+            self.stages.append(Placed(name, stage, (node.label,), tensor))
             sources = [Source(name, k, s) for k, s in enumerate(stage.outputs)]
         self.made[node.name] = sources[0]
 

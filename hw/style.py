@@ -41,7 +41,7 @@ class Style:
         offered = rest if self.name == "folded" else gates
         reason = self._refused(graph, node, bool(offered))
         if reason:
-            raise UserError(f"layer '{node.origin or node.name}': {reason}; --style auto takes what there is")
+            raise UserError(f"layer '{node.label}': {reason}; --style auto takes what there is")
         return offered
 
     def _refused(self, graph: Graph, node: Node, offered: bool) -> str:

@@ -93,7 +93,7 @@ def _layer(
     constant = graph.fresh(f"{node.name}.{k + 1}.weights")
     name = node.name if k == count - 1 else graph.fresh(f"{node.name}.{k + 1}")
     nodes.append(Node(constant, Constant.real(weights)))
-    nodes.append(Node(name, op, (data, constant), f"{node.origin or node.name}/{k + 1}"))
+    nodes.append(Node(name, op, (data, constant), f"{node.label}/{k + 1}"))
     names.append(constant)
     return name
 

@@ -28,7 +28,7 @@ class Given:
     samples: Samples | None
 
     def label_of(self, product: str) -> str:
-        return self.real.by_name[product].origin or product
+        return self.real.by_name[product].label
 
     def filters(self, product: str) -> np.ndarray:
         """(outputs, weights of each), batch normalization included."""

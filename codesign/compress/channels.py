@@ -111,7 +111,7 @@ class Channels:
             for other in spread[1:]:
                 self._tie(spread[0], other)
             return spread[0]
-        reason = f"'{node.origin or node.name}' ({type(node.op).__name__}) needs all of them"
+        reason = f"'{node.label}' ({type(node.op).__name__}) needs all of them"
         for labels in operands:
             self._fix(labels, reason)
         return np.full(shape, FIXED)

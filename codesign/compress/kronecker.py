@@ -105,7 +105,7 @@ class Products(Method):
             nodes.append(Node(graph.fresh(f"{node.name}.{suffix}"), op, inputs, origin))
             return nodes[-1].name
 
-        label = node.origin or node.name
+        label = node.label
         data = put("parts", Reshape((pixels * self.c1, self.c2)), data)
         data = put("1", MatMul(), data, names[0], origin=f"{label}/1")
         data = put("1.split", Reshape((pixels, self.c1 * terms, self.o2)), data)

@@ -98,7 +98,7 @@ def _picking(graph: Graph, node: Node, op: Slice | Take, axes: dict[str, Axes], 
         wanted = np.searchsorted(before[k], op.starts[k] + after[k] * op.steps[k])
         strides = set(np.diff(wanted).tolist()) or {1}
         if len(strides) > 1:
-            raise UserError(f"channels cannot be removed: '{node.origin or node.name}' would pick them in uneven steps")
+            raise UserError(f"channels cannot be removed: '{node.label}' would pick them in uneven steps")
         starts[k], steps[k] = int(wanted[0]), strides.pop()
     return Slice(tuple(starts), shape, tuple(steps))
 

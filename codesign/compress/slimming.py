@@ -46,7 +46,7 @@ class Slimming(ChannelPruning):
 
 def _normalization(graph: Graph, label: str) -> Node | None:
     """The factor of each channel right behind a layer, or behind its bias."""
-    at = next(n for n in graph.nodes if (n.origin or n.name) == label and is_product(graph, n))
+    at = next(n for n in graph.nodes if n.label == label and is_product(graph, n))
     for _ in range(2):
         readers = graph.readers[at.name]
         if len(readers) != 1 or not any(i in graph.constants for i in readers[0].inputs):

@@ -13,7 +13,7 @@ from codesign.quantize.canonical import fold_norms, is_product
 
 def folded(graph: Graph) -> Graph:
     """The graph in canonical form (every product is followed by one bias); layers keep the labels they have."""
-    named = [replace(n, origin=n.origin or n.name) if is_product(graph, n) else n for n in graph.nodes]
+    named = [replace(n, origin=n.label) if is_product(graph, n) else n for n in graph.nodes]
     return fold_norms(graph.replace(named))
 
 

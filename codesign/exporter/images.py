@@ -77,7 +77,7 @@ def pool(w: Writer, node: Node) -> None:
     x, pads = padded(w, node.inputs[0])
     attributes: dict[str, Any] = {"kernel_shape": list(op.kernel), "strides": list(op.stride), "pads": pads}
     if isinstance(op, AveragePool) and op.dilation != (1, 1):
-        raise UserError(f"node '{node.origin or node.name}': a dilated average has no form in ONNX here")
+        raise UserError(f"node '{node.label}': a dilated average has no form in ONNX here")
     if isinstance(op, MaxPool):
         attributes["dilations"] = list(op.dilation)
         if op.least:

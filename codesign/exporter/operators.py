@@ -37,7 +37,7 @@ def write_node(w: Writer, node: Node) -> None:
     handler = HANDLERS.get(type(node.op))
     if handler is None:
         name = type(node.op).__name__
-        raise UserError(f"node '{node.origin or node.name}' ({name}): it has no form in ONNX here; compress without it")
+        raise UserError(f"node '{node.label}' ({name}): it has no form in ONNX here; compress without it")
     handler(w, node)
 
 
@@ -75,7 +75,7 @@ def _unary(w: Writer, node: Node) -> None:
     layout = layout_of(w, node)
     write = FUNCTIONS.get(node.op.function)
     if write is None:
-        raise UserError(f"node '{node.origin or node.name}': {node.op.function} has no form in ONNX here")
+        raise UserError(f"node '{node.label}': {node.op.function} has no form in ONNX here")
     write(w, node, layout, node.op.parameters)
 
 

@@ -71,4 +71,4 @@ def laid(w: Writer, node: Node, what: str, values: tuple[float, ...], layout: st
 
 
 def _refuse(node: Node, reason: str) -> None:
-    raise UserError(f"node '{node.origin or node.name}' {reason}; compress the model before it is quantized")
+    raise UserError(f"node '{node.label}' {reason}; compress the model before it is quantized")

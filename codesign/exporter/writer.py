@@ -85,7 +85,7 @@ class Writer:
         return name
 
     def _origin(self, tensor: str) -> str:
-        return self.graph.by_name[tensor].origin or tensor
+        return self.graph.by_name[tensor].label
 
     def _named(self, origin: str) -> str:
         """The user's name of a layer for its first node; none for what was added or comes after it."""

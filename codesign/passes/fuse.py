@@ -167,7 +167,7 @@ def _tabulated(graph: Graph, chain: Chain) -> Steps:
         return tabulate(function, source.format, channels, graph.types[root.name], starts, levels)
     except GraphError as e:
         help = "use a function that only rises or only falls, or fewer bits before it"
-        raise UserError(f"node '{root.origin or root.name}': {e}; {help}") from None
+        raise UserError(f"node '{root.label}': {e}; {help}") from None
 
 
 def _stretches(

@@ -187,7 +187,7 @@ QUANTIZER = (
 
 
 def _refused(node: Node, reason: str, help: str) -> UserError:
-    return UserError(f"node '{node.origin or node.name}' ({type(node.op).__name__}): {reason}; {help}")
+    return UserError(f"node '{node.label}' ({type(node.op).__name__}): {reason}; {help}")
 
 
 def _unquantized(lifting: Lifting, node: Node, x: str) -> tuple[str, str]:

@@ -50,7 +50,7 @@ def _flattened(graph: Graph, node: Node) -> tuple[Node, str] | None:
             continue
         if len(graph.readers[name]) == 1 and name not in graph.outputs:
             inputs = (*node.inputs[:k], *inner.inputs, *node.inputs[k + 1 :])
-            return replace(node, inputs=inputs), f"joined together with '{inner.origin or inner.name}'"
+            return replace(node, inputs=inputs), f"joined together with '{inner.label}'"
     return None
 
 

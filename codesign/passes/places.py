@@ -47,7 +47,7 @@ def _check(graph: Graph, chain: Chain) -> None:
     assert t.format is not None
     if t.size * (t.format.hi - t.format.lo) > MOST_STEPS:
         raise UserError(
-            f"node '{root.origin or root.name}': the constants before it differ between places, and {t.size} elements "
+            f"node '{root.label}': the constants before it differ between places, and {t.size} elements "
             "with a function each are too many; use constants of one number a channel, or fewer bits"
         )
 

@@ -94,7 +94,7 @@ def _part_of(graph: Graph, node: Node, part: Mapping[str, str]) -> str:
 def host_layers(network: Model) -> list[str]:
     """A line for each product that the host computes in float."""
     return [
-        f"'{n.origin or n.name}' ({type(n.op).__name__}) is not quantized: the host computes it"
+        f"'{n.label}' ({type(n.op).__name__}) is not quantized: the host computes it"
         for part in (network.before, network.after)
         for n in _real_products(part)
     ]
@@ -106,7 +106,7 @@ def _real_products(graph: Graph) -> list[Node]:
 
 def _refuse_product(node: Node) -> None:
     raise UserError(
-        f"node '{node.origin or node.name}' ({type(node.op).__name__}): its weights '{node.inputs[1]}' are not "
+        f"node '{node.label}' ({type(node.op).__name__}): its weights '{node.inputs[1]}' are not "
         "quantized; put a quantizer (Quant, BipolarQuant) in front of them"
     )
 
@@ -122,7 +122,7 @@ def _refuse_real(graph: Graph, name: str) -> None:
     reason = NO_HARDWARE.get(type(blame.op), "" if joins else "it has no form on integers; ")
     help = "quantize its operands with one scale (Quant on every input), or move it" if joins else "move it"
     raise UserError(
-        f"node '{blame.origin or blame.name}' ({type(blame.op).__name__}) stays real between integer layers; "
+        f"node '{blame.label}' ({type(blame.op).__name__}) stays real between integer layers; "
         f"{reason}{help} to the end of the network"
     )
 

@@ -86,7 +86,7 @@ def check_weights(graph: Graph) -> None:
     for name, node in weights.items():
         if not is_quantized(graph) and integer_form(graph.constants[name]) is None:
             raise UserError(
-                f"the model is not quantized (the weights of '{node.origin or node.name}' are real); "
+                f"the model is not quantized (the weights of '{node.label}' are real); "
                 "quantize it here with --calibration samples.npy, or export it with quantizers"
             )
 

@@ -50,7 +50,7 @@ def layers_of(graph: Graph) -> tuple[Layer, ...]:
 
 def labels_of(products: Sequence[Node]) -> dict[str, str]:
     """The user's own name of each product's layer; one that two share is followed by its tensor's name."""
-    labels = [n.origin or n.name for n in products]
+    labels = [n.label for n in products]
     return {n.name: f"{text}:{n.name}" if labels.count(text) > 1 else text for text, n in zip(labels, products)}
 
 

@@ -46,14 +46,14 @@ class Builder:
         given = {k: np.asarray(v, dtype=np.int64) for k, v in (parameters or {}).items()}
         spans = {k: span_of(v) for k, v in given.items()}
         for what, span in spans.items():
-            check_width(f"{node.origin or node.name} ({what})", span)
+            check_width(f"{node.label} ({what})", span)
         inner = {"sum": signed_hull(result, *spans.values(), *sums)} if sums else {}
         attributes = {"function": function, "out_shape": list(shape), "sizes": config, "parameters": given}
         name = self.names.of(node)
         beats = int(np.prod(shape[:-1])) if self.is_stream else 1
         reuse = max(1, min(self.interval // max(beats, 1), 1 << 16))
         precision = {"result": result, **spans, **inner}
-        origin = node.origin or node.name
+        origin = node.label
         return self.add(
             HlsLayer(name, EXTENSION, tuple(inputs), shape, precision, attributes, reuse, "", node.name, origin)
         )

@@ -105,7 +105,7 @@ def merge(b: Builder, node: Node) -> str:
     sources = [spread(b, node, i, shape) for i in node.inputs]
     name = b.names.of(node)
     attributes = {"op": MERGES[type(node.op)].lower()}
-    origin = node.origin or node.name
+    origin = node.label
     layer = HlsLayer(name, "Merge", tuple(sources), shape, {"result": result}, attributes, 1, "", node.name, origin)
     return b.add(layer)
 
@@ -114,7 +114,7 @@ def _with_constant(b: Builder, node: Node, constant: str, shape: Shape, result: 
     values = b.graph.constants[constant].astype(np.int64)
     if not isinstance(node.op, (Add, Mul)):
         raise UserError(
-            f"node '{node.origin or node.name}' ({type(node.op).__name__}): the HLS back end takes its operands from "
+            f"node '{node.label}' ({type(node.op).__name__}): the HLS back end takes its operands from "
             "the network only, and one of them is constant"
         )
     x = next(i for i in node.inputs if i != constant)

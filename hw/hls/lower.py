@@ -46,7 +46,7 @@ def lower(graph: Graph, io: str, interval_cycles: int) -> HlsNetwork:
         row = ROWS.get(type(node.op))
         if row is None:
             raise UserError(
-                f"node '{node.origin or node.name}' ({type(node.op).__name__}) has no HLS form; "
+                f"node '{node.label}' ({type(node.op).__name__}) has no HLS form; "
                 "keep it at the beginning or the end of the network, where the host can run it"
             )
         b.made[node.name] = row(b, node)

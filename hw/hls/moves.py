@@ -54,7 +54,7 @@ def _own_reshape(b: Builder, node: Node, source: str, shape: Shape) -> str:
     name = b.names.of(node)
     span = {"result": integers_of(b.graph.types[node.name])}
     attributes = {"target_shape": list(shape)}
-    origin = node.origin or node.name
+    origin = node.label
     return b.add(HlsLayer(name, "Reshape", (source,), shape, span, attributes, 1, "", "", origin))
 
 
@@ -63,7 +63,7 @@ def concat(b: Builder, node: Node) -> str:
     op, (shape, result) = node.op, result_of(b, node)
     assert isinstance(op, Concat)
     if any(i in b.graph.constants for i in node.inputs):
-        raise UserError(f"node '{node.origin or node.name}' (Concat): the HLS back end joins no constants")
+        raise UserError(f"node '{node.label}' (Concat): the HLS back end joins no constants")
     axis = op.axis % len(shape)
     left, length = b.made[node.inputs[0]], b.graph.types[node.inputs[0]].shape[axis]
     for k, name in enumerate(node.inputs[1:], 1):

@@ -53,7 +53,7 @@ def _dense(graph: Graph, node: Node, source: str, w: np.ndarray, interval: int, 
     reuse = reuse_factor(w.shape[0], w.shape[1], interval, w.size)
     attributes = {"n_in": w.shape[0], "n_out": w.shape[1], "weight_data": w.astype(np.float64), "bias_data": None}
     precision = {"result": integers_of(out), "accum": integers_of(out), "weight": weights_span(w), "bias": Int(0, 1)}
-    origin = node.origin or node.name
+    origin = node.label
     return HlsLayer(
         names.of(node), "Dense", (source,), out.shape, precision, attributes, reuse, _strategy(reuse), node.name,
         origin,
@@ -82,7 +82,7 @@ def _window(op: Conv, w: np.ndarray) -> Window:
 
 def _as_image(graph: Graph, node: Node, source: str, image: tuple[int, ...], names: Names) -> HlsLayer:
     """The same elements as (rows, 1, channels), for a product that is a convolution to hls4ml."""
-    span, origin = {"result": integers_of(graph.types[node.inputs[0]])}, node.origin or node.name
+    span, origin = {"result": integers_of(graph.types[node.inputs[0]])}, node.label
     attributes = {"target_shape": list(image)}
     return HlsLayer(names.fresh(origin, "image"), "Reshape", (source,), image, span, attributes, 1, "", "", origin)
 
@@ -98,7 +98,7 @@ def _every_row(graph: Graph, node: Node, source: str, image: tuple[int, ...], st
     }  # fmt: skip
     span = {"result": integers_of(graph.types[node.inputs[0]])}
     attributes = {"function": "pool", "out_shape": list(shape), "sizes": sizes, "parameters": {}}
-    origin = node.origin or node.name
+    origin = node.label
     return HlsLayer(names.fresh(origin, "rows"), EXTENSION, (source,), shape, span, attributes, 1, "", "", origin)
 
 
@@ -109,7 +109,7 @@ def _convolution(
     rows, columns, channels = image
     size = [(n - k) // s + 1 for n, k, s in zip(image, w.shape, window.stride)]
     filters = channels if window.depthwise else w.shape[3]
-    positions, origin = size[0] * size[1], node.origin or node.name
+    positions, origin = size[0] * size[1], node.label
     if io == "io_parallel" and positions * window.inputs > MOST_WINDOW_LINES:
         raise UserError(
             f"node '{origin}' (Conv): hls4ml writes out each of the {positions * window.inputs:,} window elements of "

@@ -92,7 +92,7 @@ class Names:
 
     def of(self, node: Node) -> str:
         """A name for what a node computes: the user's layer and the operator."""
-        return self.fresh(node.origin or node.name, type(node.op).__name__)
+        return self.fresh(node.label, type(node.op).__name__)
 
     def fresh(self, wish: str, what: str) -> str:
         stem = re.sub(r"\W+", "_", f"{wish[-32:]}_{what}", flags=re.ASCII).strip("_").lower()
