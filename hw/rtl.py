@@ -98,7 +98,8 @@ class Accelerator(Elaboratable):
         m.domains.sync = sync = ClockDomain("sync", reset_less=True)  # what must be reset takes one of `resets`
         m.d.comb += sync.clk.eq(self.aclk)
         parts = {p.name: p.stage.rtl() for p in self.pipeline.stages}
-        queues = {k: Fifo(self._beats(e), e.depth).rtl() for k, e in enumerate(self.pipeline.edges) if e.depth}
+        deep = [(k, e) for k, e in enumerate(self.pipeline.edges) if e.depth]
+        queues = {k: Fifo(self.pipeline.stream_from(e), e.depth).rtl() for k, e in deep}
         dealt = {name: Dealt(part, platform) for name, part in parts.items()}
         dealt |= {f"fifo{k}": Dealt(queue, platform) for k, queue in queues.items()}
         resets = iter(self._resets(m, sum(part.resets for part in dealt.values())))
@@ -120,21 +121,18 @@ class Accelerator(Elaboratable):
         m.d.sync += self.asleep.eq(Cat(~self.aresetn, *above).any())
         return levels[-1]
 
-    def _beats(self, edge: Edge) -> StreamType:
-        return self.pipeline.stream_from(edge)
-
     def _connect(
         self, m: Module, k: int, edge: Edge, parts: dict[str, wiring.Component], queue: wiring.Component | None
     ) -> None:
         """source -> edge wires -> (FIFO ->) target."""
-        beats = self._beats(edge)
-        wire = Wire.named(k, beats.beat_bits)
+        sent = self.pipeline.stream_from(edge)
+        wire = Wire.named(k, sent.beat_bits)
         self._drive(m, wire, edge, parts)
         if queue is not None:
             i, o = queue.i, queue.o  # type: ignore[attr-defined]
             m.d.comb += [i.payload.eq(wire.data), i.valid.eq(wire.valid), wire.ready.eq(i.ready)]
             wire = Wire.behind(o)
-        self._sink(m, wire, edge, beats, parts)
+        self._sink(m, wire, edge, sent, parts)
 
     def _drive(self, m: Module, wire: Wire, edge: Edge, parts: dict[str, wiring.Component]) -> None:
         if edge.source is None:
@@ -145,12 +143,12 @@ class Accelerator(Elaboratable):
             port = _port(self.pipeline, parts, edge.source, "o", edge.source_port)
             m.d.comb += [wire.data.eq(port.payload), wire.valid.eq(port.valid), port.ready.eq(wire.ready)]
 
-    def _sink(self, m: Module, wire: Wire, edge: Edge, beats: StreamType, parts: dict[str, wiring.Component]) -> None:
+    def _sink(self, m: Module, wire: Wire, edge: Edge, sent: StreamType, parts: dict[str, wiring.Component]) -> None:
         if edge.target is None:
             axis = self.outputs[edge.target_port]
             m.d.comb += [axis.tdata.eq(wire.data), axis.tvalid.eq(wire.valid & ~self.asleep)]
             m.d.comb += wire.ready.eq(axis.tready)
-            mark_last(m, axis, beats.beats, self.asleep)
+            mark_last(m, axis, sent.beats, self.asleep)
         else:
             port = _port(self.pipeline, parts, edge.target, "i", edge.target_port)
             m.d.comb += [port.payload.eq(wire.data), port.valid.eq(wire.valid), wire.ready.eq(port.ready)]
