@@ -28,6 +28,7 @@ NARROW: dict[str, Stage] = {
     "border of a window": Window(StreamType((10, 10, 64), U4, 32), (3, 3), border=AROUND),
     "enables of a wide window": STAGES["window, 64 channels"](100),
     "register of a replayed vector": product(100, U4, Int(-8, 7), 128, 8, 32, 2),
+    "places in a long replayed vector": product(100, U8, Int(-128, 127), 512, 4, 2, 2),
     "best lane": ArgMax(StreamType((1024,), Int(-32768, 32767), 32)),
     "running results of an image": STAGES["global pool"](100),
     "choice of 256": STAGES["256 lanes to 1"](100),

@@ -18,7 +18,7 @@ from hw.buffer import Skid
 from hw.copies import copies, groups_of, held, slices_of
 from hw.dealt import Dealt
 from hw.elastic import Chain, Datapath, gate
-from hw.loops import counters
+from hw.loops import counters, counters_and_ends
 from hw.netlist.circuit import Circuit
 from hw.netlist.verilog import run_bits
 from hw.ports import element, resize
@@ -136,7 +136,7 @@ class FoldedCircuit(wiring.Component):
         """The result that the beat belongs to, the place of its weights, and whether it begins and ends a run."""
         f = self.folded
         if f.beats:
-            (result, beat), (_, last) = counters(m, [f.results, f.beats], self.valid)
+            (result, beat), (_, last) = counters_and_ends(m, [f.results, f.beats], self.valid)
             power_of_two = f.beats & (f.beats - 1) == 0
             address = Cat(beat, result) if power_of_two else _counted(m, f.folds, self.valid)
             return result, address, beat == 0, last

@@ -42,14 +42,18 @@ class Replay(wiring.Component):
         reading, released, early = self._reading(m, step)
         # A vector read in order is never overtaken by its first reading: then it is enough that the two differ.
         there = reading != written if self.order.complete else reading < written
-        into, out_of = _toggle(m, taken & wrote), _toggle(m, step & released)
+        into, out_of = _toggle(m, filling := taken & wrote), _toggle(m, emptying := step & released)
+        whole, same = Signal(), Signal(init=1)  # the half that is read: whether it is full, and the one written
+        m.d.sync += same.eq(same ^ filling ^ emptying)
+        other = full.bit_select(~out_of, 1) | (filling & ~same)
+        m.d.sync += whole.eq(Mux(emptying, other, whole | (filling & same)))
         m.d.comb += [
             self.i.ready.eq(~full.bit_select(into, 1)),
-            self.valid.eq(full.bit_select(out_of, 1) | ((into == out_of) & early & there)),
+            self.valid.eq(whole | (same & early & there)),
             self.x.eq(self._stored(m, (Cat(written, into), taken), Cat(reading, out_of))),
         ]  # fmt: skip
-        filled = Mux(taken & wrote, Cat(~into, into), 0)
-        emptied = Mux(step & released, Cat(~out_of, out_of), 0)
+        filled = Mux(filling, Cat(~into, into), 0)
+        emptied = Mux(emptying, Cat(~out_of, out_of), 0)
         m.d.sync += full.eq((full | filled) & ~emptied)
         return m
 
@@ -128,6 +132,6 @@ def replay_cost(bits: int, order: Order) -> Cost:
     half = (order.beats - 1).bit_length()
     reading = counters_cost([order.passes, order.beats]) if order.complete else walk_cost(order)
     ends = 1 + 2 * order.complete  # registers of the loops' ends
-    own = Cost(lut=fitted("replay.one") + fitted("replay.bit") * half, ff=4 + ends)
+    own = Cost(lut=fitted("replay.one") + fitted("replay.bit") * half, ff=6 + ends)
     control = counters_cost([order.beats]) + reading + own
     return control + ram_cost(replay_depth(order.beats), bits)
