@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from codesign.arithmetic import accumulator
-from codesign.formats import Binary, Format, Int, hull
+from benchmarks.cost_products import channelwise, chosen, matvec, multiplied, signs, skipping, unrolled
+from benchmarks.cost_random import BIT, I4, I8, U2, U4, U8, Random
+from codesign.formats import Binary, Int
 from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
-from hw.arith.packing import legal_lanes
 from hw.moves import access, picks
-from hw.netlist.dense import Dense
 from hw.pipeline import Stage
 from hw.sliding import NO_BORDER, Border
 from hw.stages.argmax import ArgMax
-from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
 from hw.stages.fifo import Fifo
@@ -30,7 +28,6 @@ from hw.stages.global_pool import GlobalPool
 from hw.stages.join import Add, Extreme, Mul
 from hw.stages.joined import Joined
 from hw.stages.lanes import ElementStage
-from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad
 from hw.stages.pool import Pool
 from hw.stages.reorder import Reorder
@@ -38,17 +35,9 @@ from hw.stages.requant import RequantStage
 from hw.stages.search import SearchStage
 from hw.stages.table import TableStage
 from hw.stages.threshold import ThresholdStage
-from hw.stages.unrolled import Unrolled
 from hw.stages.width import Width
 from hw.stages.window import Window
 from hw.stream import StreamType
-
-BIT, TERNARY = Binary(), Int(-1, 1)
-U2, U4, U8 = (Int.of(bits, signed=False) for bits in (2, 4, 8))
-I2, I3, I4, I6, I8 = (Int.of(bits, signed=True) for bits in (2, 3, 4, 6, 8))
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,98 +47,6 @@ class Sample:
     family: str
     seed: int
     stage: Stage
-
-
-class Random:
-    """Draws parameters; the same seed draws the same."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-
-    def of(self, choices: Sequence[T]) -> T:
-        return choices[int(self.rng.integers(len(choices)))]
-
-    def divisor(self, n: int, most: int) -> int:
-        return self.of([d for d in range(1, min(n, most) + 1) if n % d == 0])
-
-    def weights(self, fmt: Format, *shape: int) -> np.ndarray:
-        """Half of them uniform, half like trained ones: small values are more frequent."""
-        if isinstance(fmt, Binary):
-            return self.rng.choice([-1, 1], shape)
-        if self.rng.random() < 0.5:
-            return self.rng.integers(fmt.lo, fmt.hi + 1, shape)
-        return np.clip(np.rint(self.rng.normal(size=shape) * (fmt.hi + 1) / 2.5), fmt.lo, fmt.hi).astype(np.int64)
-
-    def stream(self, fmt: Format, *shape: int, most_lanes: int = 8) -> StreamType:
-        return StreamType(shape, fmt, self.divisor(shape[-1], most_lanes))
-
-
-# --- products ---------------------------------------------------------------------------------------------------
-
-FORMATS = ((BIT, BIT), (U2, TERNARY), (U4, I4), (I4, I3), (U8, I8), (I8, I6), (U2, BIT), (BIT, I3), (U4, I2))
-LARGEST = 1200  # bits of products a clock: small enough for seconds of Yosys
-
-
-def matvec(r: Random) -> MatVec:
-    while True:
-        x, w = r.of(FORMATS)
-        simd, pe = r.of((1, 2, 3, 4, 8, 9, 16)), r.of((1, 1, 2, 4, 8))
-        folds = r.of(((1, 1), (2, 1), (2, 2), (1, 8), (3, 4), (4, 8), (9, 6), (8, 12), (16, 16), (36, 32), (64, 64)))
-        rows, columns = simd * folds[0], pe * folds[1]
-        if 16 < simd * pe * x.bits * w.bits < LARGEST and rows * columns < 70_000 and rows > 1:
-            break
-    bias = r.rng.integers(-9, 9, columns) if r.rng.random() < 0.5 else None
-    return MatVec(StreamType((2, rows), x, simd), r.weights(w, rows, columns), w, pe, simd, bias)
-
-
-def chosen(r: Random) -> MatVec:
-    """Of few folds, which the gates choose from, and of as many synapses as such layers have."""
-    x, w = r.of(((BIT, BIT), (BIT, BIT), (U2, TERNARY), (U4, I4)))
-    beats, passes = r.of(((2, 1), (2, 2), (1, 4), (4, 2) if w is BIT else (3, 1)))
-    simd, pe = r.of((64, 128, 256) if w is BIT else (16, 32)), r.of((4, 8, 16))
-    weights = r.weights(w, simd * beats, pe * passes)
-    return MatVec(StreamType((2, simd * beats), x, simd), weights, w, pe, simd)
-
-
-def skipping(r: Random) -> MatVec:
-    """Some blocks of weights are zero."""
-    simd, pe, beats, passes = r.of((1, 2, 4)), r.of((1, 2, 4)), r.of((8, 18, 32)), r.of((4, 8, 16))
-    used = r.rng.random((passes, beats)) < r.of((0.3, 0.6))
-    w = np.kron(used.T, np.ones((simd, pe), np.int64)) * r.rng.integers(1, 8, (simd * beats, pe * passes))
-    return MatVec(StreamType((3, len(w)), r.of((U4, U8)), simd), w, I4, pe, simd, None, skip=True)
-
-
-def multiplied(r: Random) -> MatVec:
-    """In DSP48E1s."""
-    x, w = r.of(((U8, I8), (I8, I8), (U4, I4)))
-    simd, pe, beats, passes = r.of((1, 2, 4, 9)), r.of((1, 2, 4)), r.of((2, 8, 16)), r.of((1, 4, 8))
-    weights = r.weights(w, simd * beats, pe * passes)
-    stage = MatVec(StreamType((2, simd * beats), x, simd), weights, w, pe, simd)
-    return MatVec(stage.input, weights, w, pe, simd, dsp_lanes=r.of([n for n in legal_lanes(x, weights) if n <= pe]))
-
-
-def channelwise(r: Random) -> ChannelwiseMac:
-    x, w = r.of(FORMATS)
-    lanes, groups, taps, filters = r.of((1, 2, 4, 8)), r.of((1, 2, 8, 16)), r.of((4, 9, 25)), r.of((1, 1, 2))
-    channels = lanes * groups
-    shape = (taps, channels) if filters == 1 else (taps, channels, filters)
-    bias = r.rng.integers(-9, 9, channels * filters)
-    return ChannelwiseMac(StreamType((3, groups, taps, lanes), x, lanes), r.weights(w, *shape), w, bias)
-
-
-def unrolled(r: Random) -> Unrolled:
-    x, w = r.of(FORMATS)
-    weights = r.weights(w, r.of((4, 9, 16)), r.of((2, 4, 10)))
-    sums = accumulator(hull(x, Int(0, 0)), weights)
-    stream = StreamType((3, len(weights)), x, len(weights))
-    return Unrolled(stream, (Dense(weights, np.zeros(weights.shape[1], np.int64), sums),))
-
-
-def signs(r: Random) -> Unrolled:
-    weights = r.weights(BIT, r.of((64, 128, 256)), r.of((16, 64, 128)))  # patterns pay over many neurons
-    stream = StreamType((3, len(weights)), BIT, len(weights))
-    sums = accumulator(BIT, weights)
-    return Unrolled(stream, (Dense(weights, np.zeros(weights.shape[1], np.int64), sums),))
 
 
 # --- windows, pools, moves --------------------------------------------------------------------------------------
