@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from amaranth.hdl import Const, Elaboratable, Fragment, Mux, Signal, Value
 from amaranth.hdl._ast import Switch
@@ -18,7 +18,7 @@ class Dealt:
 
     def __init__(self, circuit: Elaboratable, platform: object) -> None:
         self.fragment = Fragment.get(circuit, platform)
-        self.enables = max(1, _hands(_sizes(self.fragment, False)))
+        self.enables = enables_of(_sizes(self.fragment, False))
         self.resets = _hands(_sizes(self.fragment, True))
 
     def enabled(self, runs: Sequence[Value]) -> Fragment:
@@ -28,6 +28,11 @@ class Dealt:
     def reset(self, resets: Sequence[Value]) -> Fragment:
         """Begins again while `resets`, which are all the same, are up."""
         return _Resetting(resets)(self.fragment)
+
+
+def enables_of(sizes: Iterable[int]) -> int:
+    """How many enables registers of so many bits take."""
+    return max(1, _hands(sizes))
 
 
 def _registers(fragment: Fragment) -> Iterator[tuple[Signal, int, int]]:
@@ -57,7 +62,7 @@ def _read_bits(memory: MemoryInstance, port: MemoryInstance._ReadPort) -> int:
     return 1 if "block" in memory._attrs.values() else len(port._data)
 
 
-def _hands(sizes: Iterator[int]) -> int:
+def _hands(sizes: Iterable[int]) -> int:
     """How many controls so many registers take."""
     hand = _Hand()
     return 1 + max((hand(size) for size in sizes), default=-1)

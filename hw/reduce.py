@@ -55,11 +55,35 @@ def node_luts(op: Operation, bits: float) -> float:
 
 
 def tree(items: list[Item], pair: Callable[[Item, Item], Item], register: Callable[[Item], Item]) -> Item:
-    """A tree of pairs, earlier items to the left; each of its ceil(log2(items)) levels is registered."""
+    """A tree of pairs, earlier items to the left; each of its ceil(log2(items)) levels is registered.
+
+    Where the items are odd, the last goes alone and at the next level the first: none waits two levels on end, which
+    synthesis would make a shift register of, in a LUT and slow.
+    """
+    alone = 0  # items before the pairs
     while len(items) > 1:
-        pairs = [pair(a, b) for a, b in zip(items[::2], items[1::2], strict=False)]
-        items = [register(item) for item in pairs + items[len(pairs) * 2 :]]
+        first, rest = items[: alone * (len(items) % 2)], items[alone * (len(items) % 2) :]
+        pairs = [pair(a, b) for a, b in zip(rest[::2], rest[1::2], strict=False)]
+        items = [register(item) for item in first + pairs + rest[len(pairs) * 2 :]]
+        alone = 1 - alone
     return items[0]
+
+
+def tree_bits(op: Operation, bits: int, count: int, most: int) -> tuple[list[int], list[int]]:
+    """Of a tree of so many values: the bits of every pair's operands, and of every register; of these at most `most`
+    are read."""
+    pairs, registers = list[int](), list[int]()
+
+    def pair(a: int, b: int) -> int:
+        pairs.append(max(a, b))
+        return min(max(a, b) + (op == "sum"), most)
+
+    def register(width: int) -> int:
+        registers.append(width)
+        return width
+
+    tree([bits] * count, pair, register)
+    return pairs, registers or [bits]
 
 
 def registered(m: Module, value: Value) -> Value:

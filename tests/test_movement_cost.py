@@ -89,6 +89,8 @@ MORE: list[Stage] = [
     Pool(stream(14, 14, 4, 4, 2, of=U4, lanes=8), "sum"),
     Pool(stream(14, 14, 4, 9, 4, of=U4, lanes=36), "max"),
     Pool(stream(14, 14, 4, 9, 4, of=U4, lanes=36), "sum"),
+    Pool(stream(14, 14, 4, 3, 16, of=U4, lanes=48), "sum"),
+    Pool(stream(14, 14, 4, 1, 8, lanes=8), "max"),
     GlobalPool(stream(7, 7, 64, lanes=4), "sum"),
     GlobalPool(stream(7, 7, 32, of=U4), "sum"),
     GlobalPool(stream(7, 7, 16, of=I8, lanes=16), "max"),

@@ -116,6 +116,12 @@ _MULTIPLY_CLOCKS = 3  # operands, product, result: the registers of a DSP48E1
 LEAST_DSP_BITS = 9  # Yosys puts smaller products into LUTs
 
 
+def product_luts(a: int, b: int) -> float:
+    """Of numbers of so many bits: each adder takes the ANDs of a row into itself, the first those of two; without one
+    two ANDs share a LUT."""
+    return fitted("product.bit") * max(a, b) * max(min(a, b) - 1, 0.5)
+
+
 @dataclass(frozen=True)
 class Mul(_Join):
     """a * b, exact."""
@@ -139,7 +145,7 @@ class Mul(_Join):
         lane = (
             Cost(dsp=1)
             if out.format.bits >= LEAST_DSP_BITS
-            else Cost(lut=fitted("product.bit") * a * b, ff=a + b + 2 * out.format.bits)
+            else Cost(lut=product_luts(a, b), ff=a + b + 2 * out.format.bits)
         )
         return elastic_cost(out.beat_bits, _MULTIPLY_CLOCKS) + lane * self.a.lanes + Cost(lut=fitted("join.one"))
 

@@ -11,9 +11,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
-from hw.buffer import buffer_cost, skid_cost
+from hw.buffer import buffer_cost
 from hw.copies import KEPT, slices_of
-from hw.elastic import Datapath, elastic_schedule
+from hw.dealt import enables_of
+from hw.elastic import Datapath, elastic_cost, elastic_schedule
 from hw.ending import Ending
 from hw.fitted import fitted
 from hw.loops import counters, counters_cost
@@ -28,6 +29,7 @@ from hw.reduce import (
     reduced_format,
     registered,
     tree,
+    tree_bits,
 )
 from hw.stream import StreamType
 from hw.timing import serve
@@ -101,10 +103,10 @@ class Pool:
 
 def _tree_cost(stage: Pool) -> Cost:
     positions, out = stage.input.shape[-2], stage.outputs[0]
-    bits = (stage.input.format.bits + out.format.bits) / 2
-    luts = bits * fitted("pool.tree.sum" if stage.op == "sum" else "pool.tree.extreme")
-    nodes = Cost(lut=luts, ff=bits) * (out.lanes * (positions - 1))
-    return nodes + skid_cost(out.beat_bits) + Cost(ff=1)
+    pairs, registers = tree_bits(stage.op, stage.input.format.bits, positions, out.format.bits)
+    luts = fitted("pool.tree.sum" if stage.op == "sum" else "pool.tree.extreme") * sum(pairs)
+    nodes = Cost(lut=luts, ff=sum(registers)) * out.lanes
+    return nodes + Cost(ff=enables_of(registers * out.lanes) - 1) + elastic_cost(out.beat_bits, stage._levels)
 
 
 class _SerialPool(Ending[Pool]):

@@ -9,11 +9,10 @@ from amaranth.hdl import Array, Cat, Module, Value
 
 from codesign.cost import Cost
 from codesign.ops.weigh import Weigh
-from hw.fitted import fitted
 from hw.loops import counters, counters_cost, table
 from hw.ports import elements, encode
 from hw.rom import table_luts
-from hw.stages.join import LEAST_DSP_BITS
+from hw.stages.join import LEAST_DSP_BITS, product_luts
 from hw.stages.lanes import ElementStage, LaneDatapath, register
 
 
@@ -40,7 +39,7 @@ class WeighStage(ElementStage[Weigh]):
 
     def datapath_cost(self) -> Cost:
         x, w, y = self.input.format.bits, int(self.op.weights.max()).bit_length(), self.format.bits
-        lane = Cost(dsp=1) if y >= LEAST_DSP_BITS else Cost(lut=fitted("product.bit") * x * w, ff=x + y * 2)
+        lane = Cost(dsp=1) if y >= LEAST_DSP_BITS else Cost(lut=product_luts(x, w), ff=x + y * 2)
         different, which = self.rows
         tables = len(different) * w * table_luts(self.counts[1]) + len(different).bit_length() * table_luts(len(which))
         return lane * self.input.lanes + Cost(lut=tables, ff=w) + counters_cost(self.counts)
