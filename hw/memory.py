@@ -29,11 +29,6 @@ def in_blocks(depth: int, width: int) -> bool:
     return depth > 64 and lutram_luts(depth, width) > 2 * _LUTS_PER_RAMB18 * block_count(depth, width)
 
 
-def ram(depth: int, width: int) -> Memory:
-    """An empty memory in the place that suits its size."""
-    return _empty(depth, width, in_blocks(depth, width))
-
-
 def _empty(depth: int, width: int, blocks: bool) -> Memory:
     return Memory(shape=width, depth=depth, init=[], attrs={"ram_style": "block" if blocks else "distributed"})
 
@@ -48,6 +43,14 @@ def parts_of(depth: int, width: int, comb: bool = False) -> list[slice]:
     banks = -(-depth // 64)
     readers = -(-width // 3) if comb and banks == 1 else width * (1 + banks // 4)
     return slices_of(width, groups_of(readers))
+
+
+def rooms_of(depth: int, width: int) -> int:
+    """Registers that say that there is room, for the parts of a memory whose address moves as a beat is stored: each is
+    read by the addresses and cells of some parts."""
+    parts = len(parts_of(depth, width))
+    cells = -(-_cells(depth, width) // (4 * parts))
+    return min(parts, groups_of(parts, (depth - 1).bit_length() + cells))
 
 
 def in_parts(m: Module, depth: int, data: Value, write: Ports, read: Ports, comb: bool = False) -> Value:
@@ -68,7 +71,7 @@ def in_parts(m: Module, depth: int, data: Value, write: Ports, read: Ports, comb
 
 
 def ram_cost(depth: int, width: int) -> Cost:
-    """Of `ram` with one read port, its output register included."""
+    """Of a memory in the place that suits its size, with one read port, its output register included."""
     if in_blocks(depth, width):
         return blocks_cost(depth, width)
     return Cost(lut=lutram_sites(depth, width), ff=width)

@@ -12,10 +12,9 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
-from hw.copies import groups_of
 from hw.fitted import fitted
 from hw.loops import below, counters_and_ends, counters_cost, ring_addresses, ring_walks, soon_at_ends, table
-from hw.memory import in_parts, parts_of, ram_cost
+from hw.memory import in_parts, parts_of, ram_cost, rooms_of
 from hw.moves import Picks
 from hw.ports import stage_ports
 from hw.rom import table_luts
@@ -89,9 +88,8 @@ class Gather:
 
     @property
     def rooms(self) -> int:
-        """Registers that say that there is room, each read by the addresses and cells of some parts."""
-        cells = -(-self.depth // 64) * -(-self.input.beat_bits // (3 * self.parts))
-        return groups_of(self.parts, (self.depth - 1).bit_length() + cells)
+        """Registers that say that there is room."""
+        return rooms_of(self.depth, self.input.beat_bits)
 
     @property
     def sign_bits(self) -> int:

@@ -25,7 +25,7 @@ from hw.loops import (
     ring_addresses,
     strides_to_steps,
 )
-from hw.memory import in_blocks, in_parts, parts_of, ram_cost
+from hw.memory import in_blocks, in_parts, parts_of, ram_cost, rooms_of
 from hw.netlist.pipeline import MANY
 from hw.ports import elements, encode
 from hw.register import register
@@ -151,8 +151,8 @@ class SerialForm:
 
     @property
     def rooms(self) -> int:
-        """Registers that say that there is room, each read by the addresses and banks of some parts."""
-        return groups_of(self.parts, (self.depth - 1).bit_length() + -(-self.depth // 64))
+        """Registers that say that there is room."""
+        return rooms_of(self.depth, self.sliding.input.beat_bits)
 
     def cost(self) -> Cost:
         bits, pointer = self.sliding.input.beat_bits, (self.depth - 1).bit_length()
@@ -172,9 +172,11 @@ class SerialForm:
             return Cost()
         clipped = sum(a > 0 or b < n for n, tap in zip(s.counts, s.inside, strict=True) for a, b in tap)
         bits = (s.input.beats - 1).bit_length() * self.reaches_over
+        beat = s.input.lanes * s.seen.bits
+        walk = fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2
         return Cost(
-            lut=fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2,
-            ff=bits + 4 + groups_of(s.input.lanes * s.seen.bits) + self.registered * (clipped + 2),
+            lut=walk + fitted("serial window.border bit") * beat,
+            ff=bits + 4 + groups_of(beat) + self.registered * (clipped + 2),
         )
 
     def rtl(self) -> wiring.Component:
@@ -250,11 +252,9 @@ class _Circuit(wiring.Component):
         form = self.form
         if not form.reaches_over:
             return Const(0, 1)
-        images, some = Signal(range(form.depth // form.sliding.input.beats + 3)), Signal()
         _, (stored,) = counters_and_ends(m, [form.sliding.input.beats], put)
-        following = Signal.like(images)
-        m.d.comb += following.eq(images + (put & stored) - done)
-        m.d.sync += [images.eq(following), some.eq(following != 0)]
+        bits = (form.depth // form.sliding.input.beats + 2).bit_length() + 1
+        (some,) = below(m, 0, bits, (done, (put & stored).as_signed()), 1)  # images done, less those stored
         return some
 
     def _seen(self, m: Module, data: Value, outside: Value, run: Value) -> Value:
