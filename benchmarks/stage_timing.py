@@ -31,6 +31,7 @@ from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad
 from hw.stages.pool import Pool
 from hw.stages.reorder import Reorder
+from hw.stages.search import SearchStage
 from hw.stages.threshold import ThresholdStage
 from hw.stages.width import Width
 from hw.stages.window import Window
@@ -48,11 +49,21 @@ def product(clock_mhz: float, x: Format, w: Format, k: int, n: int, simd: int, p
     return MatVec(StreamType((4, k), x, simd), weights, w, pe, simd, levels=levels_at(clock_mhz))
 
 
+def stairs(stream: StreamType, count: int) -> Threshold:
+    """So many random thresholds of every channel."""
+    fmt, channels = stream.format, stream.shape[-1]
+    steps = np.sort(np.random.default_rng(1).integers(fmt.lo, fmt.hi, (channels, count)), axis=1)
+    return Threshold(steps, Int(0, count), np.zeros(channels, np.int64), np.ones(channels, np.int64))
+
+
 def thresholds(stream: StreamType) -> ThresholdStage:
     """Of 4 bits, of a channel each."""
-    fmt, channels = stream.format, stream.shape[-1]
-    steps = np.sort(np.random.default_rng(1).integers(fmt.lo, fmt.hi, (channels, 15)), axis=1)
-    return ThresholdStage(stream, Threshold(steps, U4, np.zeros(channels, np.int64), np.ones(channels, np.int64)))
+    return ThresholdStage(stream, stairs(stream, 15))
+
+
+def search(stream: StreamType, count: int) -> SearchStage:
+    """Among so many thresholds of a channel each."""
+    return SearchStage(stream, stairs(stream, count))
 
 
 def activated(made: MatVec) -> Fused:
@@ -90,6 +101,7 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "4 x 4 and thresholds": lambda c: activated(product(c, U4, I4, 64, 32, 8, 8)),
     "4 x 4 and a residual": lambda c: residual(product(c, U4, I4, 64, 32, 8, 8)),
     "thresholds": lambda c: thresholds(StreamType((16, 64), I14, 8)),
+    "search": lambda c: search(StreamType((16, 32), I14, 2), 31),
     "window, serial": lambda c: Window(StreamType((34, 34, 64), U4, 8), (3, 3), levels=levels_at(c)),
     "window, all channels a beat": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3), levels=levels_at(c)),
     "window, parallel": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3), parallel=True),

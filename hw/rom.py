@@ -66,6 +66,12 @@ def table_luts(depth: int) -> float:
     return leaves if leaves <= 4 else 1.4 * leaves
 
 
+def table_readers(depth: int) -> int:
+    """Cells that read a bit of the address of a table of one bit: synthesis does not find all free multiplexers."""
+    leaves = -(-depth // 64)
+    return leaves if leaves == 1 else ceil(1.4 * leaves)
+
+
 def table_sites(depth: int) -> float:
     """Of one bit of a table of random entries: two share a site up to 32 words; four leaves have free multiplexers."""
     if depth <= 2:
@@ -102,6 +108,11 @@ class Fields:
         """In how many registers the address is wanted, so that none has too many readers."""
         return 1 if not self.width or self.in_blocks else len(self._parts)
 
+    @property
+    def readers(self) -> int:
+        """Cells that read each of these registers; none to speak of where they are block RAM."""
+        return 0 if not self.width or self.in_blocks else max(map(len, self._parts)) * table_readers(self.depth)
+
     def read(self, m: Module, addresses: Sequence[Value]) -> list[Field]:
         """Each number one clock after the address, which is in each of `addresses`: an int where it never changes."""
         if not self.width:
@@ -135,9 +146,8 @@ class Fields:
     def _parts(self) -> list[list[int]]:
         """The bits that each part of the memory in tables holds: one of all that are equal."""
         columns = list(self._loads)
-        return [
-            columns[part] for part in slices_of(len(columns), groups_of(len(columns), ceil(table_luts(self.depth))))
-        ]
+        groups = groups_of(len(columns), table_readers(self.depth))
+        return [columns[part] for part in slices_of(len(columns), groups)]
 
     @cached_property
     def _loads(self) -> dict[int, int]:

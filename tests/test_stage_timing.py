@@ -35,6 +35,7 @@ NARROW: dict[str, Stage] = {
     "table of a gather's steps": STAGES["gather"](100),
     "parts of a gather's memory": STAGES["gather, 512 bits"](100),
     "ends of a reorder": STAGES["reorder"](100),
+    "counts of a search": STAGES["search"](100),
     "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),
 }
 FAST = (

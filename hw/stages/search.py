@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from math import ceil
 
 from amaranth.hdl import Cat, Module, Signal, Value
 
 from codesign.cost import Cost
-from hw.copies import copies, groups_of
+from hw.copies import EACH, copies
 from hw.loops import counter_cost, fold_counter
 from hw.ports import elements
-from hw.rom import Fields, table_luts
+from hw.rom import Fields
 from hw.stages.lanes import LaneDatapath, at_least_luts, compare_luts, reached, register
 from hw.stages.stairs import Stairs, StairStage, stair_code, stair_code_luts
 
@@ -35,13 +34,20 @@ class SearchStage(StairStage):
     def holds_x(self) -> bool:
         return has_memory(self.levels[0])
 
+    def addresses_at(self, level: int) -> list[int]:
+        """Registers of each lane's count so far, so that none has too many readers."""
+        return [f.addresses for f in self.levels[level]] if level < len(self.levels) else [1] * self.input.lanes
+
+    def reads_a_fold(self, level: int) -> int:
+        """And how many of these each register of the fold stands beside."""
+        return max(1, EACH // max(1, *(f.readers for f in self.levels[level])))
+
     def folds_at(self, level: int) -> int:
-        """Registers of the fold that a level reads its memory by, so that none has too many readers."""
+        """Registers of the fold that a level reads its memory by."""
         if level == len(self.levels):
             return 1
-        luts = sum(f.width * ceil(table_luts(f.depth)) for f in self.levels[level] if not f.in_blocks)
-        lanes = min(groups_of(luts), self.input.lanes)
-        return lanes if has_memory(self.levels[level]) else max(lanes, self.folds_behind(level))
+        read = -(-sum(self.addresses_at(level)) // self.reads_a_fold(level))
+        return read if has_memory(self.levels[level]) else max(read, self.folds_behind(level))
 
     def folds_behind(self, level: int) -> int:
         """And those a clock later, behind the memory."""
@@ -61,6 +67,7 @@ class SearchStage(StairStage):
             carried = lanes * (level + x_bits * (level + 1 < stairs.count_bits)) + fold_bits
             cost += Cost(ff=carried + lanes + (clocks - 1) * (lanes * (x_bits + level) + fold_bits))
             cost += Cost(ff=fold_bits * (self.folds_at(level) + self.folds_behind(level) - 2))
+            cost += Cost(ff=level * (sum(self.addresses_at(level)) - lanes))
         constant = not end_fields(stairs).width
         code = stair_code_luts(stairs.count_bits, self.format.bits, constant)
         return cost + Cost(lut=lanes * code, ff=lanes * self.format.bits)
@@ -87,21 +94,23 @@ class _Search(LaneDatapath):
         m = Module()
         stairs, lanes = self.stage.stairs, self.stage.input.lanes
         x, folds = self.x, fold_counter(m, self.valid, stairs.folds, self.stage.folds_at(0))
-        counts: list[Value] = [Signal(0)] * lanes
+        counts: list[list[Value]] = [[Signal(0)] * n for n in self.stage.addresses_at(0)]
         ends = []
         for level, fields in enumerate(self.stage.levels):
-            places = [Cat(count, folds[k * len(folds) // lanes]) for k, count in enumerate(counts)]
-            rows = [f.read(m, [place] * f.addresses)[0] for f, place in zip(fields, places)]
+            nth, each = iter(range(sum(map(len, counts)))), self.stage.reads_a_fold(level)
+            places = [[Cat(count, folds[next(nth) // each]) for count in own] for own in counts]
+            rows = [f.read(m, own)[0] for f, own in zip(fields, places, strict=True)]
             if has_memory(fields):
                 x = register(m, x) if level else self.beside_memory(m)
                 folds = _registers(m, folds[0], self.stage.folds_behind(level))
-                counts = [register(m, c) for c in counts]
+                counts = [[register(m, own[0])] for own in counts]
             if level == stairs.count_bits - 1:
                 ends = end_fields(stairs).read(m, folds[: end_fields(stairs).addresses])
             hits = [reached(m, v, row) for v, row in zip(elements(x, self.stage.input), rows)]
-            counts = [register(m, Cat(hit, count)) for hit, count in zip(hits, counts)]
+            following = [Cat(hit, own[0]) for hit, own in zip(hits, counts, strict=True)]
+            counts = [_registers(m, c, n) for c, n in zip(following, self.stage.addresses_at(level + 1), strict=True)]
             x, folds = register(m, x), _registers(m, folds[0], self.stage.folds_at(level + 1))
         bits = self.stage.format.bits
-        codes = [stair_code(counts[k], ends[k], ends[lanes + k], bits) for k in range(lanes)]
+        codes = [stair_code(counts[k][0], ends[k], ends[lanes + k], bits) for k in range(lanes)]
         m.d.comb += self.y.eq(register(m, Cat(codes)))
         return m
