@@ -11,6 +11,7 @@ from hw.copies import KEPT
 from hw.fitted import fitted
 
 _TABLE_INPUTS = 6
+_TOGETHER = 4  # equal registers that follow one of them, which is read by that many more (`hw.copies.EACH`)
 
 
 def counters(
@@ -61,10 +62,10 @@ def _advance(m: Module, indices: Sequence[Signal], ends: Sequence[Value], step: 
 def rounds(m: Module, count: int, moves: Sequence[Value]) -> list[Signal]:
     """A number that goes around, in a register for each of `moves`, which are all the same."""
     made = [Signal(range(count), name="turn", attrs=KEPT if len(moves) > 1 else {}) for _ in moves]
-    following = Mux(made[0] == count - 1, 0, increased(made[0]))
-    for turn, move in zip(made, moves, strict=True):
+    following = [Mux(first == count - 1, 0, increased(first)) for first in made[::_TOGETHER]]
+    for k, (turn, move) in enumerate(zip(made, moves, strict=True)):
         with m.If(move):
-            m.d.sync += turn.eq(following)
+            m.d.sync += turn.eq(following[k // _TOGETHER])
     return made
 
 
