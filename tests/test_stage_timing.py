@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
 
@@ -14,6 +15,7 @@ from hw.rtl import TOP, verilog
 from hw.rtlil import to_rtlil
 from hw.sta import Timing
 from hw.stages.argmax import ArgMax
+from hw.stages.matvec import MatVec
 from hw.stages.pool import Pool
 from hw.stages.window import Window
 from hw.stream import StreamType
@@ -29,6 +31,14 @@ NARROW: dict[str, Stage] = {
     "enables of a wide window": STAGES["window, 64 channels"](100),
     "register of a replayed vector": product(100, U4, Int(-8, 7), 128, 8, 32, 2),
     "places in a long replayed vector": product(100, U8, Int(-128, 127), 512, 4, 2, 2),
+    "weights of many multipliers": MatVec(
+        StreamType((64,), U8, 1),
+        np.random.default_rng(0).integers(-127, 128, (64, 32)),
+        Int(-127, 127),
+        32,
+        1,
+        dsp_lanes=2,
+    ),
     "best lane": ArgMax(StreamType((1024,), Int(-32768, 32767), 32)),
     "running results of an image": STAGES["global pool"](100),
     "choice of 256": STAGES["256 lanes to 1"](100),

@@ -149,7 +149,7 @@ class Folded:
         """Of inputs and weights held again, and of the circuits."""
         again = groups_of(self.lanes * self.x.bits) if self.fetch_clocks > 1 else 0
         if self.multipliers:
-            return again, 0, 0
+            return again, 0, groups_of(self.multipliers.count)
         if self.product.place is Place.MEMORY:
             return again, self.word_groups, self.neurons * run_bits(self.sums.netlist)
         return again, 0, run_bits(self.sums.netlist)

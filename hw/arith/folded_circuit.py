@@ -18,7 +18,7 @@ from hw.buffer import Skid
 from hw.copies import copies, groups_of, held, slices_of
 from hw.dealt import Dealt
 from hw.elastic import Chain, Datapath, gate
-from hw.loops import counters, counters_and_ends
+from hw.loops import counters, counters_and_ends, fold_counter
 from hw.netlist.circuit import Circuit
 from hw.netlist.verilog import run_bits
 from hw.ports import element, resize
@@ -103,7 +103,8 @@ class FoldedCircuit(wiring.Component):
         m.d.sync += counted.eq(Cat(self.valid, counted))
         if f.multipliers and f.multipliers.accumulates:
             start, begins = self._starts(m, result, clocks - 2), register(m, first, clocks - 1)
-            y = f.multipliers.results(m, self._elements(x), address, start, begins, counted[-1], self.run)
+            places = self._multipliers_places(m, address)
+            y = f.multipliers.results(m, self._elements(x), places, start, begins, counted[-1], self._runs[2])
             m.d.comb += self.y.eq(Cat(*y))
         else:
             summed = clocks - f.halves
@@ -145,6 +146,13 @@ class FoldedCircuit(wiring.Component):
             m.d.sync += first.eq(self.last)
         return _counted(m, f.results, self.valid & self.last), _counted(m, f.folds, self.valid), first, self.last
 
+    def _multipliers_places(self, m: Module, address: Value) -> Sequence[Value]:
+        """The place of the weights as often as they are read by it: counted apart where that is often."""
+        f = self.folded
+        assert f.multipliers
+        count = f.multipliers.addresses
+        return [address] if count == 1 else fold_counter(m, self.valid, f.folds, count)
+
     def _elements(self, x: Value) -> list[Value]:
         bits = self.folded.x.bits
         return [element(x[k * bits : (k + 1) * bits], self.folded.x) for k in range(self.folded.lanes)]
@@ -153,7 +161,7 @@ class FoldedCircuit(wiring.Component):
         """Each neuron's part of its sum in this clock, from inputs and the place of their weights."""
         f = self.folded
         if f.multipliers:
-            return f.multipliers.sums(m, self._elements(x), address, self.run)
+            return f.multipliers.sums(m, self._elements(x), self._multipliers_places(m, address), self._runs[2])
         sums = f.sums
         if f.product.place is Place.MEMORY:
             y = Cat(self._neuron(m, x, w, k) for k, w in enumerate(self._weights(m, address)))

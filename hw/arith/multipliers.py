@@ -5,6 +5,7 @@ Where a neuron has one synapse a clock and every lane holds whole results, the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from hw.arith.dsp import PRODUCT_CLOCKS, Accumulator, Cascade
 from hw.arith.packing import FACTOR_BITS, SUM_BITS, WORD_BITS, Cascades, packing_of
 from hw.arith.tree import adder_tree, delay_cost, tree_cost, tree_latency, tree_levels
 from hw.copies import copies
+from hw.loops import counter_cost
 from hw.ports import resize
 from hw.register import register
 from hw.rom import Field, Fields
@@ -74,6 +76,15 @@ class Multipliers:
         """(folds, neurons, synapses)"""
         return self.cascades.digits(self.weights)
 
+    @cached_property
+    def addresses(self) -> int:
+        """In how many registers the place of the weights is wanted by the synapses that are not delayed, and where many
+        follow, by those that are."""
+        wanted: dict[bool, int] = {False: 0, True: 0}
+        for k in range(self.synapses):
+            wanted[self.cascades.delay(k) > 0] += self.fields(k).addresses
+        return max(1, wanted[False]) + (sum(wanted.values()) > 2)
+
     def starts(self, initial: np.ndarray) -> Fields:
         """What accumulating slices start from, initial (results, neurons): digits as above."""
         return Fields(self.cascades.digits(initial + self._turned).T)
@@ -89,6 +100,8 @@ class Multipliers:
         memories = [self.fields(k) for k in range(self.synapses)]
         address_bits = (len(self.weights) - 1).bit_length() if any(f.width for f in memories) else 0
         cost = Cost(dsp=self.count, ff=address_bits * max(delays))
+        if self.addresses > 1:
+            cost += counter_cost(len(self.weights), self.addresses)
         for delay, memory in zip(delays, memories, strict=True):
             cost += memory.cost() + delay_cost(self.banks * self.x.bits, delay)
         return cost + self._adders_cost()
@@ -103,27 +116,30 @@ class Multipliers:
 
     # --- the circuit ---
 
-    def sums(self, m: Module, x: list[Value], address: Value, run: Value) -> list[Value]:
-        """Each neuron's part of its sum in this clock, less the correction; `address` a clock ahead of x (lanes)."""
-        operands = self._operands(m, x, address)
+    def sums(self, m: Module, x: list[Value], places: Sequence[Value], runs: Sequence[Value]) -> list[Value]:
+        """Each neuron's part of its sum in this clock, less the correction; `places` (addresses), all the same, a clock
+        ahead of x (lanes); `runs`, all the same, for multipliers in order."""
+        operands = self._operands(m, x, places)
         return [
             value
             for k, group in enumerate(self.cascades.groups)
-            for value in self._group_sums(m, k, group, operands, run)
+            for value in self._group_sums(m, k, group, operands, runs)
         ]
 
-    def _operands(self, m: Module, x: list[Value], address: Value) -> list[tuple[list[Value], list[Value]]]:
+    def _operands(self, m: Module, x: list[Value], places: Sequence[Value]) -> list[tuple[list[Value], list[Value]]]:
         """Of every synapse: the words by group and the factors by bank, delayed as its place in the cascade asks."""
-        addresses, operands = [address], []
+        addresses, operands, undelayed = [places[-1]], [], list(places)
         for synapse in range(self.synapses):
             delay = self.cascades.delay(synapse)
             while len(addresses) <= delay:
                 addresses.append(register(m, addresses[-1]))
             fields = self.fields(synapse)
-            places = [addresses[delay]] * fields.addresses
-            if delay and len(places) > 1:
-                places = copies(m, addresses[delay - 1], len(places), reset_less=True)
-            row = fields.read(m, places)
+            own = [addresses[delay]] * fields.addresses
+            if not delay and fields.width:
+                own, undelayed = undelayed[: len(own)], undelayed[len(own) :]
+            elif len(own) > 1:
+                own = copies(m, addresses[delay - 1], len(own), reset_less=True)
+            row = fields.read(m, own)
             factors = [register(m, x[bank * self.synapses + synapse], delay) for bank in range(self.banks)]
             operands.append((self._words(row, WORD_BITS), [resize(f, FACTOR_BITS) for f in factors]))
         return operands
@@ -139,7 +155,7 @@ class Multipliers:
         return words
 
     def _group_sums(
-        self, m: Module, k: int, group: range, operands: list[tuple[list[Value], list[Value]]], run: Value
+        self, m: Module, k: int, group: range, operands: list[tuple[list[Value], list[Value]]], runs: Sequence[Value]
     ) -> list[Value]:
         c, bank = self.cascades, group[0] // (self.weights.shape[1] // self.banks)
         parts: list[list[Value]] = [[] for _ in group]
@@ -148,7 +164,7 @@ class Multipliers:
             offsets = c.offsets[list(group), j]
             m.submodules += (chain := Cascade(len(ours), int(c.packing.words(offsets))))
             m.d.comb += [
-                chain.run.eq(run),
+                chain.run.eq(self._of(runs, k)),
                 chain.a.eq(Cat(words[k] for words, _ in ours)),
                 chain.b.eq(Cat(factors[bank] for _, factors in ours)),
             ]
@@ -158,18 +174,30 @@ class Multipliers:
         return [adder_tree(m, p, tree_levels(c.count)) for p in parts]
 
     def results(
-        self, m: Module, x: list[Value], address: Value, start: list[Field], first: Value, go: Value, run: Value
+        self,
+        m: Module,
+        x: list[Value],
+        places: Sequence[Value],
+        start: list[Field],
+        first: Value,
+        go: Value,
+        runs: Sequence[Value],
     ) -> list[Value]:
         """Each neuron's result out of accumulating slices; `start` and `first` come a clock before `go`."""
-        ((words, factors),) = self._operands(m, x, address)
+        ((words, factors),) = self._operands(m, x, places)
         size, results = self.weights.shape[1] // self.banks, []
-        for group, word, begin in zip(self.cascades.groups, words, self._words(start, SUM_BITS), strict=True):
+        begins = self._words(start, SUM_BITS)
+        for k, (group, word, begin) in enumerate(zip(self.cascades.groups, words, begins, strict=True)):
             m.submodules += (part := Accumulator())
-            m.d.comb += [part.run.eq(run), part.a.eq(word), part.b.eq(factors[group[0] // size])]
+            m.d.comb += [part.run.eq(self._of(runs, k)), part.a.eq(word), part.b.eq(factors[group[0] // size])]
             m.d.comb += [part.start.eq(begin), part.first.eq(first), part.go.eq(go)]
             lanes = [part.p[k * self.cascades.packing.spacing :][: self.y.bits] for k in range(len(group))]
             results += [Cat(lane[:-1], lane[-1] ^ bool(self._turned)) for lane in lanes]
         return results
+
+    def _of(self, runs: Sequence[Value], group: int) -> Value:
+        """What enables the multipliers of a group of neurons."""
+        return runs[group * len(runs) // len(self.cascades.groups)]
 
 
 def _value(digit: Field) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -53,7 +54,8 @@ class Staged:
 
     `most`: how deep a stage may be; `wires`: what every old net's wire takes, in ps; `copied_ps`: behind a register at
     most, since it is made several times; `ending_ps`: before the registers of `copied` nets, of which one at most is
-    where the net comes from. `old`: the old net of every new one that is made, not registered.
+    where the net comes from. `wide`: nets that are read from registers only, so many of them one behind the other.
+    `old`: the old net of every new one that is made, not registered.
     """
 
     made: Netlist
@@ -61,7 +63,7 @@ class Staged:
     wires: dict[int, float]
     copied_ps: float
     ending_ps: float
-    wide: set[int]
+    wide: Counter[int]
     copied: set[int]
     old: dict[int, int] = field(default_factory=dict)
     stage: dict[int, int] = field(default_factory=dict)
@@ -69,9 +71,9 @@ class Staged:
     copies: dict[int, list[int]] = field(default_factory=dict)
 
     def put(self, net: int, new: int, stage: int, depth: Depth) -> None:
-        """A net as made in a stage; a wide one is read from a register only."""
+        """A net as made in a stage."""
         self.old[new] = net
-        if net in self.wide:
+        for _ in range(self.wide[net]):
             new, stage, depth = self.made.register(2 * new) >> 1, stage + 1, REGISTERED
         self.stage[net], self.depth[net], self.copies[net] = stage, depth, [new]
 
@@ -133,16 +135,19 @@ def _registers(netlist: Netlist) -> int:
 
 def _within(netlist: Netlist, most: Depth, long: float) -> tuple[Netlist, int]:
     """With stages so deep at most; `long`: by how much wires are longer than in a small netlist."""
-    each, wide, copied = max(FEWEST_READERS, int(MOST_READERS / long**2)), set[int](), set[int]()
+    each, wide, copied = max(FEWEST_READERS, int(MOST_READERS / long**2)), Counter[int](), set[int]()
     wires = {net: long * net_ps(count) for net, count in readers(netlist).items()}
     while True:
         empty = Staged(Netlist(), most, wires, long * net_ps(each), long * net_ps(SEVERAL), wide, copied)
         staged, latency = _staged(netlist, empty)
         made = with_copies(staged.made, each)
-        wider, more = (staged.originals(nets) for nets in (wide_nets(staged.made, each), stored_apart(made)))
-        if wider <= wide and more <= copied:
+        # A wide net gets one register, and one more before it while that is there too often.
+        wider = staged.originals(wide_nets(staged.made, each)) | staged.originals(wide_nets(made))
+        more = staged.originals(stored_apart(made)) - copied
+        if not wider and not more:
             return made, latency
-        wide, copied = wide | wider, copied | more
+        wide.update(wider)
+        copied |= more
 
 
 def _staged(netlist: Netlist, staged: Staged) -> tuple[Staged, int]:
