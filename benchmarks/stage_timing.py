@@ -1,15 +1,18 @@
 """The pipeline rule, stage by stage: the kinds of stages at usual sizes, each synthesized alone.
 
-.venv/bin/python -m benchmarks.stage_timing [NAME ...] [--clock-mhz 200] [--paths]
+.venv/bin/python -m benchmarks.stage_timing [NAME ...] [--clock-mhz 200] [--paths] | [-o docs/timing.md]
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from benchmarks.pages import put_between, table
 from codesign import timing_table
 from codesign.formats import Binary, Format, Int
 from codesign.ops.threshold import Threshold
@@ -18,6 +21,7 @@ from hw.netlist.clock import levels_at
 from hw.pipeline import Stage, alone
 from hw.rtl import TOP, verilog
 from hw.sliding import Border
+from hw.sta import Timing
 from hw.stages.argmax import ArgMax
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
@@ -93,11 +97,16 @@ def reflected(stream: StreamType) -> Gather:
     return Gather(stream, index.shape, found)
 
 
+CLOCKS = (100.0, 200.0)
+MARKS = "<!-- stages -->", "<!-- end of stages -->"
+HEAD = ("stage", "levels at 100 MHz (≤ 4)", "at 200 MHz (≤ 3)", "clock, estimated", "at 200 MHz", "widest net (≤ 64)")
+
 STAGES: dict[str, Callable[[float], Stage]] = {
     "xnor, 64 folds in tables": lambda c: product(c, B, B, 784, 64, 49, 16),
     "xnor, 4 folds in gates": lambda c: product(c, B, B, 64, 64, 32, 32),
     "4 x 4, 32 folds in tables": lambda c: product(c, U4, I4, 128, 32, 16, 8),
     "8 x 8, memory": lambda c: product(c, U8, I8, 128, 64, 8, 8),
+    "8 x 8, multipliers": lambda c: replace(product(c, U8, I8, 128, 32, 2, 32), dsp_lanes=2),
     "4 x 4 and thresholds": lambda c: activated(product(c, U4, I4, 64, 32, 8, 8)),
     "4 x 4 and a residual": lambda c: residual(product(c, U4, I4, 64, 32, 8, 8)),
     "thresholds": lambda c: thresholds(StreamType((16, 64), I14, 8)),
@@ -137,19 +146,41 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="stages, by the beginning of their names")
     parser.add_argument("--clock-mhz", type=float, default=100)
     parser.add_argument("--paths", action="store_true", help="also what is outside")
+    parser.add_argument("-o", "--output", type=Path, help="the page whose table of all stages is made again")
     a = parser.parse_args()
+    if a.output:
+        put_between(a.output, *MARKS, table(HEAD, [row(name, make) for name, make in STAGES.items()]))
+        return
     for name, make in STAGES.items():
         if not a.names or name.startswith(tuple(a.names)):
             told(name, make(a.clock_mhz), a.clock_mhz, a.paths)
 
 
+def found(stage: Stage, clock_mhz: float) -> Timing:
+    """Of a stage by itself."""
+    timing = timed(verilog(alone(stage)), TOP, clock_mhz)
+    assert timing is not None
+    return timing
+
+
+def row(name: str, make: Callable[[float], Stage]) -> list[str]:
+    """A stage's line in the table."""
+    timings = [found(make(clock), clock) for clock in CLOCKS]
+    cells = [name, *map(deepest, timings), *(timing_table.clock(t.described()) for t in timings)]
+    return [*cells, str(max(t.nets[0].readers for t in timings))]
+
+
+def deepest(t: Timing) -> str:
+    """Levels, bold where some paths are outside the rule."""
+    levels = f"{t.deepest.levels:g}"
+    return f"**{levels}** ({t.outside} ends)" if t.outside else levels
+
+
 def told(name: str, stage: Stage, clock_mhz: float, paths: bool) -> None:
     """One stage's line, and what is outside the rule."""
-    found = timed(verilog(alone(stage)), TOP, clock_mhz)
-    assert found is not None
-    t = found.described()
-    deepest, widest = t["deepest"]["levels"], t["nets"][0]["readers"]
-    print(f"{name}: {timing_table.clock(t)}, {deepest} levels, {widest} readers; {timing_table.rule(t)}", flush=True)
+    t = found(stage, clock_mhz).described()
+    levels, widest = t["deepest"]["levels"], t["nets"][0]["readers"]
+    print(f"{name}: {timing_table.clock(t)}, {levels} levels, {widest} readers; {timing_table.rule(t)}", flush=True)
     for line in timing_table.outside(t) if paths else ():
         print(line)
 

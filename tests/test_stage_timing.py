@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
 
-from benchmarks.stage_timing import AROUND, STAGES, product
+from benchmarks.stage_timing import AROUND, STAGES, found, product
 from codesign.formats import Int
 from hw.copies import copies
 from hw.dealt import Dealt
-from hw.pipeline import Stage, alone
-from hw.rtl import TOP, verilog
+from hw.pipeline import Stage
 from hw.rtlil import to_rtlil
-from hw.sta import Timing
 from hw.stages.argmax import ArgMax
-from hw.stages.matvec import MatVec
 from hw.stages.pool import Pool
 from hw.stages.window import Window
 from hw.stream import StreamType
@@ -31,14 +27,7 @@ NARROW: dict[str, Stage] = {
     "enables of a wide window": STAGES["window, 64 channels"](100),
     "register of a replayed vector": product(100, U4, Int(-8, 7), 128, 8, 32, 2),
     "places in a long replayed vector": product(100, U8, Int(-128, 127), 512, 4, 2, 2),
-    "weights of many multipliers": MatVec(
-        StreamType((64,), U8, 1),
-        np.random.default_rng(0).integers(-127, 128, (64, 32)),
-        Int(-127, 127),
-        32,
-        1,
-        dsp_lanes=2,
-    ),
+    "weights of many multipliers": STAGES["8 x 8, multipliers"](100),
     "best lane": ArgMax(StreamType((1024,), Int(-32768, 32767), 32)),
     "running results of an image": STAGES["global pool"](100),
     "choice of 256": STAGES["256 lanes to 1"](100),
@@ -72,12 +61,6 @@ FAST = (
     "8 x 8, memory",
 )
 WIDE_IMAGE = Window(StreamType((224, 224, 16), U4, 16), (3, 3), border=AROUND, levels=3)
-
-
-def found(stage: Stage, clock_mhz: float) -> Timing:
-    timing = timed(verilog(alone(stage)), TOP, clock_mhz)
-    assert timing is not None
-    return timing
 
 
 @pytest.mark.parametrize("name", NARROW)
