@@ -80,7 +80,7 @@ def pool_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     if folding.whole:
         return _wide_stages(graph, node, folding)
     source = input_stream(graph, node, folding)
-    window = Window(source, op.kernel, op.stride, op.dilation, channelwise=True, levels=folding.levels)
+    window = Window(source, op.kernel, op.stride, op.dilation, channelwise=True)
     return [("window", window), ("pool", Pool(window.outputs[0], _kind(op)))]
 
 

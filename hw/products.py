@@ -158,7 +158,7 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
     if _needs_window(graph, node):
         op, kernel = node.op, _kernel(graph, node)
         assert isinstance(op, Conv)
-        window = Window(stream, kernel, op.stride, op.dilation, parallel=folding.whole, levels=folding.levels)
+        window = Window(stream, kernel, op.stride, op.dilation, parallel=folding.whole)
         chain.append(("window", window))
         stream = window.outputs[0]
     product = _matvec(graph, node, stream, zero, folding)
@@ -189,7 +189,7 @@ def nothing_folded(graph: Graph, node: Node, folding: Folding) -> bool:
 def _depthwise_stages(graph: Graph, node: Node, stream: StreamType, zero: int, folding: Folding) -> Chain:
     op, w = node.op, _weights(graph, node)
     assert isinstance(op, Conv)
-    window = Window(stream, _kernel(graph, node), op.stride, op.dilation, channelwise=True, levels=folding.levels)
+    window = Window(stream, _kernel(graph, node), op.stride, op.dilation, channelwise=True)
     taps = w.reshape(-1, op.groups, w.shape[3] // op.groups)  # (taps, channels, multiplier)
     bias = (-zero * taps.sum(0)).reshape(-1) if zero else None
     fmt = graph.types[node.inputs[1]].format

@@ -60,7 +60,7 @@ FAST = (
     "argmax",
     "8 x 8, memory",
 )
-WIDE_IMAGE = Window(StreamType((224, 224, 16), U4, 16), (3, 3), border=AROUND, levels=3)
+WIDE_IMAGE = Window(StreamType((224, 224, 16), U4, 16), (3, 3), border=AROUND)
 
 
 @pytest.mark.parametrize("name", NARROW)

@@ -50,14 +50,12 @@ def geometries(draw: st.DrawFn, largest: int = 7, bordered: bool = False) -> Win
 
 
 @pytest.mark.parametrize("border", [NO_BORDER, Border((0, 1), (1, 0), 9)])
-def test_what_block_ram_gives_takes_a_clock_more_at_fast_clocks(border: Border) -> None:
+def test_what_block_ram_gives_takes_a_clock_more(border: Border) -> None:
     window = Window(StreamType((3, 70, 4), Int(-256, 255), 4), (2, 2), border=border)
     assert isinstance(form := window.form, SerialForm) and in_blocks(form.depth, form.sliding.input.beat_bits)
-    fast, arrive = replace(window, levels=3), np.arange(2 * window.input.beats)
-    np.testing.assert_array_equal(fast.schedule(arrive)[0], window.schedule(arrive)[0] + 1)
-    frames = random_frames(fast, 2)
-    check_stage(fast, frames, seeds=(None, 1))
-    check_schedule(fast, frames, seeds=(None, 1))
+    frames = random_frames(window, 2)
+    check_stage(window, frames, seeds=(None, 1))
+    check_schedule(window, frames, seeds=(None, 1))
 
 
 @pytest.mark.parametrize("border", [NO_BORDER, Border((1, 1), (1, 1), 0)])

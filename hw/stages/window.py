@@ -9,7 +9,6 @@ from amaranth.lib import wiring
 
 from codesign.arithmetic import windows
 from codesign.cost import Cost
-from hw.netlist.pipeline import MANY
 from hw.sliding import NO_BORDER, Border, Pair, Sliding
 from hw.stages.window_parallel import ParallelForm
 from hw.stages.window_serial import SerialForm
@@ -24,7 +23,6 @@ class Window:
     Channelwise: (rows, columns, C / L, kernel rows * kernel columns, L).
     Parallel: all positions of a window a beat, of one channel group; dense takes all channels in one group.
     Border: what windows see around the image, which needs no beats (parallel: as few as one side has).
-    Levels of logic between registers: with few of them what block RAM gives takes a clock more.
     """
 
     input: StreamType
@@ -34,7 +32,6 @@ class Window:
     channelwise: bool = False
     parallel: bool = False
     border: Border = NO_BORDER
-    levels: float = MANY
 
     def __post_init__(self) -> None:
         form = self.form  # refuses what does not fit the image
@@ -49,7 +46,7 @@ class Window:
     @property
     def form(self) -> SerialForm | ParallelForm:
         """The circuit that makes the windows."""
-        return ParallelForm(self.sliding) if self.parallel else SerialForm(self.sliding, self.channelwise, self.levels)
+        return ParallelForm(self.sliding) if self.parallel else SerialForm(self.sliding, self.channelwise)
 
     @property
     def inputs(self) -> tuple[StreamType, ...]:

@@ -26,7 +26,6 @@ from hw.loops import (
     strides_to_steps,
 )
 from hw.memory import in_blocks, in_parts, parts_of, ram_cost, rooms_of
-from hw.netlist.pipeline import MANY
 from hw.ports import elements, encode
 from hw.register import register
 from hw.sliding import Sliding
@@ -43,7 +42,6 @@ class SerialForm:
 
     sliding: Sliding
     channelwise: bool
-    levels: float = MANY
 
     def __post_init__(self) -> None:
         if min(strides_to_steps(self.image_loops)) < 0:
@@ -146,8 +144,8 @@ class SerialForm:
 
     @property
     def registered(self) -> bool:
-        """Whether what is read goes into a register first: block RAM leaves no level behind it."""
-        return self.levels < MANY and in_blocks(self.depth, self.sliding.input.beat_bits)
+        """Whether what is read goes into a register first: block RAM leaves few levels behind it."""
+        return in_blocks(self.depth, self.sliding.input.beat_bits)
 
     @property
     def rooms(self) -> int:
