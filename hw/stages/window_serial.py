@@ -213,7 +213,9 @@ class _Circuit(wiring.Component):
         taps, ended = counters_and_ends(m, within, move)
         over = issue & goes & at_ends(m, within, taps, ended, move)  # not `move`, which has many readers
         windows, row_ended = counters_and_ends(m, sliding.counts, over)
-        ends, taps = row_ended + ended, taps[1:] if form.channelwise else taps[:2]
+        ends = row_ended + ended
+        last = at_ends(m, [*sliding.counts, *within], windows + taps, ends, move) if form.reaches_over else Const(0, 1)
+        taps = taps[1:] if form.channelwise else taps[:2]
         back = self._back(m, steps, row_ended)
         stored = put, Mux(over, back, 0)
         bits = max(depth, *(abs(step) for step in steps)).bit_length() + 2
@@ -232,7 +234,7 @@ class _Circuit(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(room[0]),
             put.eq(puts[0]),
-            issue.eq(~short | self._whole(m, put, over & row_ended[0] & row_ended[1])),
+            issue.eq(~short | self._whole(m, put, issue & goes & last)),
             move.eq(issue & run),
             skid.issue.eq(offered),
             skid.data.eq(self._seen(m, data, outside, run)),
@@ -250,9 +252,10 @@ class _Circuit(wiring.Component):
         form = self.form
         if not form.reaches_over:
             return Const(0, 1)
+        images, some = Signal(range(form.depth // form.sliding.input.beats + 3)), Signal()
         _, (stored,) = counters_and_ends(m, [form.sliding.input.beats], put)
-        bits = (form.depth // form.sliding.input.beats + 2).bit_length() + 1
-        (some,) = below(m, 0, bits, (done, (put & stored).as_signed()), 1)  # images done, less those stored
+        more = put & stored
+        m.d.sync += [images.eq(images + more - done), some.eq(more | (images > 1) | ((images == 1) & ~done))]
         return some
 
     def _seen(self, m: Module, data: Value, outside: Value, run: Value) -> Value:
