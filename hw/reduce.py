@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal, TypeVar
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Mux, Value
 
 from codesign.formats import Format, Int
 from hw.copies import EACH
@@ -84,10 +84,3 @@ def tree_bits(op: Operation, bits: int, count: int, most: int) -> tuple[list[int
 
     tree([bits] * count, pair, register)
     return pairs, registers or [bits]
-
-
-def registered(m: Module, value: Value) -> Value:
-    """The value, one clock later."""
-    held = Signal(value.shape(), reset_less=True)
-    m.d.sync += held.eq(value)
-    return held

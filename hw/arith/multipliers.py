@@ -5,6 +5,7 @@ Where a neuron has one synapse a clock and every lane holds whole results, the s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,8 @@ from hw.loops import counter_cost
 from hw.ports import resize
 from hw.register import register
 from hw.rom import Field, Fields
+
+_SHARED = 2  # tables' addresses, of which one delayed: a register serves both
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +81,12 @@ class Multipliers:
 
     @cached_property
     def addresses(self) -> int:
-        """In how many registers the place of the weights is wanted by the synapses that are not delayed, and where many
-        follow, by those that are."""
-        wanted: dict[bool, int] = {False: 0, True: 0}
+        """In how many registers the place of the weights is wanted: by tables of synapses that are not delayed, and
+        once by those that are, unless there are few."""
+        wanted = Counter[bool]()
         for k in range(self.synapses):
             wanted[self.cascades.delay(k) > 0] += self.fields(k).addresses
-        return max(1, wanted[False]) + (sum(wanted.values()) > 2)
+        return max(1, wanted[False]) + (wanted[True] > 0 and wanted.total() > _SHARED)
 
     def starts(self, initial: np.ndarray) -> Fields:
         """What accumulating slices start from, initial (results, neurons): digits as above."""

@@ -6,7 +6,6 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-OKAY, SLVERR, DECERR = 0, 2, 3
 FIXED, INCR, WRAP = range(3)
 GP_ID_BITS, HP_ID_BITS = 12, 6
 WORD_BYTES = 8  # of an HP port

@@ -18,7 +18,8 @@ from hw.elastic import Datapath, elastic_schedule
 from hw.fitted import fitted
 from hw.loops import counters, counters_cost
 from hw.ports import element, elements, encode, stage_ports, value_shape
-from hw.reduce import registered, tree
+from hw.reduce import tree
+from hw.register import register
 from hw.stream import StreamType
 
 Candidate = tuple[Value, Value]  # an element, and its index
@@ -152,4 +153,4 @@ class _BestLane(Datapath):
 
 
 def _registered(m: Module, candidate: Candidate) -> Candidate:
-    return registered(m, candidate[0]), registered(m, candidate[1])
+    return register(m, candidate[0]), register(m, candidate[1])

@@ -27,10 +27,10 @@ from hw.reduce import (
     node_luts,
     reduce_values,
     reduced_format,
-    registered,
     tree,
     tree_bits,
 )
+from hw.register import register
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -172,5 +172,5 @@ class _Tree(Datapath):
 
     def _reduce(self, m: Module, values: list[Value]) -> Value:
         if len(values) == 1:
-            return registered(m, values[0])
-        return tree(values, partial(combine, self.stage.op), partial(registered, m))
+            return register(m, values[0])
+        return tree(values, partial(combine, self.stage.op), partial(register, m))
