@@ -34,15 +34,8 @@ class Column(NamedTuple):
         return self.ternaries + self.sixes
 
 
-class State(NamedTuple):
-    """What comes into a column: chains, more bits, sixes of the column below; whether the last chain has begun."""
-
-    chains: int = 0
-    bits: int = 0
-    sixes: int = 0
-    begun: bool = False
-
-
+# What comes into a column: chains, more bits, sixes of the column below; whether the last chain has begun.
+State = tuple[int, int, int, bool]
 Trace = tuple["Trace", Column] | None
 States = dict[State, tuple[float, Trace]]  # what each costs, and the columns up to it
 
@@ -50,7 +43,7 @@ States = dict[State, tuple[float, Trace]]  # what each costs, and the columns up
 @lru_cache(maxsize=1 << 14)
 def cover(heights: tuple[int, ...], ones: tuple[int, ...]) -> tuple[int, tuple[Column, ...]]:
     """Sites, and which, for so many bits a column; `ones`: of these the constant ones, which a chain's start takes."""
-    states: States = {State(): (0.0, None)}
+    states: States = {(0, 0, 0, False): (0.0, None)}
     for height, one in zip(heights, ones, strict=True):
         states = _kept(_after(states, height, one, MOST_ADDERS) or _after(states, height, one, ANY))
     cost, trace = min(states.values(), key=lambda found: found[0])
@@ -64,29 +57,28 @@ def cover(heights: tuple[int, ...], ones: tuple[int, ...]) -> tuple[int, tuple[C
 def _after(states: States, height: int, one: int, most_adders: int) -> States:
     """The states behind a column, each as cheap as can be."""
     found: States = {}
-    for state, (cost, trace) in states.items():
-        for column, left in _choices(state, height, one, most_adders):
-            begun = state.begun or left > 1
-            chains, bits = column.ternaries + state.sixes, column.chains + column.adders
-            key = State(chains, bits, column.sixes, begun)
-            total = cost + column.chains + column.sixes + column.adders + begun + DEEP * column.ternaries
+    for (chains, more, below, begun), (cost, trace) in states.items():
+        for ternaries, sixes, adders, left in _choices(height + more, chains, below, one, most_adders):
+            begins = begun or left > 1
+            key = ternaries + below, ternaries + sixes + adders, sixes, begins
+            total = cost + (ternaries + sixes) + sixes + adders + begins + DEEP * ternaries
             if key not in found or total < found[key][0]:
-                found[key] = total, (trace, column)
+                found[key] = total, (trace, Column(ternaries, sixes, adders))
     return found
 
 
-def _choices(state: State, height: int, one: int, most_adders: int) -> Iterator[tuple[Column, int]]:
-    """Sites for a column, and the bits that are left there for the last chain."""
-    for sixes in _sixes((height + state.bits) // 5):
-        bits = height + state.bits - 5 * sixes
-        for ternaries in range(max(0, (bits - ROWS - 2 * most_adders - 1) // 4), (bits + state.chains) // 3 + 1):
-            starts = ternaries + sixes - state.chains
-            left = bits - 3 * ternaries + max(0, -starts) - (one if starts > 0 else 0)
-            adders = max(0, left - ROWS + 1) // 2
-            if left < (ternaries + sixes + state.sixes > 0):
+def _choices(height: int, chains: int, below: int, one: int, most_adders: int) -> Iterator[tuple[int, int, int, int]]:
+    """Sites for a column, as in `Column`, and the bits that are left there for the last chain."""
+    for sixes in _sixes(height // 5):
+        bits = height - 5 * sixes
+        for ternaries in range(max(0, (bits - ROWS - 2 * most_adders - 1) // 4), (bits + chains) // 3 + 1):
+            starts = ternaries + sixes - chains
+            left = bits - 3 * ternaries - (one if starts > 0 else starts)
+            adders = (left - ROWS + 1) // 2 if left > ROWS else 0
+            if left < (ternaries + sixes + below > 0):
                 break
             if adders <= most_adders:
-                yield Column(ternaries, sixes, adders), left - 2 * adders
+                yield ternaries, sixes, adders, left - 2 * adders
 
 
 @cache
@@ -100,7 +92,7 @@ def _kept(states: States) -> States:
     """Those that look best."""
     if len(states) <= MOST_STATES:
         return states
-    order = sorted(states, key=lambda s: (states[s][0] + BIT * (s.chains + s.bits) + s.sixes, s))
+    order = sorted(states, key=lambda s: (states[s][0] + BIT * (s[0] + s[1]) + s[2], s))
     return {state: states[state] for state in order[:MOST_STATES]}
 
 

@@ -38,7 +38,7 @@ def matrix(
     """
     sharing = share(weights, [(x.lo, x.hi) for x in inputs])
     numbers = dict(enumerate(inputs))
-    for node, terms in sharing.parts:
+    for node, terms in enumerate(sharing.parts, sharing.inputs):
         lo, hi = sharing.ranges[node]
         numbers[node] = _sum(n, numbers, terms, 0, _natural(numbers, terms, lo, hi), lo, hi)
     lows, highs = sum_ranges(inputs, weights, constants)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+import numpy as np
+
 from hw.arith.digits import digit_count, digits_in
-from hw.netlist.sums import DEEPEST, Part, Place, Sums, Term, width
+from hw.netlist.sums import SIGNS, Part, Place, Sums, Term, width
 
 BIT, MADE = 0.53, 0.44  # look-up tables that a bit costs in the heap of a sum, and of a part, about
 SPREAD = 0.1  # of two parts that save as much the one that takes fewer bits away leaves more to save
@@ -16,14 +18,13 @@ LEAST, MOST = 2, 12  # terms of a part: one of many is late
 def grow(s: Sums, a: Place, b: Place) -> Part | None:
     """The best of the parts on the way from what two sums have in common to what the most of them have."""
     places = [a, b]
-    terms = _together(s, _common(s, a, b), places)
+    terms = _together(s, [t for t in s.terms(a.column) if _holds(s, b, t)], places)
     found: Part | None = None
-    while len(terms) >= LEAST and not s.too_deep(terms, (p.column for p in places)):
+    while len(terms) >= LEAST:
         score = _score(s, terms, len(places))
         if score > 0 and (found is None or score > found.score):
             found = Part(score, tuple(terms), tuple(places))
-        deep = {c for c, above in enumerate(s.above) if above and s.too_deep(terms, (c,))}
-        place = _next(s, terms, deep | {p.column for p in places})
+        place = _next(s, terms, [p.column for p in places])
         if place is None:
             break
         places.append(place)
@@ -38,26 +39,19 @@ def _checked(s: Sums, part: Part) -> Part | None:
     return Part(score, tuple(terms), part.places) if score > 0 else None
 
 
-def _common(s: Sums, a: Place, b: Place) -> list[Term]:
-    found = (Term(node, *digit) for node, weight in s.columns[a.column].items() for digit in digits_in(weight))
-    return [term for term in found if s.below[term.node] < DEEPEST and _holds(s, b, term)]
-
-
 def _holds(s: Sums, place: Place, term: Term) -> bool:
     """Whether a sum has room for a part's term at a place."""
     weight = s.columns[place.column].get(term.node, 0)
     return (term.shift - place.down, term.sign * place.sign) in digits_in(weight)
 
 
-def _next(s: Sums, terms: Sequence[Term], used: set[int]) -> Place | None:
+def _next(s: Sums, terms: Sequence[Term], used: Sequence[int]) -> Place | None:
     """Where the most of these terms stand, in a sum that is not used."""
-    count: defaultdict[tuple[int, int, int], int] = defaultdict(int)
-    for node, shift, sign in terms:
-        for column in s.holders[node] - used:
-            for at, g in digits_in(s.columns[column][node]):
-                count[column, shift - at, sign * g] += 1
-    most = max(count.values(), default=0)
-    return Place(*min(place for place, c in count.items() if c == most)) if most >= LEAST else None
+    count = s.often(terms)
+    count[used] = 0
+    best = int(count.argmax())
+    column, down, sign = np.unravel_index(best, count.shape)
+    return Place(int(column), int(down) - s.reach, SIGNS[sign]) if count.flat[best] >= LEAST else None
 
 
 def _together(s: Sums, terms: Sequence[Term], places: Sequence[Place]) -> list[Term]:

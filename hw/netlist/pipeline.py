@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from math import inf
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from hw.netlist.cells import Carry, Literal, Lut, Netlist, Register
 from hw.netlist.clock import net_ps, period_ps, stretch
 from hw.netlist.fanout import MOST_READERS, readers, reads, stored_apart, wide_nets, with_copies
 from hw.netlist.sweep import swept
-from hw.netlist.tables import depends
+from hw.netlist.tables import mattering
 
 CHAIN = 1.0  # levels that a carry chain adds behind its look-up tables
 MANY, SHORT_CHAIN = 4, 0.5  # levels of which wires take most: no wire leads to a chain, and it counts as so many
@@ -34,10 +33,6 @@ class Depth(NamedTuple):
     levels: float
     ps: float
 
-    def joined(self, other: Depth) -> Depth:
-        """Behind both."""
-        return Depth(max(self.levels, other.levels), max(self.ps, other.ps))
-
     def plus(self, levels: float, ps: float) -> Depth:
         return Depth(self.levels + levels, self.ps + ps)
 
@@ -52,16 +47,16 @@ REGISTERED = Depth(0.0, START_PS)
 class Staged:
     """The netlist being rebuilt, and for every old net its stage, its depth there, and its copies stage by stage.
 
-    `most`: how deep a stage may be; `wires`: what every old net's wire takes, in ps; `copied_ps`: behind a register at
-    most, since it is made several times; `ending_ps`: before the registers of `copied` nets, of which one at most is
-    where the net comes from. `wide`: nets that are read from registers only, so many of them one behind the other.
-    `old`: the old net of every new one that is made, not registered.
+    `most`: how deep a stage may be; `wires`: what every old net's wire takes, in ps; `registered`: where it arrives
+    behind a register, which is made several times; `ending_ps`: before the registers of `copied` nets, of which one at
+    most is where the net comes from. `wide`: nets that are read from registers only, so many of them one behind the
+    other. `old`: the old net of every new one that is made, not registered.
     """
 
     made: Netlist
     most: Depth
     wires: dict[int, float]
-    copied_ps: float
+    registered: dict[int, Depth]
     ending_ps: float
     wide: Counter[int]
     copied: set[int]
@@ -91,10 +86,9 @@ class Staged:
 
     def arrival(self, net: int, stage: int) -> Depth:
         """Its depth in a stage, its wire included."""
-        wire = self.wires.get(net, 0.0)
         if net and self.stage[net] == stage and self.depth[net] is not REGISTERED:
-            return self.depth[net].plus(0.0, wire)
-        return REGISTERED.plus(0.0, min(wire, self.copied_ps))
+            return self.depth[net].plus(0.0, self.wires[net])
+        return self.registered.get(net, REGISTERED)
 
     def holds(self, net: int, depth: Depth) -> bool:
         """Whether a net so deep is within the stage, with what follows before its registers."""
@@ -137,8 +131,9 @@ def _within(netlist: Netlist, most: Depth, long: float) -> tuple[Netlist, int]:
     """With stages so deep at most; `long`: by how much wires are longer than in a small netlist."""
     each, wide, copied = max(FEWEST_READERS, int(MOST_READERS / long**2)), Counter[int](), set[int]()
     wires = {net: long * net_ps(count) for net, count in readers(netlist).items()}
+    registered = {net: REGISTERED.plus(0.0, min(wire, long * net_ps(each))) for net, wire in wires.items()}
     while True:
-        empty = Staged(Netlist(), most, wires, long * net_ps(each), long * net_ps(SEVERAL), wide, copied)
+        empty = Staged(Netlist(), most, wires, registered, long * net_ps(SEVERAL), wide, copied)
         staged, latency = _staged(netlist, empty)
         made = with_copies(staged.made, each)
         # A wide net gets one register, and one more before it while that is there too often.
@@ -196,8 +191,6 @@ def _place(staged: Staged, group: list[Lut | Carry]) -> None:
 def _depths(staged: Staged, group: list[Lut | Carry], stage: int) -> dict[int, Depth]:
     """How deep every output of a group is in a stage."""
     depths: dict[int, Depth] = {}
-    own = {net for cell in group for net in cell.outputs}
-    entering = _all(staged.arrival(net, stage) for cell in group for net in reads(cell) if net not in own)
 
     def arrival(net: int, near: bool) -> Depth:
         """`near`: what this group makes comes without a wire."""
@@ -207,25 +200,33 @@ def _depths(staged: Staged, group: list[Lut | Carry], stage: int) -> dict[int, D
 
     for cell in group:
         if isinstance(cell, Carry):
-            selected = _all(arrival(net, near=True) for net in reads(cell))
-            depths.update(dict.fromkeys(cell.outputs, _behind_chain(staged.most.levels, cell, selected, entering)))
+            depth = _behind_chain(staged.most.levels, cell, _all(arrival(net, near=True) for net in reads(cell)))
+            if staged.most.levels <= FEW:
+                entering = _all(staged.arrival(net, stage) for c in group for net in reads(c) if net not in depths)
+                depth = Depth(min(depth.levels, FEW + entering.levels), depth.ps)
+            depths.update(dict.fromkeys(cell.outputs, depth))
             continue
         for table, output in zip(cell.tables, cell.outputs, strict=True):
-            mattering = (net for j, net in enumerate(cell.inputs) if depends(table, len(cell.inputs), j))
-            depths[output] = _all(arrival(net, near=False) for net in mattering).plus(1.0, LUT_PS)
+            nets = (cell.inputs[j] for j in mattering(table, len(cell.inputs)))
+            depths[output] = _all(arrival(net, near=False) for net in nets).plus(1.0, LUT_PS)
     return depths
 
 
 def _all(depths: Iterable[Depth]) -> Depth:
     """Behind all of them."""
-    return reduce(Depth.joined, depths, REGISTERED)
+    levels, ps = REGISTERED
+    for depth in depths:  # not max() of each, which takes three times as long
+        if depth.levels > levels:
+            levels = depth.levels
+        if depth.ps > ps:
+            ps = depth.ps
+    return Depth(levels, ps)
 
 
-def _behind_chain(levels: float, chain: Carry, selected: Depth, entering: Depth) -> Depth:
-    """Its outputs, where selects and data are so deep, and so deep what enters its look-up tables."""
+def _behind_chain(levels: float, chain: Carry, selected: Depth) -> Depth:
+    """Its outputs, where selects and data are so deep."""
     on = CHAIN_ON_PS if len(chain.select) > 4 else 0
-    depth = selected.plus(SHORT_CHAIN if levels >= MANY else CHAIN, CHAIN_PS + on)
-    return Depth(min(depth.levels, FEW + entering.levels), depth.ps) if levels <= FEW else depth
+    return selected.plus(SHORT_CHAIN if levels >= MANY else CHAIN, CHAIN_PS + on)
 
 
 def _moved(staged: Staged, cell: Lut | Carry, stage: int, outputs: tuple[int, ...]) -> Lut | Carry:

@@ -1,27 +1,27 @@
 """Common parts of constant matrices: what several sums hold is a sum of its own, made once.
 
-A part is a set of terms that stand together in several sums, up to a shift and a sign; it is a sum like the others from
-then on, in which parts are found, and a node like the inputs. Weights are kept as numbers, so that a term is in one
-wherever its signed digits allow it: 3 holds 4 and -1 as well as 2 and 1. Subexpressions as those of Hartley (1996) and
-of Hosangadi, Fallah and Kastner (2005), but of any number of terms, since heaps add many at the price of few.
+A part is a set of terms that stand together in several sums, up to a shift and a sign; it is a node like the inputs
+from then on. Weights are kept as numbers, so that a term is in one wherever its signed digits allow it: 3 holds 4 and
+-1 as well as 2 and 1. Subexpressions as those of Hartley (1996) and of Hosangadi, Fallah and Kastner (2005), but of any
+number of terms, since heaps add many at the price of few.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
-from hw.arith.digits import digits_in
 from hw.netlist.parts import LEAST, grow
-from hw.netlist.sums import DEEPEST, Part, Place, Sums
+from hw.netlist.sums import SIGNS, Part, Place, Sums
 
 SEEDS, NEAREST = 40, 2  # pairs of sums that parts grow from at a time, and of the ways in which two sums are alike
 FARTHEST = 3  # shift between two places of a part
-MOST_PARTS = 8  # for an output, and a few more
+MOST_PARTS, MORE_PARTS = 8, 64  # for an output, and a few more
 
 Seed = tuple[int, Place, Place, int, int]  # less the terms in common, and the versions of the two sums
 
@@ -36,8 +36,8 @@ def _shared(weights: bytes, shape: tuple[int, int], ranges: tuple[tuple[int, int
     matrix = np.frombuffer(weights, np.int64).reshape(shape)
     search = Search(Sums.of(matrix, ranges), min(FARTHEST, int(np.abs(matrix).max(initial=0)).bit_length()))
     for column in range(shape[1]):
-        search.changed(column)
-    while len(search.sums.ranges) < search.most_nodes and (part := search.best()) is not None:
+        search.compare(column, column + 1)
+    while len(search.sums.parts) < MOST_PARTS * shape[1] + MORE_PARTS and (part := search.best()) is not None:
         search.make(part)
     return search.sums
 
@@ -48,49 +48,33 @@ class Search:
 
     sums: Sums
     shifts: int
-    versions: dict[int, int] = field(default_factory=dict)  # how often each sum has changed
-    masks: dict[int, tuple[int, int]] = field(default_factory=dict)  # of every sum its terms as bits, by sign
+    versions: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))  # how often each sum has changed
     seeds: list[Seed] = field(default_factory=list)
     grown: dict[Seed, tuple[list[int], Part | None]] = field(default_factory=dict)
-
-    @property
-    def most_nodes(self) -> int:
-        return self.sums.inputs + MOST_PARTS * self.sums.outputs + 64
 
     def make(self, part: Part) -> None:
         """A part becomes a sum."""
         self.sums.make(part)
         for column in sorted({place.column for place in part.places}):
-            self.changed(column)
-        self.changed(len(self.sums.columns) - 1)
+            self.versions[column] += 1
+            self.compare(column, len(self.sums.columns))
 
-    def changed(self, column: int) -> None:
-        """A sum's terms anew, and what it has in common with every other one."""
-        sums, ones, minus_ones = self.sums, 0, 0
-        for node, weight in sums.columns[column].items():
-            for shift, sign in digits_in(weight) if sums.below[node] < DEEPEST else ():
-                bit = 1 << (shift * self.most_nodes + node)
-                ones, minus_ones = (ones | bit, minus_ones) if sign > 0 else (ones, minus_ones | bit)
-        self.masks[column] = ones, minus_ones
-        self.versions[column] = self.versions.get(column, 0) + 1
-        if sums.above[column] < DEEPEST:
-            for other in (k for k in self.masks if sums.above[k] < DEEPEST):
-                self._compare(min(other, column), max(other, column))
+    def compare(self, column: int, others: int) -> None:
+        """Seeds of a sum and of the first `others`, of itself shifted, too."""
+        middle, size = self.sums.reach, 2 * (2 * self.shifts + 1)
+        near = slice(middle - self.shifts, middle + self.shifts + 1)
+        count = self.sums.often(self.sums.terms(column))[:others, near].copy()
+        count[:column] = count[:column, ::-1].copy()  # a seed is seen from its first sum
+        count[column, : self.shifts + 1] = 0
+        ranked = count.reshape(others, size) * size + np.arange(size)
+        best = np.partition(ranked, -NEAREST)[:, -NEAREST:]
+        for other, k in np.argwhere(best >= LEAST * size).tolist():
+            alike, where = divmod(int(best[other, k]), size)
+            self._seed(alike, min(other, column), Place(max(other, column), where // 2 - self.shifts, SIGNS[where % 2]))
 
-    def _compare(self, a: int, b: int) -> None:
-        """Seeds of two sums, or of one and itself shifted."""
-        (ones, minus_ones), (plain, negative) = self.masks[a], self.masks[b]
-        found: list[tuple[int, int, int]] = []
-        for down in range(1 if a == b else -self.shifts, self.shifts + 1):
-            step = abs(down) * self.most_nodes
-            p, n = (plain << step, negative << step) if down >= 0 else (plain >> step, negative >> step)
-            found.append(((ones & p).bit_count() + (minus_ones & n).bit_count(), down, 1))
-            found.append(((ones & n).bit_count() + (minus_ones & p).bit_count(), down, -1))
-        for count, down, sign in heapq.nlargest(NEAREST, found):
-            if count >= LEAST:
-                heapq.heappush(
-                    self.seeds, (-count, Place(a, 0, 1), Place(b, down, sign), self.versions[a], self.versions[b])
-                )
+    def _seed(self, alike: int, a: int, b: Place) -> None:
+        versions = self.versions[a], self.versions[b.column]
+        heapq.heappush(self.seeds, (-alike, Place(a, 0, 1), b, *versions))
 
     def best(self) -> Part | None:
         """The best part that grows from the sums that are most alike."""

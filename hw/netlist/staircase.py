@@ -73,7 +73,8 @@ class Even:
             steps = {b - a for a, b in itertools.pairwise(row)} or {1}
             step = steps.pop()
             if not steps and step > 0 and step & (step - 1) == 0 and (step > 1 or not (late or early)):
-                stops = len(t) + 1 < 1 << stairs.width and row[-1] + step <= stairs.hi
+                following = row[-1] + step - (early and len(t) % 2 == 0)
+                stops = len(t) + 1 < 1 << stairs.width and following <= stairs.hi
                 return cls(row[0] - step, step.bit_length() - 1, late, early, stops)
         return None
 

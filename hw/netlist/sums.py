@@ -1,17 +1,18 @@
-"""Sums of nodes with whole weights: the columns of a constant matrix, and common parts of them, which are nodes too."""
+"""Sums of inputs with whole weights, the columns of a constant matrix, and common parts of them, made once."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from hw.arith.digits import digits_of
+from hw.arith.digits import digits_in, digits_of
 
-DEEPEST = 1  # parts in each other: each is a few levels of logic
+SIGNS = (-1, 1)
 
 
 class Term(NamedTuple):
@@ -40,77 +41,64 @@ class Part(NamedTuple):
 
 @dataclass
 class Sums:
-    """Weight by node, sum by sum: the matrix's columns, then the parts; nodes: the inputs, then the parts."""
+    """Weight by node, sum by sum; nodes: the inputs, then the parts, whose terms are inputs.
+
+    Parts of parts take 2 % fewer look-up tables and two or three clocks more: each is a few levels of logic.
+    """
 
     inputs: int
-    outputs: int
+    reach: int  # no term is shifted farther
     ranges: list[tuple[int, int]]  # of every node
-    vectors: list[np.ndarray]  # of every node its weights on the inputs
-    columns: list[dict[int, int]] = field(default_factory=list)
-    holders: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))  # the sums with a node
-    below: list[int] = field(default_factory=list)  # of every node: parts on the longest way down, itself included
-    above: list[int] = field(default_factory=list)  # of every sum: parts on the longest way up, itself included
+    columns: list[dict[int, int]]
+    parts: list[list[Term]] = field(default_factory=list)
+    _stands: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, matrix: np.ndarray, ranges: Sequence[tuple[int, int]]) -> Sums:
         """Of inputs with ranges (lo, hi) and a matrix (K, N)."""
-        inputs, outputs = matrix.shape
-        sums = cls(inputs, outputs, list(ranges), list(np.eye(inputs, dtype=np.int64)), below=[0] * inputs)
-        for column in matrix.T.tolist():
-            sums.add({node: weight for node, weight in enumerate(column) if weight}, 0)
-        return sums
+        columns = [{node: w for node, w in enumerate(column) if w} for column in matrix.T.tolist()]
+        return cls(len(ranges), int(np.abs(matrix).max(initial=0)).bit_length(), list(ranges), columns)
 
     @property
     def rows(self) -> list[list[Term]]:
         """The terms of the matrix's sums."""
-        return [terms_of(column) for column in self.columns[: self.outputs]]
+        return [_terms_of(column) for column in self.columns]
 
-    @property
-    def parts(self) -> list[tuple[int, list[Term]]]:
-        """Nodes that are parts and their terms, each behind those that it is made of."""
-        order: dict[int, list[Term]] = {}
+    def terms(self, column: int) -> list[Term]:
+        """Of a sum, every digit of its inputs: more than there are at once, as 3 is 2 + 1 and 4 - 1."""
+        inputs = ((node, weight) for node, weight in self.columns[column].items() if node < self.inputs)
+        return [Term(node, *digit) for node, weight in inputs for digit in digits_in(weight)]
 
-        def visit(node: int) -> None:
-            if node >= self.inputs and node not in order:
-                column = self.columns[self.sum_of(node)]
-                for part in sorted(column):
-                    visit(part)
-                order[node] = terms_of(column)
+    def often(self, terms: Sequence[Term]) -> np.ndarray:
+        """How many of these terms stand at each place of a part: (sum, shift + reach, whether plus), as an array."""
+        shape = len(self.columns), 2 * self.reach + 1, 2
+        places = [self._standing(term.node, term.sign) + 2 * term.shift for term in terms]
+        every = np.concatenate(places) if places else np.zeros(0, np.int64)
+        return np.bincount(every, minlength=prod(shape)).reshape(shape)
 
-        for node in range(self.inputs, len(self.ranges)):
-            visit(node)
-        return list(order.items())
-
-    def sum_of(self, part: int) -> int:
-        """The sum that a part is."""
-        return self.outputs + part - self.inputs
-
-    def add(self, column: dict[int, int], above: int) -> None:
-        """Another sum."""
-        self.columns.append(column)
-        self.above.append(above)
-        for node in column:
-            self.holders[node].add(len(self.columns) - 1)
-
-    def too_deep(self, terms: Sequence[Term], columns: Iterable[int]) -> bool:
-        """Whether a part would stand too deep in others."""
-        below = 1 + max(self.below[term.node] for term in terms)
-        return any(below + self.above[column] > DEEPEST for column in columns)
+    def _standing(self, node: int, sign: int) -> np.ndarray:
+        """The places, numbered, of an input with a sign and no shift."""
+        if (node, sign) not in self._stands:
+            weights = ((k, column[node]) for k, column in enumerate(self.columns) if node in column)
+            found = [
+                ((k * (2 * self.reach + 1) + self.reach - at) * 2) + (sign * g > 0)
+                for k, weight in weights
+                for at, g in digits_in(weight)
+            ]
+            self._stands[node, sign] = np.array(found, np.int64)
+        return self._stands[node, sign]
 
     def make(self, part: Part) -> None:
         """A node for the part, in every sum that holds it."""
         node, lowest = len(self.ranges), min(term.shift for term in part.terms)
-        column: defaultdict[int, int] = defaultdict(int)
+        weights: defaultdict[int, int] = defaultdict(int)
         for term in part.terms:
-            column[term.node] += term.sign << term.shift - lowest
-        vector = sum((self.vectors[k] * weight for k, weight in column.items()), np.zeros(self.inputs, np.int64))
-        ends = vector[:, None] * np.array(self.ranges[: self.inputs])
-        self.ranges.append((int(ends.min(1).sum()), int(ends.max(1).sum())))
-        self.vectors.append(vector)
+            weights[term.node] += term.sign << term.shift - lowest
+        ends = [sorted(weight * end for end in self.ranges[k]) for k, weight in weights.items()]
+        self.ranges.append((sum(lo for lo, _ in ends), sum(hi for _, hi in ends)))
+        self.parts.append(_terms_of(weights))
         for place in part.places:
             self._take_out(part.terms, place, node, lowest)
-        self.add(dict(column), 1)
-        self._count_depths()
 
     def _take_out(self, terms: Sequence[Term], place: Place, node: int, lowest: int) -> None:
         """The node in place of the terms, in one sum."""
@@ -119,24 +107,12 @@ class Sums:
             column[term.node] -= term.sign * place.sign << term.shift - place.down
             if not column[term.node]:
                 del column[term.node]
-                self.holders[term.node].discard(place.column)
+            for sign in SIGNS:
+                self._stands.pop((term.node, sign), None)
         column[node] = column.get(node, 0) + (place.sign << lowest - place.down)
-        self.holders[node].add(place.column)
-
-    def _count_depths(self) -> None:
-        """How deep parts stand in each other."""
-        self.below, self.above = [0] * len(self.ranges), [0] * len(self.columns)
-        order = self.parts
-        for node, terms in order:
-            self.below[node] = 1 + max(self.below[term.node] for term in terms)
-        for node, terms in reversed(order):
-            own = self.sum_of(node)
-            self.above[own] += 1
-            for inner in (self.sum_of(term.node) for term in terms if term.node >= self.inputs):
-                self.above[inner] = max(self.above[inner], self.above[own])
 
 
-def terms_of(column: dict[int, int]) -> list[Term]:
+def _terms_of(column: dict[int, int]) -> list[Term]:
     """Of a sum, in as few signed digits as can be."""
     return [Term(node, shift, sign) for node, weight in sorted(column.items()) for shift, sign in digits_of(weight)]
 
