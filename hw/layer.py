@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from codesign.graph import Graph, Node, TensorType
 from codesign.ops.integer import Center
 from codesign.ops.pad import Pad
+from hw.netlist.clock import MOST_LEVELS
 from hw.pipeline import Stage
 from hw.stream import StreamType
 
@@ -26,7 +27,7 @@ class Folding:
     lanes_out: int
     whole: bool = False
     skip: bool = False
-    levels: int = 4
+    levels: int = MOST_LEVELS
     gates: str = "auto"
     dsp: int = 0
     pixels: int = 1

@@ -15,7 +15,8 @@ from hw.ways import choice_sites
 
 Ports = Sequence[tuple[Value, Value]]  # address and enable of each part
 
-_LUTS_PER_RAMB18 = 128  # the device has 190 LUTs a RAMB18; LUTs run out first
+_LUTS_PER_RAMB36 = 256  # the device has 380; LUTs run out first
+_SHALLOW = 64  # words that one table tells apart
 # Depth and width of the simple dual port block memories, their size in RAMB36, and what one weighs for Yosys.
 _ASPECTS = (
     *((16384 >> k, width, 0.5, 129) for k, width in enumerate((1, 2, 4, 9, 18, 36))),
@@ -26,7 +27,12 @@ _BYTE = 9  # bits that a write changes together, of the wider aspects
 
 def in_blocks(depth: int, width: int) -> bool:
     """Whether a memory belongs in block RAM rather than in LUTs."""
-    return depth > 64 and lutram_luts(depth, width) > 2 * _LUTS_PER_RAMB18 * block_count(depth, width)
+    return blocks_pay(depth, lutram_luts(depth, width), block_count(depth, width))
+
+
+def blocks_pay(depth: int, luts: float, blocks: float) -> bool:
+    """Whether a memory is worth so many RAMB36s, where it would take so many LUTs."""
+    return depth > _SHALLOW and luts > _LUTS_PER_RAMB36 * blocks
 
 
 def _empty(depth: int, width: int, blocks: bool) -> Memory:

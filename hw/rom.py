@@ -16,11 +16,10 @@ from codesign.cost import Cost
 from codesign.formats import Int
 from hw.copies import EACH, copies, groups_of, slices_of
 from hw.fitted import fitted
-from hw.memory import block_count, blocks_cost
+from hw.memory import block_count, blocks_cost, blocks_pay
 from hw.ports import element
 from hw.register import register
 
-_LUTS_PER_BRAM36 = 256  # the device has 380 LUTs a RAMB36; LUTs run out first
 READERS = 1  # cells that read a bit of a number
 
 
@@ -50,7 +49,7 @@ def memory_of(words: Sequence[int], width: int) -> memory.Memory:
 
 def rom_in_blocks(depth: int, width: int) -> bool:
     """Whether a memory of this size belongs in block RAM rather than in LUTs."""
-    return depth > 64 and table_luts(depth) * width > _LUTS_PER_BRAM36 * block_count(depth, width, written=False)
+    return blocks_pay(depth, table_luts(depth) * width, block_count(depth, width, written=False))
 
 
 def rom_cost(depth: int, width: int) -> Cost:

@@ -14,9 +14,9 @@ from typing import Any
 
 from hw.blif import Instance
 from hw.netlist.chains import chain_bits
-from hw.netlist.clock import levels_at, net_ps, stretch
+from hw.netlist.clock import MOST_LEVELS, levels_at, net_ps, stretch
 from hw.netlist.fanout import MOST_READERS
-from hw.netlist.pipeline import CHAIN, MANY, SHORT_CHAIN
+from hw.netlist.pipeline import CHAIN, SHORT_CHAIN
 from hw.paths import Nets, Step, Wire, nets_of
 
 SLOW_PS = 1600  # what is launched later comes from a block RAM or a multiplier without a register behind it
@@ -37,8 +37,8 @@ class Rule:
     @classmethod
     def at(cls, clock_mhz: float) -> Rule:
         levels = levels_at(clock_mhz)
-        slow = SLOW_LEVELS if levels >= MANY else levels
-        return cls(levels, chain_bits(levels), slow, SHORT_CHAIN if levels >= MANY else CHAIN)
+        slow = SLOW_LEVELS if levels >= MOST_LEVELS else levels
+        return cls(levels, chain_bits(levels), slow, SHORT_CHAIN if levels >= MOST_LEVELS else CHAIN)
 
 
 @dataclass(frozen=True)

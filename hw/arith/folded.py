@@ -10,10 +10,10 @@ import numpy as np
 
 from codesign.formats import Format
 from hw.arith.multipliers import Multipliers
-from hw.arith.product import LEVELS, Place, Product, Sums
+from hw.arith.product import Place, Product, Sums
 from hw.copies import EACH, groups_of
 from hw.netlist.chains import SHORT_BITS
-from hw.netlist.pipeline import MANY
+from hw.netlist.clock import MOST_LEVELS
 from hw.netlist.verilog import run_bits
 from hw.rom import Fields, rom_in_blocks, table_luts
 from hw.stream import StreamType, pack
@@ -40,7 +40,7 @@ class Folded:
     banks: int = 1
     late: bool = False
     dsp_lanes: int = 0
-    levels: float = LEVELS
+    levels: float = MOST_LEVELS
 
     @property
     def folds(self) -> int:
@@ -180,7 +180,7 @@ class Folded:
     def halves(self) -> bool:
         """Whether accumulators are two halves, the upper one a clock behind: one carry chain would be too long."""
         in_slices = self.multipliers is not None and self.multipliers.accumulates
-        return not in_slices and self.levels < MANY and self.total_bits > SHORT_BITS
+        return not in_slices and self.levels < MOST_LEVELS and self.total_bits > SHORT_BITS
 
     @property
     def sum_groups(self) -> int:

@@ -19,13 +19,13 @@ from codesign.cost import Cost
 from codesign.formats import Binary, Format, Int
 from hw.netlist.cells import Literal, Lut, Netlist
 from hw.netlist.chains import added
+from hw.netlist.clock import MOST_LEVELS
 from hw.netlist.dense import Dense, dense
 from hw.netlist.heap import Heap
 from hw.netlist.pipeline import pipelined
 from hw.netlist.products import Chosen, Gated, add_chosen, add_gated, add_signs, read_only, table_over_folds
 from hw.netlist.sizes import netlist_cost
 
-LEVELS = 4.0  # look-up tables and carry chains between registers: 100 MHz with wires taken into account
 MOST_TABLE = 64  # folds that one look-up table tells apart
 
 
@@ -64,7 +64,7 @@ class Product:
     w: Format
     weights: np.ndarray
     banks: int = 1
-    levels: float = LEVELS
+    levels: float = MOST_LEVELS
 
     @cached_property
     def place(self) -> Place:

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hw.netlist.cells import FALSE, TRUE, Literal, Netlist
+from hw.netlist.clock import MOST_LEVELS
 from hw.netlist.cover import Chain, chains_of, cover
 from hw.netlist.heap import Heap
-from hw.netlist.pipeline import FEW, MANY
+from hw.netlist.pipeline import FEW
 from hw.netlist.tables import ones_bit, table_of
 
 NEXT = 64  # chains of which the earliest is built first
@@ -26,7 +27,7 @@ CHAIN_BITS, SHORT_BITS = 32, 16  # of a carry chain, up to 100 MHz and beyond (M
 
 def chain_bits(levels: float) -> int:
     """Of the longest carry chain that the clock of so many levels allows."""
-    return CHAIN_BITS if levels >= MANY else SHORT_BITS
+    return CHAIN_BITS if levels >= MOST_LEVELS else SHORT_BITS
 
 
 def popcount(n: Netlist, bits: Iterable[Literal]) -> list[Literal]:
@@ -37,7 +38,7 @@ def popcount(n: Netlist, bits: Iterable[Literal]) -> list[Literal]:
     return added(n, heap, (heap.total() + heap.constant).bit_length())
 
 
-def added(n: Netlist, heap: Heap, width: int, levels: float = MANY) -> list[Literal]:
+def added(n: Netlist, heap: Heap, width: int, levels: float = MOST_LEVELS) -> list[Literal]:
     """The heap's sum modulo 2^width, lowest bit first; made for so many `levels` of logic between registers."""
     ones = [heap.constant >> p & 1 for p in range(width)]
     work = Work(n, [sorted(heap.columns.get(p, ()), key=n.level) for p in range(width)], ones, levels)

@@ -13,6 +13,7 @@ from math import sqrt
 # chain counts one more than the table that feeds it, a ternary adder three (MICROARCHITECTURE: -1 speed grade). At
 # 100 MHz it is wires that count, up to four in a row, and a chain, which has none, is half a level.
 LEVELS = ((100, 4), (200, 3), (250, 2))
+MOST_LEVELS = LEVELS[0][1]  # of the slowest clock: wires take most of it, and no wire leads to a carry chain
 WIRE_PS, SPREAD_PS = 620, 105
 COMPACT = 400  # LUTs up to which wires are as short as `net_ps` says
 GROWTH = 0.3  # the power of the size by which they grow beyond

@@ -9,13 +9,13 @@ from math import inf
 from typing import NamedTuple
 
 from hw.netlist.cells import Carry, Literal, Lut, Netlist, Register
-from hw.netlist.clock import net_ps, period_ps, stretch
+from hw.netlist.clock import MOST_LEVELS, net_ps, period_ps, stretch
 from hw.netlist.fanout import MOST_READERS, readers, reads, stored_apart, wide_nets, with_copies
 from hw.netlist.sweep import swept
 from hw.netlist.tables import mattering
 
 CHAIN = 1.0  # levels that a carry chain adds behind its look-up tables
-MANY, SHORT_CHAIN = 4, 0.5  # levels of which wires take most: no wire leads to a chain, and it counts as so many
+SHORT_CHAIN = 0.5  # the same where levels are most
 FEW = 2  # levels where a ternary adder counts as two, its first table left out: it then stands alone between registers
 # From the clock's edge, through a table, through the first slice of a carry chain and through all others (hw/delays.py)
 START_PS, LUT_PS, CHAIN_PS, CHAIN_ON_PS = 300, 600, 550, 350
@@ -226,7 +226,7 @@ def _all(depths: Iterable[Depth]) -> Depth:
 def _behind_chain(levels: float, chain: Carry, selected: Depth) -> Depth:
     """Its outputs, where selects and data are so deep."""
     on = CHAIN_ON_PS if len(chain.select) > 4 else 0
-    return selected.plus(SHORT_CHAIN if levels >= MANY else CHAIN, CHAIN_PS + on)
+    return selected.plus(SHORT_CHAIN if levels >= MOST_LEVELS else CHAIN, CHAIN_PS + on)
 
 
 def _moved(staged: Staged, cell: Lut | Carry, stage: int, outputs: tuple[int, ...]) -> Lut | Carry:

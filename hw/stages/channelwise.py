@@ -14,8 +14,8 @@ from codesign.formats import Format
 from hw.arith.folded import Folded
 from hw.arith.folded_circuit import FoldedStream
 from hw.arith.folded_cost import counted_stream_cost, folded_stream_cost
-from hw.arith.product import LEVELS
 from hw.elastic import Datapath
+from hw.netlist.clock import MOST_LEVELS
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -33,7 +33,7 @@ class ChannelwiseMac:
     weight_format: Format
     bias: np.ndarray | None = None
     dsp_lanes: int = 0
-    levels: float = LEVELS
+    levels: float = MOST_LEVELS
 
     def __post_init__(self) -> None:
         groups, taps, lanes = self.input.shape[-3:]

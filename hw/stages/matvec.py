@@ -15,10 +15,10 @@ from hw.arith.folded import Folded
 from hw.arith.folded_circuit import FoldedStream
 from hw.arith.folded_cost import counted_stream_cost, folded_stream_cost
 from hw.arith.order import Order
-from hw.arith.product import LEVELS
 from hw.arith.replay import replay_depth
 from hw.elastic import Datapath
 from hw.memory import in_blocks
+from hw.netlist.clock import MOST_LEVELS
 from hw.stream import StreamType
 from hw.timing import serve
 
@@ -41,7 +41,7 @@ class MatVec:
     bias: np.ndarray | None = None
     skip: bool = False
     dsp_lanes: int = 0
-    levels: float = LEVELS
+    levels: float = MOST_LEVELS
 
     def __post_init__(self) -> None:
         groups, k, n = self._grouped.shape

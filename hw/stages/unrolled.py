@@ -22,12 +22,11 @@ from hw.elastic import Datapath
 from hw.fitted import fitted
 from hw.netlist.cells import Netlist
 from hw.netlist.circuit import Circuit
+from hw.netlist.clock import MOST_LEVELS
 from hw.netlist.dense import Dense, dense
 from hw.netlist.pipeline import pipelined
 from hw.netlist.sizes import netlist_cost
 from hw.stream import StreamType
-
-LEVELS = 4  # look-up tables and carry chains between registers: 100 MHz with wires taken into account
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,7 @@ class Unrolled:
 
     input: StreamType
     layers: tuple[Dense, ...]
-    levels: float = LEVELS
+    levels: float = MOST_LEVELS
     gates: str = "auto"
 
     def __post_init__(self) -> None:
