@@ -214,6 +214,13 @@ def shift(r: Random, stream: StreamType) -> RequantStage:
     return RequantStage(stream, Requant(np.array([1]), np.array([r.of((0, 3))]), r.of((2, 5)), "half_even", I8))
 
 
+def shifted(r: Random) -> RequantStage:
+    """By more than that, into formats of other limits."""
+    stream = r.stream(r.of((I8, Int(-500, 500), Int(-20000, 20000))), 6, 24, most_lanes=4)
+    offset, out = np.array([r.of((0, 5, -75, 1000))]), r.of((I8, U8, U4, Int(-8, 6)))
+    return RequantStage(stream, Requant(np.array([1]), offset, r.of((3, 4, 8)), r.of(("half_even", "floor")), out))
+
+
 Function = Callable[[Random, StreamType], "ElementStage[Any]"]
 FUNCTIONS: tuple[Function, ...] = (threshold, threshold, search, lookup, requant, requant, shift)
 
@@ -247,7 +254,7 @@ def joined(r: Random) -> Joined:
 FAMILIES: dict[str, tuple[Callable[[Random], Stage], int]] = {
     "matvec": (matvec, 22), "chosen": (chosen, 6),
     "skipping": (skipping, 4), "multiplied": (multiplied, 5), "channelwise": (channelwise, 10),
-    "unrolled": (unrolled, 6), "signs": (signs, 5), "digits": (digits, 3),
+    "unrolled": (unrolled, 6), "signs": (signs, 5), "digits": (digits, 3), "shifted": (shifted, 6),
     "serial window": (serial_window, 10), "parallel window": (parallel_window, 10),
     "pool": (pool, 8), "global pool": (global_pool, 4), "width": (width, 11), "fifo": (fifo, 12), "pad": (pad, 5),
     "crop": (crop, 3), "reorder": (reorder, 4), "gather": (gather, 4), "join": (join, 8), "concat": (concat, 4),

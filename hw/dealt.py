@@ -35,6 +35,11 @@ def enables_of(sizes: Iterable[int]) -> int:
     return max(1, _hands(sizes))
 
 
+def shares_of(sizes: Iterable[int]) -> list[int]:
+    """Which of them each register takes."""
+    return list(map(_Hand(), sizes))
+
+
 def _registers(fragment: Fragment) -> Iterator[tuple[Signal, int, int]]:
     """Bits of the registers in a fragment itself, from .. to: whole ones, which may belong into a multiplier, where
     one control can have so many readers."""

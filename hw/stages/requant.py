@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property, reduce
+from operator import add
+
 import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 
@@ -9,6 +12,7 @@ from codesign.cost import Cost
 from codesign.formats import Format, Int
 from codesign.graph import GraphError
 from codesign.ops.requant import Requant
+from hw.dealt import enables_of, shares_of
 from hw.fitted import fitted
 from hw.loops import counter_cost, fold_counter
 from hw.ports import elements, resize
@@ -45,7 +49,7 @@ class RequantStage(ElementStage[Requant]):
             return 1
         return -(-(m_bits - 1) // _DIGIT)
 
-    @property
+    @cached_property
     def sums(self) -> Int:
         """The range of x * multiplier + offset, a half included where ties go to even."""
         x, m, b = self.input.format, self.op.multiplier, self.op.offset + self.half
@@ -57,7 +61,7 @@ class RequantStage(ElementStage[Requant]):
         """Added so that a cut rounds half up."""
         return (1 << self.op.shift) >> 1 if self.op.rounding == "half_even" else 0
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         """Of a fold: every lane's multiplier digits, lowest digit first, then every lane's offset."""
         channels = max(len(self.op.multiplier), len(self.op.offset))
@@ -75,34 +79,95 @@ class RequantStage(ElementStage[Requant]):
 
     def datapath_cost(self) -> Cost:
         fields, out, level_bits = self.fields, self.format, self._level_bits
-        beyond = -(-max(level_bits - out.bits, 0) // 5)
-        uneven = 0 if out == Int.of(out.bits, out.signed) else level_bits  # limits that no bit pattern shows
-        lut = fitted("requant.bit") * out.bits + beyond + fitted("requant.uneven bit") * uneven
-        lut += fitted("requant.tie bit") * self.op.shift * bool(self.half)
+        lut = fitted("requant.tie bit") * self.op.shift * bool(self.half) + self._limits_luts
         same = max(out.bits - level_bits, 0)  # upper bits that are all the sign: one register, also in the skid
-        lane = Cost(lut=lut - fitted("buffer.bit") * same, ff=level_bits + out.bits - 2 * same) + self._sum_cost()
-        return lane * self.input.lanes + fields.cost() + counter_cost(fields.depth, fields.addresses)
+        lane = Cost(lut=lut - fitted("buffer.bit") * same, ff=level_bits + out.bits - 2 * same, dsp=self._dsp)
+        control = counter_cost(fields.depth, fields.addresses) + Cost(ff=enables_of(self._registers) - 1)
+        return lane * self.input.lanes + self._sums_cost + self._delays_cost + fields.cost() + control
 
     @property
     def _level_bits(self) -> int:
         return max(self.sums.bits - self.op.shift, 1)
 
-    def _sum_cost(self) -> Cost:
-        """Of a lane's products and sum; a constant offset is seldom added in the multiplier."""
-        x_bits, bits = self.input.format.bits, self.sums.bits
+    @property
+    def _limits(self) -> int:
+        """Of the result, as far as the bits of a level tell that they matter."""
+        level = Int.of(self._level_bits, self.sums.signed)
+        return (level.lo < self.format.lo) + (level.hi > self.format.hi)
+
+    @property
+    def _limits_luts(self) -> float:
+        """Of a lane: a limit on one side sets or resets registers, those on two are chosen in front of them."""
+        out, level_bits = self.format, self._level_bits
+        uneven = out != Int.of(out.bits, out.signed)  # limits that no bit pattern shows
+        told = -(-max(level_bits - out.bits, 0) // 5) + fitted("requant.uneven bit") * uneven * level_bits
+        return (told if self._limits else 0) + (fitted("requant.bit") * out.bits if self._limits == 2 else 0)
+
+    @property
+    def _dsp(self) -> int:
+        return 0 if self.shifts_only else self.digits
+
+    @property
+    def _sums_cost(self) -> Cost:
+        """Of all lanes' products and sums, where they are not inside the multipliers."""
+        x_bits, sum_bits, lanes = self.input.format.bits, self.sums.bits, self.input.lanes
+        kept = sum_bits if self.half else self._level_bits  # of the sum: below a cut only a tie is told
+        added = [b.lo % (1 << sum_bits) for b, apart in zip(self._offsets, self._apart, strict=True) if apart]
+        ones = fitted("requant.one") * sum(b.bit_count() for b in added)
         if self.shifts_only:
-            return Cost(lut=fitted("requant.shift bit") * bits, ff=fitted("requant.shift ff") * (2 * x_bits + bits))
+            unread = 0 if self.half else sum(min(self.op.shift, _zeros(b)) for b in added)
+            return Cost(ones, (2 * x_bits + kept) * lanes - 2 * unread)
         if self.digits > 1:
-            return Cost(fitted("requant.digit bit") * bits, fitted("requant.digit ff") * bits, dsp=self.digits)
-        if all(f.lo == f.hi for f in self.fields.formats):
-            return Cost(lut=fitted("requant.offset bit") * bits, ff=fitted("requant.offset ff") * bits, dsp=1)
-        return Cost(dsp=1)
+            high = Cost(fitted("requant.digit bit") * (sum_bits - _DIGIT), kept)
+            return high * lanes + Cost(ones, x_bits * len(added))
+        return Cost(ones, kept * len(added))
+
+    @property
+    def _offsets(self) -> list[Int]:
+        return self.fields.formats[-self.input.lanes :]
+
+    @property
+    def _apart(self) -> list[bool]:
+        """Of every lane whether its offset is added outside of a multiplier: synthesis takes the zeros at a constant's
+        end out of that."""
+        digits = self.fields.formats[: self.input.lanes]
+        return [self.shifts_only or (m.lo == m.hi and m.lo % 2 == 0) for m in digits]
+
+    @property
+    def _delays_cost(self) -> Cost:
+        """Of sums that nothing changes behind their adder: three registers of one enable are a shift register."""
+        if self._limits:
+            return Cost()
+        shares, lane = shares_of(self._registers), len(self._lane_registers)
+        ends = range(len(shares) - 1 - lane * (self.input.lanes - 1), len(shares), lane)
+        waiting = sum(shares[k - 2] == shares[k] and apart for k, apart in zip(ends, self._apart, strict=True))
+        bits = (self._level_bits - bool(self.half)) * waiting
+        return Cost(lut=bits, ff=-3 * bits)
+
+    @property
+    def _registers(self) -> list[int]:
+        """Bits of each, in the order in which they are dealt out to enables."""
+        lanes = self.input.lanes
+        return [*[1] * self.fields.width, *[self.input.format.bits] * lanes, *self._lane_registers * lanes]
+
+    @property
+    def _lane_registers(self) -> list[int]:
+        """Of a lane behind its x: products, what two of them are added from, sum, level, result."""
+        sum_bits = self.sums.bits
+        products = [self.input.format.bits + f.bits for f in self.fields.formats[: self.digits]]
+        parts = [sum_bits - _DIGIT] * 2 if self.digits > 1 else []
+        return [*products, *parts, sum_bits, self._level_bits, self.format.bits]
 
     @property
     def shifts_only(self) -> bool:
         """Whether every lane multiplies by a constant power of two, which takes no multiplier."""
         digits = self.fields.formats[: self.input.lanes * self.digits]
         return all(f.lo == f.hi and f.lo >= 0 and f.lo & (f.lo - 1) == 0 for f in digits)
+
+
+def _zeros(number: int) -> int:
+    """At its end; as many as there may be of 0."""
+    return (number & -number).bit_length() - 1 if number else 64
 
 
 def signed_bits(numbers: Format) -> int:
@@ -127,19 +192,19 @@ class _MultiplyShift(LaneDatapath):
 
     def _sum(self, m: Module, x: Value, digits: list[Field], offset: Field) -> Value:
         """x * multiplier + offset, two clocks later; three where the multiplier has digits."""
-        products = [register(m, x * digit) for digit in digits]
+        low, *higher = [register(m, x * digit) for digit in digits]
         offset = register_field(m, offset)
-        if len(products) > 1:
-            high = sum(p << (_DIGIT * k) for k, p in enumerate(products) if k)
-            products, offset = [register(m, products[0] + offset), register(m, high)], 0
+        if higher:  # registers of no more bits than they hold, so that they belong into the multipliers
+            high = reduce(add, (p.shift_left(_DIGIT * k) for k, p in enumerate(higher)))
+            low, offset = register(m, low + offset), register(m, high).shift_left(_DIGIT)
         total = Signal(Shape(self.stage.sums.bits, self.stage.sums.signed), reset_less=True)
-        m.d.sync += total.eq(sum(products) + offset)
+        m.d.sync += total.eq(low + offset)
         return total
 
     def _result(self, m: Module, total: Value) -> Value:
         """The sum, rounded and limited: its code, two clocks later."""
         out, shift = self.stage.format, self.stage.op.shift
-        rounded = total >> shift
+        rounded = total.shift_right(shift)
         if self.stage.half:  # half up is one too high where the lower neighbour of a tie is the even one
             tie = ~total[:shift].any()
             rounded = Cat(rounded[0] & ~tie, rounded[1:])
