@@ -18,7 +18,9 @@ from codesign.chunks import run_chunked
 from codesign.graph import Graph
 
 DATA = Path(__file__).parent.parent.parent / "shared/data"
-MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)  # of CIFAR-10, what the residual network expects
+# Of CIFAR-10, as the residual network is documented: 86.2 % of the first 1,000 images, its int8 form 85.4 % (with the
+# deviations of all pixels, 0.247, 0.2435 and 0.2616, 87.1 and 86.7 %).
+MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.201)
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,14 @@ def cifar() -> tuple[np.ndarray, np.ndarray]:
         return v["images"].astype(np.float32) / 255, v["labels"].astype(np.int64)
 
 
+def normalized(images: np.ndarray) -> np.ndarray:
+    """What the residual network takes (samples, 3, 32, 32), of images (samples, 32, 32, 3) from 0 to 1."""
+    return ((images - np.array(MEAN)) / np.array(DEVIATION)).astype(np.float32).transpose(0, 3, 1, 2)
+
+
 def residual() -> Case:
     x, labels = cifar()
-    x = ((x - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)).transpose(0, 3, 1, 2)
+    x = normalized(x)
     model = DATA / "models/cifar10/ic_residual_float.onnx"
     return Case(model, x[3500:], x[:3500], labels[:3500], {"int8": 0.8, "w4a8": 3.0})
 

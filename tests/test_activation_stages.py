@@ -75,6 +75,9 @@ STAGES: dict[str, ElementStage] = {
     ),
     "three digits": RequantStage(StreamType((4,), Int(-500, 500000), 2), requant(1, 40, 35, "floor", Int(-200, 3))),
     "wide multiplier": RequantStage(StreamType((2,), Int(0, 65535), 2), requant(2, 24, 24, "floor", Int(0, 255))),
+    "nothing left": RequantStage(
+        StreamType((2,), Int(0, 15), 1), Requant(np.array([3]), np.array([1]), 9, "half_even", Int(0, 7))
+    ),
     "no shift": RequantStage(StreamType((2,), INT10, 1), requant(2, 8, 0, "floor", Int(-20000, 30000))),
 }  # fmt: skip
 

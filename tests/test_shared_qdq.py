@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.cases import normalized
 from codesign.cli import main
 
 KWS_SCALE, KWS_ZERO = 0.5847029, 83
@@ -66,7 +67,7 @@ def test_a_residual_network(shared_data, tmp_path, capsys):
     folder = shared_data / "models/cifar10"
     with np.load(shared_data / "cifar10/cifar10_train_first4000.npz") as stored:
         pixels = stored["images"][:1000] / 255
-    x = ((pixels - [0.4914, 0.4822, 0.4465]) / [0.2023, 0.1994, 0.2010]).astype(np.float32).transpose(0, 3, 1, 2)
+    x = normalized(pixels)
     expected = np.load(folder / "ic_residual_int8_qdq_expected_first1000.npy")
     path = folder / "ic_residual_int8_qdq.onnx"
     assert differing(path, x, expected, 10, tmp_path, capsys, beyond=1) < 0.1 * len(x)

@@ -6,7 +6,7 @@ from functools import cached_property, reduce
 from operator import add
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
 from codesign.cost import Cost
 from codesign.formats import Format, Int
@@ -78,6 +78,8 @@ class RequantStage(ElementStage[Requant]):
         return _MultiplyShift(self, ahead)
 
     def datapath_cost(self) -> Cost:
+        if not self.sums.signed and self.sums.bits <= self.op.shift:
+            return Cost()  # always 0: synthesis takes all of it out
         fields, out, level_bits = self.fields, self.format, self._level_bits
         lut = fitted("requant.tie bit") * self.op.shift * bool(self.half) + self._limits_luts
         same = max(out.bits - level_bits, 0)  # upper bits that are all the sign: one register, also in the skid
@@ -204,7 +206,7 @@ class _MultiplyShift(LaneDatapath):
     def _result(self, m: Module, total: Value) -> Value:
         """The sum, rounded and limited: its code, two clocks later."""
         out, shift = self.stage.format, self.stage.op.shift
-        rounded = total.shift_right(shift)
+        rounded = total.shift_right(shift) if self.stage.sums.signed or shift < len(total) else Const(0, 1)
         if self.stage.half:  # half up is one too high where the lower neighbour of a tie is the even one
             tie = ~total[:shift].any()
             rounded = Cat(rounded[0] & ~tie, rounded[1:])
