@@ -112,6 +112,7 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "thresholds": lambda c: thresholds(StreamType((16, 64), I14, 8)),
     "search": lambda c: search(StreamType((16, 32), I14, 2), 31),
     "window, serial": lambda c: Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
+    "window, serial, banks": lambda c: Window(StreamType((114, 114, 128), U4, 16), (3, 3)),
     "window, all channels a beat": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3)),
     "window, parallel": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3), parallel=True),
     "window, bordered": lambda c: Window(StreamType((32, 32, 16), U4, 16), (3, 3), border=AROUND, parallel=True),
@@ -127,8 +128,10 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "256 lanes to 1": lambda c: Width(StreamType((4, 256), U4, 256), 1),
     "reorder": lambda c: transposed(StreamType((14, 14, 32), U4, 8)),
     "reorder, 512 bits": lambda c: transposed(StreamType((8, 8, 64), U8, 64)),
+    "reorder, banks": lambda c: transposed(StreamType((56, 56, 8), U8, 8)),
     "gather": lambda c: reflected(StreamType((28, 28, 16), U8, 4)),
     "gather, 512 bits": lambda c: reflected(StreamType((16, 8, 64), U8, 64)),
+    "gather, banks": lambda c: reflected(StreamType((16, 300, 26), U4, 26)),
     "crop, 512 bits": lambda c: Crop(StreamType((224, 224, 64), U8, 64), (1, 2, 0), (222, 221, 64)),
     "pad": lambda c: Pad(StreamType((28, 28, 16), U4, 8), (1, 1), (1, 1), 0),
     "pad, 512 bits, gaps": lambda c: Pad(StreamType((28, 28, 64), I8, 64), (1, 1), (1, 1), -5, (1, 1)),
@@ -136,7 +139,9 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "concat, 512 bits": lambda c: Concat(tuple(StreamType((8, 8, 64), f, 64) for f in (U8, U8, I8)), 2),
     "fifo in tables": lambda c: Fifo(StreamType((64, 16), U8, 16), 32),
     "fifo, 512 bits": lambda c: Fifo(StreamType((64, 64), U8, 64), 32),
+    "fifo, 1024 bits": lambda c: Fifo(StreamType((64, 128), U8, 128), 32),
     "fifo in block RAM": lambda c: Fifo(StreamType((640, 16), U8, 8), 512),
+    "fifo in banks": lambda c: Fifo(StreamType((1500, 26), U4, 26), 1400),
     "argmax": lambda c: ArgMax(StreamType((10,), I14, 5)),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, ValueLike, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, ValueLike, signed
 
 from codesign.cost import Cost
 from hw.copies import KEPT
@@ -163,11 +163,14 @@ def told(m: Module, index: Value, values: Sequence[int], early: bool) -> Value:
 
 
 def table(index: Value, values: Sequence[int]) -> Value:
-    """values[index]; a constant where all are the same."""
+    """values[index]; a constant where all are the same. Bit by bit: behind cases synthesis leaves comparisons."""
     shape = Shape.cast(range(min(values), max(values) + 1))
     if len(set(values)) == 1:
         return Const(values[0], shape)
-    return Array([Const(value, shape) for value in values])[index]
+    rows = [*values, *[values[-1]] * ((1 << len(index)) - len(values))]
+    columns = [sum((value >> bit & 1) << row for row, value in enumerate(rows)) for bit in range(shape.width)]
+    bits = Cat(*(Const(column, len(rows)).bit_select(index, 1) for column in columns))
+    return bits.as_signed() if shape.signed else bits
 
 
 def _choose(steps: Sequence[Value], last: Sequence[Value]) -> Value:

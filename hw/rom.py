@@ -16,7 +16,7 @@ from codesign.cost import Cost
 from codesign.formats import Int
 from hw.copies import EACH, copies, groups_of, slices_of
 from hw.fitted import fitted
-from hw.memory import block_count, blocks_cost, blocks_pay
+from hw.memory import block_count, blocks_pay, rom_blocks_cost
 from hw.ports import element
 from hw.register import register
 
@@ -55,7 +55,7 @@ def rom_in_blocks(depth: int, width: int) -> bool:
 def rom_cost(depth: int, width: int) -> Cost:
     """Of a Rom of random contents, its output register included."""
     if rom_in_blocks(depth, width):
-        return blocks_cost(depth, width, written=False)
+        return rom_blocks_cost(depth, width)
     return Cost(lut=width * table_sites(depth), ff=width)
 
 

@@ -63,7 +63,7 @@ def gathered(op: Op, shape: tuple[int, ...], lanes: int, fmt: Format = SMALL) ->
 
 def test_wide_beats_of_which_parts_move_by_registers_of_their_own() -> None:
     for stage in (moved(Transpose((1, 0, 2)), (3, 4, 48), 48), gathered(Take(0, (2, 0, 1, 1)), (3, 2, 48), 48)):
-        assert stage.parts > 1
+        assert stage.fetch.parts > 1
         check(stage, 2)
 
 

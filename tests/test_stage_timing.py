@@ -34,9 +34,11 @@ NARROW: dict[str, Stage] = {
     "table of a gather's steps": STAGES["gather"](100),
     "parts of a gather's memory": STAGES["gather, 512 bits"](100),
     "ends of a reorder": STAGES["reorder"](100),
+    "banks of a fifo": STAGES["fifo in banks"](100),
     "counts of a search": STAGES["search"](100),
     "running results": Pool(StreamType((6, 6, 8, 4, 16), U8, 16), "max"),
 }
+LARGE = ("window, serial, banks", "reorder, banks", "gather, banks")
 FAST = (
     "window, serial",
     "wider",
@@ -57,6 +59,7 @@ FAST_TOO = (
     "64 lanes to 7",
     "reorder, 512 bits",
     "crop, 512 bits",
+    "gather, 512 bits",
     "pad, 512 bits, gaps",
     "fifo, 512 bits",
     "fifo in block RAM",
@@ -68,6 +71,13 @@ WIDE_IMAGE = Window(StreamType((224, 224, 16), U4, 16), (3, 3), border=AROUND)
 @pytest.mark.parametrize("name", NARROW)
 def test_a_stage_is_inside_the_rule_of_100_mhz(name: str) -> None:
     timing = found(NARROW[name], 100)
+    assert timing.holds, (timing.deepest, timing.nets)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_memory_is_inside_the_rule_of_100_mhz(name: str) -> None:
+    timing = found(STAGES[name](100), 100)
     assert timing.holds, (timing.deepest, timing.nets)
 
 

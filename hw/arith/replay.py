@@ -11,7 +11,7 @@ from hw.arith.order import Order, Walk, walk_cost
 from hw.copies import groups_of, held
 from hw.fitted import fitted
 from hw.loops import counters_and_ends, counters_cost, with_inner
-from hw.memory import in_parts, parts_of, ram_cost
+from hw.memory import choices_of, in_parts, parts_of, ram_cost
 
 
 class Replay(wiring.Component):
@@ -60,9 +60,13 @@ class Replay(wiring.Component):
     def _stored(self, m: Module, write: tuple[Value, Value], address: Value) -> Value:
         """The beat that is read, each part of it by an enable of its own."""
         depth = replay_depth(self.order.beats)
-        parts, enables = len(parts_of(depth, self.bits)), len(self.enable)
-        read = [(address, self.enable[k * enables // parts]) for k in range(parts)]
-        return in_parts(m, depth, self.i.payload, [write] * parts, read)
+        parts, choices = parts_of(depth, self.bits), choices_of(depth, self.bits)
+        read = [(address, run) for run in self._runs(parts)]
+        return in_parts(m, depth, self.i.payload, [write] * parts, read, self._runs(choices))
+
+    def _runs(self, count: int) -> list[Value]:
+        """So many of the enables."""
+        return [self.enable[k * len(self.enable) // count] for k in range(count)]
 
     def _reading(self, m: Module, step: Value) -> tuple[Value, Value, Value]:
         """The beat to be read, whether it is the vector's last one to be, and whether it may be before all are there:

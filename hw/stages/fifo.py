@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
-from hw.buffer import Buffer, buffer_cost
+from hw.buffer import Buffer, Skid, buffer_cost, skid_cost
 from hw.copies import copies
+from hw.fetch import Fetch
 from hw.fitted import fitted
 from hw.loops import fill, rounds
-from hw.memory import in_blocks, in_parts, lutram_sites, parts_of, ram_cost
+from hw.memory import Ports, choices_of, in_blocks, in_parts, lutram_sites, parts_of, ram_cost
 from hw.ports import stage_ports
 from hw.stream import StreamType
 from hw.timing import serve
@@ -42,11 +45,25 @@ class Fifo:
         return (frames[0],)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (serve(arrive[0]) + (2 if self._in_blocks else 1),)
+        return (serve(arrive[0]) + self._latency,)
+
+    @property
+    def _latency(self) -> int:
+        return 1 + (self.fetch.latency if self.in_banks else self._in_blocks)
 
     @property
     def _in_blocks(self) -> bool:
         return in_blocks(self.depth, self.input.beat_bits)
+
+    @property
+    def in_banks(self) -> bool:
+        """Whether block RAM is read through a choice among banks, which wants registers behind it."""
+        return choices_of(self.depth, self.input.beat_bits) > 0
+
+    @property
+    def fetch(self) -> Fetch:
+        """How such a memory is read."""
+        return Fetch(self.depth, self.input.beat_bits)
 
     def cost(self) -> Cost:
         bits, pointer = self.input.beat_bits, (self.depth - 1).bit_length()
@@ -55,9 +72,11 @@ class Fifo:
         power_of_two = self.depth == 1 << pointer
         a_bit = fitted("fifo.bit") + fitted("fifo.wrapped bit") * (not power_of_two)
         control = Cost(lut=a_bit * pointer + fitted("fifo.one"), ff=3 * pointer + power_of_two + 2)
+        if self.in_banks:
+            return self.fetch.cost() + skid_cost(bits) + control + Cost(ff=self.fetch.parts)
         if self._in_blocks:
             return ram_cost(self.depth, bits) + control + Cost(ff=1)
-        parts = len(parts_of(self.depth, bits, comb=True))
+        parts = parts_of(self.depth, bits, comb=True)
         copied = 2 * (parts - 1) * (pointer + 1) + parts * pointer  # Yosys doubles the address
         return Cost(lut=lutram_sites(self.depth, bits) + fitted("fifo.in luts"), ff=copied) + control
 
@@ -83,23 +102,41 @@ class _FifoCircuit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth, bits, o = self.stage.depth, self.stage.input.beat_bits, self.o
-        parts, put, fetch = len(parts_of(depth, bits, comb=True)), Signal(), Signal()
+        depth, bits = self.stage.depth, self.stage.input.beat_bits
+        parts, put, fetch = parts_of(depth, bits, comb=True), Signal(), Signal()
         rooms, somes = fill(m, depth, put, fetch, 0 if self.announced else parts, parts)
         puts = copies(m, self.i.valid, parts) if self.announced else [self.i.valid & room for room in rooms]
-        blocks = in_blocks(depth, bits)
-        takes = o.ready | ~o.valid if blocks else o.ready
-        fetches = [some & takes for some in somes]
-        ports = [list(zip(rounds(m, depth, moves), moves, strict=True)) for moves in (puts, fetches)]
+        write = list(zip(rounds(m, depth, puts), puts, strict=True))
+        read = self._read_in_banks if self.stage.in_banks else self._read
         m.d.comb += [
             self.i.ready.eq(1 if self.announced else rooms[0]),
             put.eq(puts[0]),
-            fetch.eq(fetches[0]),
-            o.payload.eq(in_parts(m, depth, self.i.payload, *ports, comb=not blocks)),
+            fetch.eq(read(m, write, somes)),
         ]
+        return m
+
+    def _read(self, m: Module, write: Ports, somes: Sequence[Value]) -> Value:
+        """Drives the output; whether a beat is fetched."""
+        depth, blocks, o = self.stage.depth, in_blocks(self.stage.depth, self.stage.input.beat_bits), self.o
+        takes = o.ready | ~o.valid if blocks else o.ready
+        fetches = [some & takes for some in somes]
+        read = list(zip(rounds(m, depth, fetches), fetches, strict=True))
+        m.d.comb += o.payload.eq(in_parts(m, depth, self.i.payload, write, read, comb=not blocks))
         if blocks:
             with m.If(takes):
                 m.d.sync += o.valid.eq(somes[0])
         else:
             m.d.comb += o.valid.eq(somes[0])
-        return m
+        return fetches[0]
+
+    def _read_in_banks(self, m: Module, write: Ports, somes: Sequence[Value]) -> Value:
+        """The same through registers that a skid stops."""
+        fetch, parts = self.stage.fetch, self.stage.fetch.parts
+        m.submodules.skid = skid = Skid(fetch.bits, fetch.enables)
+        connect(m, skid.o, flipped(self.o))
+        fetches = [some & run for some, run in zip(somes, skid.runs[:parts], strict=True)]
+        read = list(zip(rounds(m, fetch.depth, fetches), skid.runs[:parts], strict=True))
+        behind, issued = list(skid.runs[parts:]), (somes[0], skid.run)
+        data, offered = fetch.read(m, self.i.payload, write, read, issued, behind)
+        m.d.comb += [skid.data.eq(data), skid.issue.eq(offered)]
+        return somes[0] & skid.run

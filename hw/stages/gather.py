@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from amaranth.hdl import Module, Mux, Signal, Value
@@ -12,9 +13,10 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
+from hw.fetch import Fetch
 from hw.fitted import fitted
-from hw.loops import below, counters_and_ends, counters_cost, ring_addresses, ring_walks, soon_at_ends, table
-from hw.memory import in_parts, parts_of, ram_cost, rooms_of
+from hw.loops import below, counters_and_ends, counters_cost, ring_addresses, ring_walks, soon_at_ends, told
+from hw.memory import rooms_of
 from hw.moves import Picks
 from hw.ports import stage_ports
 from hw.rom import table_luts
@@ -82,9 +84,9 @@ class Gather:
         return np.diff([*self.picks.blocks, self._total + self.picks.blocks[0]]).tolist()
 
     @property
-    def parts(self) -> int:
-        """Of the memory: each has an address and an enable of its own."""
-        return len(parts_of(self.depth, self.input.beat_bits))
+    def fetch(self) -> Fetch:
+        """How the memory is read."""
+        return Fetch(self.depth, self.input.beat_bits)
 
     @property
     def rooms(self) -> int:
@@ -103,7 +105,14 @@ class Gather:
         power_of_two = self.depth & (self.depth - 1) == 0
         walks = _columns([s - back for s in steps for back in ((0,) if power_of_two else (0, self.depth))])
         changes = _columns([-np.array(own) for own in (self.passed, self.freed)]) if self.early[0] else set()
+        walks |= changes if self.settled else set()
         return sum(len(set(column)) > 1 for column in walks) + sum(any(column) for column in changes)
+
+    @property
+    def settled(self) -> bool:
+        """Whether a pass has been the same for two clocks when it comes to its last move: not where the first move
+        already leads there."""
+        return prod(self.counts[1:]) > 2
 
     @property
     def start(self) -> int:
@@ -148,7 +157,7 @@ class Gather:
                 starts.append(max(stored[frame * self._total + block], end))
                 end = starts[-1] + reads
                 room += [end] * freed
-        return ((np.array(starts, np.int64)[:, None] + np.arange(reads) + 1).reshape(-1),)
+        return ((np.array(starts, np.int64)[:, None] + np.arange(reads) + self.fetch.latency).reshape(-1),)
 
     def cost(self) -> Cost:
         bits, pointer, tables = (
@@ -161,10 +170,11 @@ class Gather:
         if in_order:
             counts.pop(1)  # nobody asks which pass it is
         walk = fitted("gather.bit") * pointer + fitted("gather.table") * sum(map(_table_luts, tables))
-        apart = (self.parts > 1) * self.parts + self.rooms - 1
-        registers = 2 * pointer * self.parts + apart + 2 * self.sign_bits + self._told_bits + sum(n > 1 for n in counts)
+        parts = self.fetch.parts
+        apart = (parts > 1) * parts + self.rooms - 1
+        registers = 2 * pointer * parts + apart + 2 * self.sign_bits + self._told_bits + sum(n > 1 for n in counts)
         control = Cost(lut=walk + fitted("gather.one"), ff=registers)
-        return ram_cost(self.depth, bits) + skid_cost(bits) + counters_cost(counts) + control
+        return self.fetch.cost() + skid_cost(bits) + counters_cost(counts) + control
 
     def rtl(self) -> wiring.Component:
         return _GatherCircuit(self)
@@ -195,10 +205,11 @@ class _GatherCircuit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        stage, depth, parts = self.stage, self.stage.depth, self.stage.parts
-        m.submodules.skid = skid = Skid(len(self.i.payload), parts if parts > 1 else 0)
+        stage, depth, fetch = self.stage, self.stage.depth, self.stage.fetch
+        m.submodules.skid = skid = Skid(len(self.i.payload), fetch.enables)
         connect(m, skid.o, flipped(self.o))
-        put, move, runs = Signal(), Signal(), list(skid.runs) or [skid.run]
+        put, move, parts = Signal(), Signal(), fetch.parts
+        runs = list(skid.runs[:parts]) or [skid.run]
         _, (stored,) = counters_and_ends(m, [stage.picks.block], put)
         indices, (_, *ends) = counters_and_ends(m, stage.counts, move)
         soon = soon_at_ends(stage.counts[1:], indices[1:], ends)
@@ -209,12 +220,13 @@ class _GatherCircuit(wiring.Component):
         steps = list(zip(indices, stage.steps, stage.early, strict=True))
         out_of = ring_walks(m, depth, steps, ends, moves, stage.start)
         write, read = list(zip(into, puts, strict=True)), list(zip(out_of, runs, strict=True))
+        data, offered = fetch.read(m, self.i.payload, write, read, (~short, skid.run), list(skid.runs[parts:]))
         m.d.comb += [
             self.i.ready.eq(rooms[0]),
             put.eq(puts[0]),
             move.eq(~short & skid.run),
-            skid.issue.eq(~short),
-            skid.data.eq(in_parts(m, depth, self.i.payload, write, read)),
+            skid.issue.eq(offered),
+            skid.data.eq(data),
         ]
         return m
 
@@ -227,7 +239,7 @@ class _GatherCircuit(wiring.Component):
         """
         stage = self.stage
         begins = -stage.skipped - stage.ahead[0] - 1, -stage.skipped - stage.window
-        tables = [table(index, [-n for n in own]) for own in (stage.passed, stage.freed)]
+        tables = [told(m, index, [-n for n in own], stage.settled) for own in (stage.passed, stage.freed)]
         changes = [_behind(m, value, soon, move) for value in tables] if stage.early[0] else tables
         counts = [(stored, Mux(move, change, 0)) for change in changes]
         times = 1, stage.rooms

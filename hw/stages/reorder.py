@@ -11,9 +11,9 @@ from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
+from hw.fetch import Fetch
 from hw.fitted import fitted
 from hw.loops import at_ends, counters_and_ends, counters_cost, fill, ring_addresses, strides_to_steps
-from hw.memory import in_parts, parts_of, ram_cost
 from hw.moves import Access
 from hw.ports import stage_ports
 from hw.stream import StreamType
@@ -54,9 +54,9 @@ class Reorder:
         return 2 * self.access.block
 
     @property
-    def parts(self) -> int:
-        """Of the memory: each has an address and an enable of its own."""
-        return len(parts_of(self.depth, self.input.beat_bits))
+    def fetch(self) -> Fetch:
+        """How the memory is read."""
+        return Fetch(self.depth, self.input.beat_bits)
 
     def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
         blocks = frames[0].reshape(len(frames[0]), -1, self.access.block, self.input.lanes)
@@ -70,7 +70,7 @@ class Reorder:
         block, reads = self.access.block, self.access.reads
         ready = (arrive[0].reshape(-1, block) - np.arange(block)).max(axis=1)
         starts = serve(serve(ready, block) + block, reads)
-        return ((starts[:, None] + np.arange(reads) + 1).reshape(-1),)
+        return ((starts[:, None] + np.arange(reads) + self.fetch.latency).reshape(-1),)
 
     def cost(self) -> Cost:
         bits, pointer = self.input.beat_bits, (self.depth - 1).bit_length()
@@ -78,8 +78,8 @@ class Reorder:
         a_bit = fitted("reorder.bit") + fitted("reorder.wrapped bit") * wrap
         counts = [self.access.block, *(count for count, _ in self.access.loops)]
         control = Cost(lut=pointer * a_bit + fitted("reorder.one"), ff=2 * pointer + 4 + sum(n > 1 for n in counts))
-        control += Cost(ff=(2 * pointer + 3) * (self.parts - 1))
-        return ram_cost(self.depth, bits) + skid_cost(bits) + counters_cost(counts) + control
+        control += Cost(ff=(2 * pointer + 3) * (self.fetch.parts - 1))
+        return self.fetch.cost() + skid_cost(bits) + counters_cost(counts) + control
 
     def rtl(self) -> wiring.Component:
         return _ReorderCircuit(self)
@@ -97,10 +97,11 @@ class _ReorderCircuit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        stage, depth, parts = self.stage, self.stage.depth, self.stage.parts
-        m.submodules.skid = skid = Skid(len(self.i.payload), parts if parts > 1 else 0)
+        stage, depth, fetch = self.stage, self.stage.depth, self.stage.fetch
+        m.submodules.skid = skid = Skid(len(self.i.payload), fetch.enables)
         connect(m, skid.o, flipped(self.o))
-        put, move, runs = Signal(), Signal(), list(skid.runs) or [skid.run]
+        put, move, parts = Signal(), Signal(), fetch.parts
+        runs = list(skid.runs[:parts]) or [skid.run]
         _, (stored,) = counters_and_ends(m, [stage.access.block], put)
         counts = [count for count, _ in stage.access.loops]
         indices, ends = counters_and_ends(m, counts, move)
@@ -110,11 +111,12 @@ class _ReorderCircuit(wiring.Component):
         into = ring_addresses(m, depth, [1], [], puts)
         out_of = ring_addresses(m, depth, strides_to_steps(stage.loops), ends, moves, stage.access.start)
         write, read = list(zip(into, puts, strict=True)), list(zip(out_of, runs, strict=True))
+        data, offered = fetch.read(m, self.i.payload, write, read, (somes[0], skid.run), list(skid.runs[parts:]))
         m.d.comb += [
             self.i.ready.eq(rooms[0]),
             put.eq(puts[0]),
             move.eq(somes[0] & skid.run),
-            skid.issue.eq(somes[0]),
-            skid.data.eq(in_parts(m, depth, self.i.payload, write, read)),
+            skid.issue.eq(offered),
+            skid.data.eq(data),
         ]
         return m

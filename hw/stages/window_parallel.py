@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
@@ -16,7 +16,7 @@ from hw.buffer import Buffer, buffer_cost
 from hw.copies import EACH, KEPT, groups_of, slices_of
 from hw.fitted import fitted
 from hw.loops import between, counters_and_ends, counters_cost, increased, with_inner
-from hw.memory import in_blocks, in_parts, parts_of, ram_cost
+from hw.memory import choices_of, in_blocks, in_parts, parts_of, ram_cost
 from hw.ports import elements, encode
 from hw.sliding import Sliding
 from hw.timing import serve
@@ -51,13 +51,13 @@ class ParallelForm:
         return depth > 1 and width > 0
 
     @property
-    def line_groups(self) -> tuple[int, int]:
-        """Enables of that memory's parts, and of writing them where it is in tables."""
+    def line_groups(self) -> tuple[int, int, int]:
+        """Enables of that memory's parts, of writing them where it is in tables, and of the choice among its banks."""
         depth, width = self.line
         if not self.in_memory:
-            return 0, 0
-        parts = len(parts_of(depth, width))
-        return parts, 0 if in_blocks(depth, width) else -(-parts // 2)
+            return 0, 0, 0
+        parts = parts_of(depth, width)
+        return parts, 0 if in_blocks(depth, width) else -(-parts // 2), choices_of(depth, width)
 
     @property
     def tap_groups(self) -> int:
@@ -224,23 +224,25 @@ class _Circuit(wiring.Component):
 
     def _taps(self, m: Module, newest: Value, shifts: Sequence[Value]) -> Value:
         """All that a window sees, the oldest lowest, by enables of the memory and of groups of registers."""
-        (reads, writes), bits = self.form.line_groups, len(newest)
+        *_, groups = line = list(accumulate(self.form.line_groups))
+        bits = len(newest)
         rows = self.form.stretched.kernel[0]
         chain = [Signal(rows * bits, reset_less=True) for _ in range(1 + self.form.tail)]
         older = chain[1][: (rows - 1) * bits]
         if self.form.in_memory:
-            older = _delayed(
-                m, chain[0][: (rows - 1) * bits], self.form.line[0], shifts[:reads], shifts[reads:][:writes]
-            )
+            own = [shifts[a:b] for a, b in pairwise([0, *line])]
+            older = _delayed(m, chain[0][: (rows - 1) * bits], self.form.line[0], *own)
         m.d.comb += chain[0].eq(Cat(newest, older))
-        for part, shift in zip(slices_of(rows * bits, self.form.tap_groups), shifts[reads + writes :], strict=True):
+        for part, shift in zip(slices_of(rows * bits, self.form.tap_groups), shifts[groups:], strict=True):
             with m.If(shift):
                 m.d.sync += [after[part].eq(before[part]) for before, after in pairwise(chain)]
         columns = list(reversed(chain[1 :: self.form.stretched.taps[1]]))
         return Cat(*(column.word_select(row, bits) for row in reversed(range(rows)) for column in columns))
 
 
-def _delayed(m: Module, value: Value, depth: int, reads: Sequence[Value], writes: Sequence[Value]) -> Value:
+def _delayed(
+    m: Module, value: Value, depth: int, reads: Sequence[Value], writes: Sequence[Value], chooses: Sequence[Value]
+) -> Value:
     """The value `depth` shifts ago, by a ring read one place ahead; a part of it shifts with each of `reads`."""
     into, out, writes = [], [], writes or reads
     for k, read in enumerate(reads):
@@ -250,7 +252,7 @@ def _delayed(m: Module, value: Value, depth: int, reads: Sequence[Value], writes
             m.d.sync += place.eq(following)
         into.append((place, write))
         out.append((following, read))
-    return in_parts(m, depth, value, into, out)
+    return in_parts(m, depth, value, into, out, chooses)
 
 
 def _window_ends(m: Module, ends: slice, size: int, step: Value, index: Signal, restart: Value) -> Value:

@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
 from hw.copies import KEPT, groups_of, held, slices_of
+from hw.fetch import Fetch
 from hw.fitted import fitted
 from hw.loops import (
     at_ends,
@@ -25,7 +26,7 @@ from hw.loops import (
     ring_addresses,
     strides_to_steps,
 )
-from hw.memory import in_blocks, in_parts, parts_of, ram_cost, rooms_of
+from hw.memory import ram_cost, rooms_of
 from hw.ports import elements, encode
 from hw.register import register
 from hw.sliding import Sliding
@@ -83,7 +84,7 @@ class SerialForm:
 
     def schedule(self, arrive: np.ndarray) -> np.ndarray:
         """A window starts when its last beat is in; a beat enters when the window that frees its place ends."""
-        return (self._starts(arrive)[:, None] + np.arange(self.window_beats) + 1 + self.registered).reshape(-1)
+        return (self._starts(arrive)[:, None] + np.arange(self.window_beats) + self.fetch.latency).reshape(-1)
 
     def accepts(self, arrive: np.ndarray) -> np.ndarray:
         """A beat enters when it is there and the window that frees its place has ended."""
@@ -138,14 +139,9 @@ class SerialForm:
         return self.sliding.last_first + self.sliding.span > self.sliding.input.beats
 
     @property
-    def parts(self) -> int:
-        """Of the ring, each with an address of its own."""
-        return len(parts_of(self.depth, self.sliding.input.beat_bits))
-
-    @property
-    def registered(self) -> bool:
-        """Whether what is read goes into a register first: block RAM leaves few levels behind it."""
-        return in_blocks(self.depth, self.sliding.input.beat_bits)
+    def fetch(self) -> Fetch:
+        """How the ring is read."""
+        return Fetch(self.depth, self.sliding.input.beat_bits)
 
     @property
     def rooms(self) -> int:
@@ -160,9 +156,8 @@ class SerialForm:
         control = Cost(
             lut=pointer * a_bit + fitted("serial window.one"), ff=4 * pointer + 8 + sum(n > 1 for n in loops)
         )
-        memory = ram_cost(self.depth, bits) + Cost(ff=(self.parts - 1) * (2 * pointer + 2) + self.rooms - 1)
-        behind = Cost(ff=bits + groups_of(bits) + 1) if self.registered else Cost()
-        return memory + behind + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
+        memory = self.fetch.cost() + Cost(ff=(self.fetch.parts - 1) * (2 * pointer + 2) + self.rooms - 1)
+        return memory + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
 
     def _border_cost(self) -> Cost:
         s = self.sliding
@@ -174,7 +169,7 @@ class SerialForm:
         walk = fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2
         return Cost(
             lut=walk + fitted("serial window.border bit") * beat,
-            ff=bits + 4 + groups_of(beat) + self.registered * (clipped + 2),
+            ff=bits + 4 + groups_of(beat) + self.fetch.registered * (clipped + 2),
         )
 
     def rtl(self) -> wiring.Component:
@@ -203,9 +198,9 @@ class _Circuit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        form, depth, parts = self.form, self.form.depth, self.form.parts
-        again = groups_of(len(self.i.payload)) if form.registered else 0  # of what is read, in registers
-        m.submodules.skid = skid = Skid(len(self.o.payload), parts + 1 + again)
+        form, depth, fetch = self.form, self.form.depth, self.form.fetch
+        parts = fetch.parts
+        m.submodules.skid = skid = Skid(len(self.o.payload), parts + 1 + fetch.behind)
         connect(m, skid.o, flipped(self.o))
         steps, sliding = strides_to_steps(form.image_loops), form.sliding
         put, move, issue, (*runs, run, goes) = Signal(), Signal(), Signal(), [skid.run, *skid.runs[: parts + 1]]
@@ -227,10 +222,8 @@ class _Circuit(wiring.Component):
         into = ring_addresses(m, depth, [1], [], puts)
         out_of = ring_addresses(m, depth, strides_to_steps(form.image_loops + form.window_loops), ends, moves, start)
         write, read = list(zip(into, puts, strict=True)), list(zip(out_of, runs, strict=True))
-        data, offered = in_parts(m, depth, self.i.payload, write, read), issue
-        outside = ~_inside(m, sliding, windows, taps, [run] if form.registered else [])
-        if form.registered:
-            data, offered = held(m, data, skid.runs[parts + 1 :]), _enabled(m, issue, run)
+        outside = ~_inside(m, sliding, windows, taps, [run] if fetch.registered else [])
+        data, offered = fetch.read(m, self.i.payload, write, read, (issue, run), list(skid.runs[parts + 1 :]))
         m.d.comb += [
             self.i.ready.eq(room[0]),
             put.eq(puts[0]),
@@ -271,14 +264,6 @@ class _Circuit(wiring.Component):
         with m.If(run):
             m.d.sync += [copy.eq(outside) for copy in chosen]
         return Cat(Mux(copy, around[part], seen[part]) for copy, part in zip(chosen, parts, strict=True))
-
-
-def _enabled(m: Module, value: Value, run: Value) -> Signal:
-    """A bit in a register."""
-    kept = Signal()
-    with m.If(run):
-        m.d.sync += kept.eq(value)
-    return kept
 
 
 def _inside(m: Module, s: Sliding, windows: list[Signal], taps: list[Signal], again: list[Value]) -> Value:
