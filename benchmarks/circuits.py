@@ -20,6 +20,7 @@ from benchmarks.pages import figure, save, table
 from codesign.cost import Cost
 from codesign.formats import Binary, Format, Int
 from hw.arith.product import Product
+from hw.arith.sums import sums_of
 from hw.fold import Space
 from hw.fuse import fuse
 from hw.lower import lower
@@ -46,7 +47,7 @@ def counted(x: Format, w: Format, folds: int, neurons: int, synapses: int) -> fl
     weights = rng.choice([-1, 1], shape) if isinstance(w, Binary) else rng.integers(w.lo, w.hi + 1, shape)
     product = Product(x, w, weights.astype(np.int64))
     copies = 1 if folds > 64 else neurons  # weights in a memory: the circuit is that of one neuron
-    return product.sums(WIDE).luts / (copies * synapses)
+    return sums_of(product, WIDE).luts / (copies * synapses)
 
 
 def popcounts() -> str:

@@ -23,6 +23,7 @@ from codesign.graph import Graph
 from codesign.quantize.weight_formats import weight_format
 from codesign.quantize.weights import nearest_weights
 from hw.arith.product import Place, Product
+from hw.arith.sums import stored, sums_of
 from hw.pipeline import Pipeline
 from hw.stages.matvec import MatVec
 from hw.stages.unrolled import Unrolled
@@ -264,7 +265,7 @@ def luts(name: str, folds: int) -> int:
     codes = nearest_weights(np.random.default_rng(0).normal(size=(16, 8)), weight_format(name)).codes.astype(np.int64)
     codes //= int(np.gcd.reduce(codes, axis=None))  # as integers of the fewest bits
     weights = codes.reshape(folds, -1, 8).swapaxes(1, 2)
-    return Product(Int.of(8, signed=False), of_values(codes), weights).sums(most_bits=24).luts
+    return sums_of(stored(Product(Int.of(8, signed=False), of_values(codes), weights), 24), 24).luts
 
 
 @pytest.mark.parametrize("folds", [1, 4])
@@ -272,3 +273,7 @@ def test_shifts_and_few_digits_cost_less_than_integers_as_wide(folds):
     """Powers of two up to 64 and sums of two, beside all integers up to 127: where gates know the weights."""
     integers, digits, powers = (luts(name, folds) for name in ("int8", "csd(8, digits=2)", "pow2(4)"))
     assert powers < 0.6 * integers and digits < 0.95 * integers
+
+
+def test_shifts_cost_less_where_weights_are_in_tables():
+    assert luts("pow2(4)", 16) < 0.4 * luts("int8", 16)

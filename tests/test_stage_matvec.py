@@ -46,6 +46,13 @@ def channelwise(x: Format, w: Format, channels: int, lanes: int, taps: int, filt
     return ChannelwiseMac(StreamType((3, channels // lanes, taps, lanes), x, lanes), weights_of(w, shape), w, bias)
 
 
+def powers(x: Format, exponents: int, k: int, n: int, simd: int, pe: int) -> MatVec:
+    """Weights 0 and +-2^e."""
+    stage = matvec(x, Int.of(exponents + 1, signed=True), k, n, simd, pe, bias=True)
+    rng = np.random.default_rng(2)
+    return replace(stage, weights=rng.integers(-1, 2, (k, n)) << rng.integers(0, exponents, (k, n)))
+
+
 STAGES = {
     "xnor": matvec(BINARY, BINARY, 6, 4, 3, 2),
     "xnor, odd length": matvec(BINARY, BINARY, 7, 4, 7, 2),
@@ -67,6 +74,9 @@ STAGES = {
     "folds that are no power of two": matvec(U2, I3, 9, 6, 3, 2, groups=3),
     "weights in block RAM": matvec(U2, I8, 64, 16, 1, 1, vectors=1),
     "vector in block RAM": matvec(U8, TERNARY, 1024, 2, 8, 1, vectors=1),
+    "powers of two in tables": powers(I8, 7, 12, 4, 3, 2),
+    "powers of two in a memory": powers(U8, 7, 24, 6, 2, 1),
+    "ternary weights in a memory": powers(U4, 1, 36, 4, 2, 1),
     "channelwise": channelwise(I3, I3, 4, 2, 3),
     "channelwise, binary": channelwise(BINARY, BINARY, 4, 2, 3),
     "channelwise, binary weights": channelwise(U2, BINARY, 4, 2, 3),
@@ -202,6 +212,7 @@ def test_channelwise_golden_is_a_loop_over_channels() -> None:
         matvec(U4, BINARY, 16, 8, 16, 8),
         matvec(U8, BINARY, 27, 16, 9, 4),
         channelwise(BINARY, BINARY, 16, 8, 9),
+        powers(U8, 7, 64, 16, 8, 1),
     ],
     ids=label,
 )

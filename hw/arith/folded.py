@@ -8,9 +8,10 @@ from math import ceil
 
 import numpy as np
 
-from codesign.formats import Format
+from codesign.formats import Format, Int
 from hw.arith.multipliers import Multipliers
-from hw.arith.product import Place, Product, Sums
+from hw.arith.product import Place, Product
+from hw.arith.sums import Sums, stored, sums_of
 from hw.copies import EACH, groups_of
 from hw.netlist.chains import SHORT_BITS
 from hw.netlist.clock import MOST_LEVELS
@@ -71,18 +72,19 @@ class Folded:
     @property
     def word_bits(self) -> int:
         """Bits of all weights of one clock."""
-        return self.neurons * self.synapses * self.w.bits
+        return self.neurons * self.synapses * self.product.w.bits
 
     def words(self) -> list[int]:
         """The weight memory: synapse 0 of neuron 0 lowest."""
-        each = self.neurons * self.synapses
-        packed = pack(self.weights[None], StreamType((self.folds * each,), self.w, each))[0]
+        each, codes = self.neurons * self.synapses, self.product.w.encode(self.weights)
+        stream = StreamType((self.folds * each,), Int.of(self.product.w.bits, signed=False), each)
+        packed = pack(codes[None].astype(np.int64), stream)[0]
         return [int.from_bytes(word.astype("<u4").tobytes(), "little") for word in packed]
 
     @cached_property
     def product(self) -> Product:
-        """What one clock adds, where LUTs do it."""
-        return Product(self.x, self.w, self.weights, self.banks, self.levels)
+        """What one clock adds, where LUTs do it; its weights as they are stored."""
+        return stored(Product(self.x, self.w, self.weights, self.banks, self.levels), self.y.bits)
 
     @cached_property
     def multipliers(self) -> Multipliers | None:
@@ -94,7 +96,7 @@ class Folded:
     @property
     def sums(self) -> Sums:
         """The circuit of the products: as wide as accumulators that may wrap need it."""
-        return self.product.sums(self.sum_bits)
+        return sums_of(self.product, self.sum_bits)
 
     @property
     def sum_bits(self) -> int:

@@ -178,7 +178,7 @@ class FoldedCircuit(wiring.Component):
     def _weights(self, m: Module, address: Value) -> list[Value]:
         """This clock's word of the weight memory, by neuron."""
         f = self.folded
-        parts, runs, bits = slices_of(f.word_bits, f.word_groups), self._runs[1], f.synapses * f.w.bits
+        parts, runs, bits = slices_of(f.word_bits, f.word_groups), self._runs[1], f.synapses * f.product.w.bits
         if f.weights_in_blocks:
             m.submodules.weights = rom = Rom(f.words(), f.word_bits)
             m.d.comb += rom.address.eq(address)

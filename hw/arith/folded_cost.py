@@ -6,8 +6,8 @@ from codesign.cost import Cost
 from hw.arith.folded import LOWER, Folded
 from hw.arith.order import Order
 from hw.arith.product import Place
-from hw.arith.product_cost import product_cost
 from hw.arith.replay import replay_cost
+from hw.arith.sums import product_cost
 from hw.buffer import skid_cost
 from hw.copies import groups_of
 from hw.fitted import fitted
