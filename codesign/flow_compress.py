@@ -26,7 +26,7 @@ from codesign.quantize.precision import MIXED
 from codesign.scoring import overlap
 from hw.cost import BOUNDLESS
 from hw.design import figures
-from hw.estimate import estimate_timing
+from hw.estimate import estimate_interval
 from hw.plan import plan_for_interval, plan_modest
 
 Progress = Callable[[str], None]
@@ -125,7 +125,7 @@ class BoardCosts:
         if self.target.interval_cycles is not None:
             return self.target.interval_cycles
         _, parts = integers(rounded(self.given), self.data, self.precision)
-        return estimate_timing(plan_modest(parts.core, self.target.budget)[1]).interval_cycles
+        return estimate_interval(plan_modest(parts.core, self.target.budget)[1])
 
     def __call__(self, graph: Graph) -> Hardware:
         fused, parts = integers(graph, self.data, self.precision)

@@ -14,6 +14,8 @@ from codesign.cost import Cost
 from codesign.formats import Int
 from hw.elastic import Chain, Datapath
 from hw.fitted import fitted
+from hw.flow import later
+from hw.halts import Flow
 from hw.loops import below
 from hw.stages.fifo import Fifo
 from hw.stream import StreamType
@@ -81,6 +83,13 @@ def _results(y_bits: int, latency: int) -> Fifo:
 def credited_schedule(arrive: np.ndarray, y_bits: int, latency: int) -> np.ndarray:
     """Arrival times -> times at which `Credited` offers the results, its reader always ready."""
     return _results(y_bits, latency).schedule(serve(arrive) + latency)[0]
+
+
+def credited_flow(arrive: np.ndarray, leave: np.ndarray, y_bits: int, latency: int) -> Flow:
+    """Cycles in which beats are offered to `Credited` and results taken from it -> taken by it and offered."""
+    results = _results(y_bits, latency)
+    taken = serve(np.maximum(arrive, later(leave + 1, results.depth)))
+    return Flow((taken,), (results.offered(taken + latency, leave),))
 
 
 def credited_cost(y_bits: int, latency: int) -> Cost:

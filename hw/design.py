@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from codesign.cost import Budget, Figures
 from codesign.graph import Graph
 from hw.cost import BOUNDLESS
-from hw.estimate import estimate_cost, estimate_timing
+from hw.estimate import estimate_cost, estimate_interval, estimate_timing
 from hw.fold import Plan
 from hw.pipeline import Pipeline
 from hw.plan import plan_for_interval
@@ -24,7 +24,7 @@ class Design:
     @classmethod
     def beside(cls, budget: Budget, plan: Plan, pipeline: Pipeline) -> Design:
         """At the rate of a plan as folding counts it, which knows no fused stages, or as its pipeline keeps it."""
-        return cls(budget, max(plan.interval_cycles, estimate_timing(pipeline).interval_cycles))
+        return cls(budget, max(plan.interval_cycles, estimate_interval(pipeline)))
 
     def __call__(self, core: Graph, off: Collection[str]) -> Figures:
         return figures(plan_for_interval(core, self.budget.part(BOUNDLESS), self.interval_cycles, off)[1])

@@ -178,13 +178,14 @@ class Passage(wiring.Component):
         return m
 
 
-def passage_times(arrive: np.ndarray, wanted: np.ndarray, latency: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of a Passage: when it takes each beat, and when each leaves, not before the reader wants it.
+def passage_times(arrive: np.ndarray, wanted: np.ndarray, latency: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of a Passage: when it takes each beat, has it for the reader, and when it leaves, not before it is wanted.
 
     All that is inside moves together, so a beat's age is counted in clocks without the `stopped` ones.
     """
     came, wants = arrive.tolist(), wanted.tolist()
     taken: list[int] = []
+    offered: list[int] = []
     left: list[int] = []
     ages: list[int] = []  # when each was taken, less the clocks that had been stopped by then
     stopped = 0
@@ -194,6 +195,7 @@ def passage_times(arrive: np.ndarray, wanted: np.ndarray, latency: int) -> tuple
         there = ages[len(left)] + latency + stopped
         gone = max(there, wants[len(left)], left[-1] + 1 if left else 0)
         stopped += gone - there
+        offered.append(there)
         left.append(gone)
         return gone
 
@@ -205,7 +207,7 @@ def passage_times(arrive: np.ndarray, wanted: np.ndarray, latency: int) -> tuple
         ages.append(now - stopped)
     while len(left) < len(came):
         leave()
-    return np.array(taken, np.int64), np.array(left, np.int64)
+    return np.array(taken, np.int64), np.array(offered, np.int64), np.array(left, np.int64)
 
 
 def elastic_schedule(arrive: np.ndarray, latency: int) -> np.ndarray:

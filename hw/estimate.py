@@ -12,10 +12,10 @@ import numpy as np
 from codesign.cost import Cost
 from hw.content import by_content
 from hw.fitted import fitted
+from hw.latency import first_latency
 from hw.loops import counters_cost
 from hw.pipeline import Edge, Pipeline, Stage, counted
 from hw.stages.fifo import Fifo
-from hw.timing import accept_times
 
 FRAMES, FEWER = 4, 2
 MANY_BEATS = 1 << 19  # a frame: beyond, fewer frames are followed; the second one is already as all that come
@@ -40,16 +40,17 @@ def estimate_cost(pipeline: Pipeline) -> Cost:
 
 def estimate_timing(pipeline: Pipeline) -> Timing:
     """From the stages' own schedules: inputs offered without a gap, outputs taken at once."""
-    frames, first, last = frames_of(pipeline), [], np.zeros(0)
+    return Timing(first_latency(pipeline), estimate_interval(pipeline))
+
+
+def estimate_interval(pipeline: Pipeline) -> int:
+    """Cycles from frame to frame; FIFOs are deep enough for frames at that pace, so that nothing is held up."""
+    frames, last = frames_of(pipeline), np.zeros(0)
     steady = [np.arange(s.beats * frames, dtype=np.int64) for _, s in pipeline.inputs]
     for name, offered in offered_times(pipeline, steady):
-        edges = pipeline.into(name)
         if name is None:
             last = np.max([_frame_ends(t, frames) for t in offered], axis=0)
-        elif any(e.source is None for e in edges):  # padding writes its border before it takes a beat
-            taken = accept_times(pipeline.by_name[name], offered)
-            first += [int(t[0]) for e, t in zip(edges, taken, strict=True) if e.source is None]
-    return Timing(int(last[0]) - min(first) + 1, int(last[-1] - last[-2]))
+    return int(last[-1] - last[-2])
 
 
 def frames_of(pipeline: Pipeline) -> int:

@@ -212,3 +212,10 @@ def _tiling(depth: int, width: int, written: bool) -> _Tiling:
 def _between(banks: int, width: int, written: bool) -> float:
     """What the multiplexers between banks weigh."""
     return 0.5 * ((banks - 1) * width + written * banks) if banks > 1 else 0.0
+
+
+def rounded(depth: int, width: int) -> int:
+    """The next power of two where it takes the same memory, since addresses then wrap by themselves."""
+    power = 1 << (depth - 1).bit_length()
+    same = ram_cost(power, width) == ram_cost(depth, width)
+    return power if same else depth

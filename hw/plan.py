@@ -8,7 +8,7 @@ from dataclasses import replace
 from codesign.cost import Budget, Cost
 from codesign.errors import CheckFailed
 from codesign.graph import Graph
-from hw.estimate import estimate_cost, estimate_timing
+from hw.estimate import estimate_cost, estimate_interval
 from hw.fifo import with_fifos
 from hw.fold import Plan, Space, fold
 from hw.fuse import fuse
@@ -57,7 +57,7 @@ def _in_time(
     while True:
         plan = fold(space, wanted, budget)
         pipeline = pipeline_of(space.core, plan, off)
-        excess = estimate_timing(pipeline).interval_cycles - interval_cycles
+        excess = estimate_interval(pipeline) - interval_cycles
         if excess <= 0:
             return plan, pipeline
         wanted = min(wanted - excess, plan.interval_cycles - 1)  # a stage takes more a frame than its beats

@@ -15,6 +15,7 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.lib import stream
 from amaranth.sim import Simulator, SimulatorContext
 
+from hw.flow import flow
 from hw.pipeline import Stage, alone
 from hw.rtl import verilog
 from hw.stream import StreamType, pack, unpack
@@ -52,13 +53,31 @@ def measure_schedule(stage: Stage, frames: Frames, arrive: Frames | None = None)
 
 
 def check_schedule(stage: Stage, frames: Frames, seeds: Seeds = (None, 1)) -> None:
-    """Assert that `schedule` gives the RTL's own cycles: for beats every cycle (None) and for random gaps."""
+    """Assert that `schedule` gives the RTL's own cycles: for beats every cycle (None) and for random gaps.
+
+    With gaps, assert the same of `flow` where readers stall at random.
+    """
     count = len(_per_input(stage, frames)[0])
     for seed in seeds:
         arrive = steady(stage, count) if seed is None else ragged(stage, count, seed)
         measured = measure_schedule(stage, frames, arrive)
         for port, (m, s) in enumerate(zip(measured, stage.schedule(*arrive), strict=True)):
             _assert_equal(np.asarray(s), m, f"{stage}: cycles of output {port}, seed {seed}")
+        if seed is not None:
+            check_flow(stage, frames, seed)
+
+
+def check_flow(stage: Stage, frames: Frames, seed: int) -> None:
+    """Assert that `flow` gives the cycles in which the RTL takes and offers beats, its readers stalling at random."""
+    arrays = _per_input(stage, frames)
+    arrive = ragged(stage, len(arrays[0]), seed)
+    bench = Bench(stage, arrays, seed=seed, arrive=arrive)
+    offered = [got.cycles() for got in bench.run()]
+    found = flow(stage, tuple(arrive), tuple(np.array(left) for left in bench.left))
+    for k, (got, wanted) in enumerate(zip(bench.accepted, found.taken, strict=True)):
+        _assert_equal(wanted, np.array(got), f"{stage}: taken at input {k}, readers of seed {seed}")
+    for k, (got, wanted) in enumerate(zip(offered, found.offered, strict=True)):
+        _assert_equal(wanted, got, f"{stage}: offered at output {k}, readers of seed {seed}")
 
 
 def steady(stage: Stage, frames: int) -> list[np.ndarray]:
@@ -140,6 +159,8 @@ class Bench:
         self.i = _ports(component, "i", len(stage.inputs))
         self.o = _ports(component, "o", len(stage.outputs))
         self.taken: list[Taken] = []
+        self.accepted: list[list[int]] = []  # cycles in which each input's beats were taken
+        self.left: list[list[int]] = []  # and each output's
 
     def run(self) -> list[Taken]:
         """Simulate until every wanted beat has come, and 20 cycles longer to see that no other follows."""
@@ -162,6 +183,7 @@ class Bench:
     async def _traffic(self, ctx: SimulatorContext, cycles: int | None) -> None:
         """Drive all ports for some cycles (None: until all is through)."""
         self.taken = [Taken([]) for _ in self.o]
+        self.accepted, self.left = [[] for _ in self.i], [[] for _ in self.o]
         next_beat, offering = [0] * len(self.i), [False] * len(self.i)
         since: list[Offer | None] = [None] * len(self.o)
         cycle, quiet, tail = 0, 0, 20
@@ -177,9 +199,12 @@ class Bench:
             for k, port in enumerate(self.i):
                 if offering[k] and ctx.get(port.ready):
                     next_beat[k], offering[k], quiet = next_beat[k] + 1, False, 0
+                    self.accepted[k].append(cycle)
             for k, port in enumerate(self.o):
                 since[k], moved = self._collect(ctx, k, port, stops[k], since[k], cycle)
-                quiet = 0 if moved else quiet
+                if moved:
+                    quiet = 0
+                    self.left[k].append(cycle)
             came = [len(t.beats) for t in self.taken]
             tail -= all(c >= w for c, w in zip(came, self.wanted, strict=True))
             assert quiet < SILENCE_CYCLES, f"{self.name}: no beat moves; {came} of {self.wanted} came"

@@ -94,21 +94,28 @@ class Order:
         """
         if self.beats == 1:
             return serve(np.maximum(arrive, 0), self.passes)[:, None] + np.arange(self.passes)
-        waits, lags = self._lags(arrive)
+        return self._reads(serve(np.maximum(arrive, 0)) + 1)
+
+    def read(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """When beats can be read -> when each pass over a vector reads its last beat, and when the last pass does."""
+        ends = self._reads(seen)
+        return ends.reshape(-1), ends[:, -1]
+
+    def _reads(self, seen: np.ndarray) -> np.ndarray:
+        waits, lags = self._lags(seen)
         starts = serve(lags[:, -1], self.steps)
         free = np.concatenate([[0], starts[:-1] + self.steps])
         ends = self.runs.cumsum() - 1
         until = np.searchsorted(waits, ends, side="right") - 1
         return np.maximum(free[:, None], lags[:, until]) + ends
 
-    def _lags(self, arrive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _lags(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """When a vector's reading would have to start so that it runs up to each of `_waits` without a gap.
 
         (waits,), (vectors, waits)
         """
         waits, needed = self._waits
-        written = serve(np.maximum(arrive, 0)).reshape(-1, self.beats)
-        return waits, np.maximum.accumulate(written[:, needed] + 1 - waits, axis=1)
+        return waits, np.maximum.accumulate(seen.reshape(-1, self.beats)[:, needed] - waits, axis=1)
 
     @cached_property
     def _waits(self) -> tuple[np.ndarray, np.ndarray]:

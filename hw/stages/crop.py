@@ -13,6 +13,8 @@ from hw.buffer import buffer_cost
 from hw.elastic import Datapath
 from hw.ending import Ending
 from hw.fitted import fitted
+from hw.flow import sifted
+from hw.halts import Course, Halts, Times
 from hw.loops import counters_and_ends, counters_cost, with_inner, within
 from hw.stream import StreamType
 from hw.timing import serve
@@ -58,6 +60,10 @@ class Crop:
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         taken = serve(arrive[0]).reshape(-1, *(n for n, _, _ in self.ranges))
         return (self._inside(taken).reshape(-1) + 1,)
+
+    def course(self, arrive: Times, halts: Halts) -> Course:
+        beats = np.arange(len(arrive[0])).reshape(-1, *(n for n, _, _ in self.ranges))
+        return sifted(arrive[0], self._inside(beats).reshape(-1), halts)
 
     def cost(self) -> Cost:
         return (

@@ -15,6 +15,8 @@ from hw.buffer import Buffer, Skid, buffer_cost, skid_cost
 from hw.copies import copies
 from hw.fetch import Fetch
 from hw.fitted import fitted
+from hw.flow import buffer_flow, later, passes, skid_flow, stored
+from hw.halts import Course, Flow, Halts, Start, Times
 from hw.loops import fill, rounds
 from hw.memory import Ports, choices_of, in_blocks, in_parts, lutram_sites, parts_of, ram_cost
 from hw.ports import stage_ports
@@ -50,6 +52,26 @@ class Fifo:
     @property
     def _latency(self) -> int:
         return 1 + (self.fetch.latency if self.in_banks else self._in_blocks)
+
+    def flow(self, arrive: Times, leave: Times, start: Start) -> Flow:
+        if self.depth <= 2:
+            return buffer_flow(arrive[0], leave[0])
+        if self.in_banks:
+            return skid_flow(self, arrive, leave[0], start)
+        kept = self.depth + self._in_blocks  # block memory is read into one more register
+        taken = serve(np.maximum(arrive[0], later(leave[0] + 1, kept)))
+        return Flow((taken,), (self.offered(taken, leave[0]),))
+
+    def course(self, arrive: Times, halts: Halts) -> Course:
+        """Of one in banks."""
+        beats = np.arange(len(arrive[0]))
+        return stored(arrive[0], halts, passes(beats, 1, self.fetch.latency), beats + self.depth)
+
+    def offered(self, taken: np.ndarray, leave: np.ndarray) -> np.ndarray:
+        """When the beats that it takes are offered, those before leaving so."""
+        if self._in_blocks:
+            return serve(np.maximum(taken + 1, later(leave, 1))) + 1
+        return np.maximum(serve(taken) + 1, later(leave + 1, 1))
 
     @property
     def _in_blocks(self) -> bool:

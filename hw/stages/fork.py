@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal
@@ -12,6 +12,8 @@ from amaranth.lib.wiring import connect, flipped
 from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
 from hw.fitted import fitted
+from hw.flow import buffer_flow, flow
+from hw.halts import Flow, Start, Times
 from hw.pipeline import Stage, counted
 from hw.ports import stage_ports
 from hw.stream import StreamType
@@ -42,6 +44,11 @@ class Fork:
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         return (serve(arrive[0]) + 1,) * self.ways
+
+    def flow(self, arrive: Times, leave: Times, start: Start) -> Flow:
+        """A beat leaves with the last way that takes it."""
+        made = buffer_flow(arrive[0], np.max(leave, axis=0))
+        return replace(made, offered=made.offered * self.ways)
 
     def cost(self) -> Cost:
         return buffer_cost(self.input.beat_bits) + _ways_cost(self.ways)
@@ -78,6 +85,10 @@ class Forked:
 
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         return accept_times(self.source, list(arrive))
+
+    def flow(self, arrive: Times, leave: Times, start: Start) -> Flow:
+        made = flow(self.source, arrive, (np.max(leave, axis=0),), start)
+        return replace(made, offered=made.offered * self.ways)
 
     def cost(self) -> Cost:
         return self.source.cost() + _ways_cost(self.ways)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,8 @@ from codesign.cost import Cost
 from codesign.graph import Op
 from hw.buffer import skid_cost
 from hw.elastic import Chain, Datapath
+from hw.flow import course, flow
+from hw.halts import Course, Flow, Halts, Start, Times
 from hw.pipeline import Stage, counted
 from hw.stages.lanes import ElementStage
 from hw.stream import StreamType
@@ -63,6 +65,13 @@ class Fused:
 
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         return accept_times(self.producer, list(arrive))
+
+    def course(self, arrive: Times, halts: Halts) -> Course:
+        made = course(self.producer, arrive, halts)
+        return replace(made, offers=made.offers + self.latency)
+
+    def flow(self, arrive: Times, leave: Times, start: Start) -> Flow:
+        return flow(self.producer, arrive, leave, replace(start, behind=start.behind + self.latency))
 
     def cost(self) -> Cost:
         return self.producer.cost() + self._own_cost

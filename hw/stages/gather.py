@@ -15,6 +15,8 @@ from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
 from hw.fetch import Fetch
 from hw.fitted import fitted
+from hw.flow import passes, stored
+from hw.halts import Course, Halts, Times
 from hw.loops import below, counters_and_ends, counters_cost, ring_addresses, ring_walks, soon_at_ends, told
 from hw.memory import rooms_of
 from hw.moves import Picks
@@ -158,6 +160,16 @@ class Gather:
                 end = starts[-1] + reads
                 room += [end] * freed
         return ((np.array(starts, np.int64)[:, None] + np.arange(reads) + self.fetch.latency).reshape(-1),)
+
+    def course(self, arrive: Times, halts: Halts) -> Course:
+        """A block enters when the pass has ended that makes room for it."""
+        block, frames = self.picks.block, len(arrive[0]) // self.input.beats
+        wanted = np.arange(frames)[:, None] * self._total + np.array(self.picks.blocks)
+        last = wanted.reshape(-1) * block + block - 1
+        freed = np.tile(self.freed, frames).cumsum()
+        into = np.append(0, freed[:-1]) + self.window + self.skipped  # the first block that each pass makes room for
+        place = np.where(np.diff(freed, prepend=0) > 0, into * block, len(arrive[0]))
+        return stored(arrive[0], halts, passes(last, len(self.picks.beats()), self.fetch.latency), place)
 
     def cost(self) -> Cost:
         bits, pointer, tables = (

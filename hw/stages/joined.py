@@ -15,6 +15,8 @@ from codesign.graph import Op
 from hw.buffer import skid_cost
 from hw.elastic import Chain, Datapath, Joining, Passage, passage_times
 from hw.fitted import fitted
+from hw.flow import course
+from hw.halts import Course, Halts, Times
 from hw.pipeline import counted
 from hw.ports import stage_ports
 from hw.stages.fused import Producer
@@ -78,9 +80,19 @@ class Joined:
         """When the other stream's beats are taken, and when both are at the join."""
         made = self.producer.schedule(*arrive[:-1])[0]
         if self.before:
-            return passage_times(arrive[-1], made, sum(s.latency for s in self.before))
+            taken, _, left = passage_times(arrive[-1], made, sum(s.latency for s in self.before))
+            return taken, left
         together = serve(np.maximum(made, arrive[-1]))
         return together, together
+
+    def course(self, arrive: Times, halts: Halts) -> Course:
+        """All stops while a beat of the producer's is at the join and the other's is not."""
+        made = course(self.producer, arrive[:-1], halts)
+        taken, there = halts.cycle(made.offers), arrive[-1]
+        if self.before:
+            wanted = halts.without(len(made.stops)).cycle(made.offers)
+            taken, there, _ = passage_times(arrive[-1], wanted, sum(s.latency for s in self.before))
+        return Course((*made.taken, taken), made.offers + self.join.latency, (*made.stops, (made.offers, there)))
 
     def cost(self) -> Cost:
         return self.producer.cost() + self._own_cost

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,8 @@ from hw.arith.folded_cost import counted_stream_cost, folded_stream_cost
 from hw.arith.order import Order
 from hw.arith.replay import replay_depth
 from hw.elastic import Datapath
+from hw.flow import stored, whole_course
+from hw.halts import Course, Halts, Times
 from hw.memory import in_blocks
 from hw.netlist.clock import MOST_LEVELS
 from hw.stream import StreamType
@@ -120,6 +122,15 @@ class MatVec:
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         """Two vectors fit; the third waits until the first has been read as often as it must be."""
         return (serve(arrive[0]) if self.order is None else self.order.writes(arrive[0]),)
+
+    def course(self, arrive: Times, halts: Halts) -> Course:
+        """A vector enters when the one before the last one has been read."""
+        if self.order is None or self.order.beats == 1:
+            return whole_course(self, arrive, halts)
+        beats = self.order.beats
+        place = np.arange(2 * beats, len(arrive[0]) + 2 * beats, beats)
+        made = stored(arrive[0], halts, self.order.read, place)
+        return replace(made, offers=made.offers + self.folded.latency)
 
     def cost(self) -> Cost:
         return folded_stream_cost(self.folded, self.order)

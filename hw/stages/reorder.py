@@ -13,6 +13,8 @@ from codesign.cost import Cost
 from hw.buffer import Skid, skid_cost
 from hw.fetch import Fetch
 from hw.fitted import fitted
+from hw.flow import passes, stored
+from hw.halts import Course, Halts, Times
 from hw.loops import at_ends, counters_and_ends, counters_cost, fill, ring_addresses, strides_to_steps
 from hw.moves import Access
 from hw.ports import stage_ports
@@ -71,6 +73,12 @@ class Reorder:
         ready = (arrive[0].reshape(-1, block) - np.arange(block)).max(axis=1)
         starts = serve(serve(ready, block) + block, reads)
         return ((starts[:, None] + np.arange(reads) + self.fetch.latency).reshape(-1),)
+
+    def course(self, arrive: Times, halts: Halts) -> Course:
+        """A block enters when the one before the last one has been read."""
+        block, beats = self.access.block, len(arrive[0])
+        last = np.arange(block, beats + 1, block) - 1
+        return stored(arrive[0], halts, passes(last, self.access.reads, self.fetch.latency), last + 1 + block)
 
     def cost(self) -> Cost:
         bits, pointer = self.input.beat_bits, (self.depth - 1).bit_length()

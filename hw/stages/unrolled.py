@@ -17,9 +17,10 @@ from codesign.cost import Cost
 from codesign.formats import Format, Int, hull
 from codesign.graph import TensorType
 from hw.arith.digits import signed_digits
-from hw.credit import Credited, credited_cost, credited_schedule
+from hw.credit import Credited, credited_cost, credited_flow, credited_schedule
 from hw.elastic import Datapath
 from hw.fitted import fitted
+from hw.halts import Flow, Start, Times
 from hw.netlist.cells import Netlist
 from hw.netlist.circuit import Circuit
 from hw.netlist.clock import MOST_LEVELS
@@ -76,6 +77,9 @@ class Unrolled:
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         return (credited_schedule(arrive[0], self.outputs[0].beat_bits, self.latency),)
+
+    def flow(self, arrive: Times, leave: Times, start: Start) -> Flow:
+        return credited_flow(arrive[0], leave[0], self.outputs[0].beat_bits, self.latency + start.behind)
 
     def cost(self) -> Cost:
         """Estimated, so that foldings can be weighed without building their gates."""

@@ -14,6 +14,8 @@ from hw.buffer import Buffer, buffer_cost
 from hw.copies import EACH, KEPT, copies, groups_of, held, slices_of
 from hw.elastic import Datapath
 from hw.fitted import fitted
+from hw.flow import later, sifted, skid_flow, whole_course
+from hw.halts import Course, Flow, Halts, Start, Times
 from hw.loops import rounds
 from hw.ports import stage_ports
 from hw.stages.gearbox import Gearbox, gearbox_cost
@@ -61,6 +63,22 @@ class Width:
             return (serve(arrive[0]),)
         last = taken * np.arange(1, len(arrive[0]) + 1) // given - 1
         return (self.schedule(*arrive)[0][last] - 1,)
+
+    def flow(self, arrive: Times, leave: Times, start: Start) -> Flow:
+        if self.buffered or self.lanes == self.input.lanes:
+            return skid_flow(self, arrive, leave[0], start)
+        given = self._units[1]
+        free = np.zeros_like(arrive[0])
+        free[given - 1 :: given] = later(leave[0] + 1, 1)  # the one register, for the last piece
+        taken = serve(np.maximum(arrive[0], free))
+        return Flow((taken,), (taken[given - 1 :: given] + 1,))
+
+    def course(self, arrive: Times, halts: Halts) -> Course:
+        taken, given = self._units
+        if given <= taken:
+            return whole_course(self, arrive, halts)
+        ends = (np.arange(given, len(arrive[0]) * taken + 1, given) - 1) // taken
+        return sifted(arrive[0], ends, halts)
 
     def cost(self) -> Cost:
         taken, given = self._units

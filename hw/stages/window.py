@@ -9,6 +9,8 @@ from amaranth.lib import wiring
 
 from codesign.arithmetic import windows
 from codesign.cost import Cost
+from hw.flow import skid_flow
+from hw.halts import Course, Flow, Halts, Start, Times
 from hw.sliding import NO_BORDER, Border, Pair, Sliding
 from hw.stages.window_parallel import ParallelForm
 from hw.stages.window_serial import SerialForm
@@ -74,6 +76,16 @@ class Window:
     def accepts(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
         """Cycle in which each input beat is taken, when the reader never waits."""
         return (self.form.accepts(arrive[0]),)
+
+    def flow(self, arrive: Times, leave: Times, start: Start) -> Flow:
+        form = self.form
+        if isinstance(form, ParallelForm):
+            return form.flow(arrive[0], leave[0])
+        return skid_flow(self, arrive, leave[0], start)
+
+    def course(self, arrive: Times, halts: Halts) -> Course:
+        assert isinstance(self.form, SerialForm)
+        return self.form.course(arrive[0], halts)
 
     def cost(self) -> Cost:
         return self.form.cost()

@@ -15,6 +15,8 @@ from codesign.cost import Cost
 from hw.buffer import Buffer, buffer_cost
 from hw.copies import EACH, KEPT, groups_of, slices_of
 from hw.fitted import fitted
+from hw.flow import buffer_flow
+from hw.halts import Flow
 from hw.loops import between, counters_and_ends, counters_cost, increased, with_inner
 from hw.memory import choices_of, in_blocks, in_parts, parts_of, ram_cost
 from hw.ports import elements, encode
@@ -118,6 +120,29 @@ class ParallelForm:
         shifted = self._passes(arrive)[:, :rows, :columns].reshape(-1) + 1
         room = np.concatenate([[0, 0], shifted + 1])[: len(arrive)]
         return serve(np.maximum(arrive, room))
+
+    def flow(self, arrive: np.ndarray, leave: np.ndarray) -> Flow:
+        """Nothing shifts while a window waits."""
+        s, own = self.stretched, self.sliding.size
+        ready = np.zeros((len(arrive) // self.sliding.input.beats, *s.size, s.pixel), np.int64)
+        index, free = np.arange(ready.size).reshape(ready.shape), np.zeros(ready.size + 1, np.int64)
+        rows, columns = self.ends
+        free[index[:, rows, columns].reshape(-1) + 1] = leave
+        into = index[:, : own[0], : own[1]].reshape(-1)
+        shifts = np.zeros(ready.size, np.int64)
+        while True:
+            buffered = buffer_flow(arrive, shifts[into])
+            (ready.reshape(-1)[into],) = buffered.offered
+            found = self._shifts(np.maximum(ready.reshape(-1), free[:-1]))
+            if np.array_equal(found, shifts):
+                return Flow(buffered.taken, (shifts[index[:, rows, columns].reshape(-1)] + 1,))
+            shifts = found
+
+    def _shifts(self, ready: np.ndarray) -> np.ndarray:
+        """Cycle in which each beat shifts in, border and all; a border stands before the first image, too."""
+        s, (row, column) = self.stretched, self.begin
+        before = (s.input.beats - row * s.row - column * s.pixel) % s.input.beats
+        return serve(np.concatenate([np.zeros(before, np.int64), ready]))[before:]
 
     def cost(self) -> Cost:
         own, s = self.sliding, self.stretched

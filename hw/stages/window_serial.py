@@ -16,6 +16,8 @@ from hw.buffer import Skid, skid_cost
 from hw.copies import KEPT, groups_of, held, slices_of
 from hw.fetch import Fetch
 from hw.fitted import fitted
+from hw.flow import passes, stored
+from hw.halts import Course, Halts
 from hw.loops import (
     at_ends,
     below,
@@ -26,7 +28,7 @@ from hw.loops import (
     ring_addresses,
     strides_to_steps,
 )
-from hw.memory import ram_cost, rooms_of
+from hw.memory import ram_cost, rooms_of, rounded
 from hw.ports import elements, encode
 from hw.register import register
 from hw.sliding import Sliding
@@ -80,7 +82,7 @@ class SerialForm:
         wait = s.span - s.origin + s.leftover  # of the reader, where the next image enters when this one is through
         if row > min(down, s.after_image) and _TOLERATED * wait > s.counts[0] * row:
             depth = max(depth, s.span + wait)
-        return _rounded(depth, s.input.beat_bits)
+        return rounded(depth, s.input.beat_bits)
 
     def schedule(self, arrive: np.ndarray) -> np.ndarray:
         """A window starts when its last beat is in; a beat enters when the window that frees its place ends."""
@@ -94,6 +96,11 @@ class SerialForm:
         hindered = np.full(len(arrive), _NEVER)
         hindered[place[inside]] = (self._starts(arrive) + self.window_beats - place)[inside]
         return index + np.maximum.accumulate(np.maximum(arrive - index, hindered))
+
+    def course(self, arrive: np.ndarray, halts: Halts) -> Course:
+        first = self._first_beats(len(arrive))
+        read = passes(self._last_beats(first), self.window_beats, self.fetch.latency)
+        return stored(arrive, halts, read, first + self.depth)
 
     def _starts(self, arrive: np.ndarray) -> np.ndarray:
         """Cycle in which each window begins to be read: the least that satisfies both rules, chunk by chunk.
@@ -174,13 +181,6 @@ class SerialForm:
 
     def rtl(self) -> wiring.Component:
         return _Circuit(self)
-
-
-def _rounded(depth: int, width: int) -> int:
-    """The next power of two where it takes the same memory, since addresses then wrap by themselves."""
-    power = 1 << (depth - 1).bit_length()
-    same = ram_cost(power, width) == ram_cost(depth, width)
-    return power if same else depth
 
 
 class _Circuit(wiring.Component):
