@@ -28,7 +28,7 @@ from hw.loops import (
     ring_addresses,
     strides_to_steps,
 )
-from hw.memory import ram_cost, rooms_of, rounded
+from hw.memory import rooms_of, rounded
 from hw.ports import elements, encode
 from hw.register import register
 from hw.sliding import Sliding
