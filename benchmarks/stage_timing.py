@@ -107,6 +107,7 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "4 x 4, 32 folds in tables": lambda c: product(c, U4, I4, 128, 32, 16, 8),
     "8 x 8, memory": lambda c: product(c, U8, I8, 128, 64, 8, 8),
     "8 x 8, multipliers": lambda c: replace(product(c, U8, I8, 128, 32, 2, 32), dsp_lanes=2),
+    "8 x 8, 80 multipliers": lambda c: replace(product(c, U8, I8, 128, 320, 1, 160), dsp_lanes=2),
     "4 x 4 and thresholds": lambda c: activated(product(c, U4, I4, 64, 32, 8, 8)),
     "4 x 4 and a residual": lambda c: residual(product(c, U4, I4, 64, 32, 8, 8)),
     "thresholds": lambda c: thresholds(StreamType((16, 64), I14, 8)),

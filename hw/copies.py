@@ -32,6 +32,13 @@ def copies(m: Module, value: ValueLike, count: int, init: int = 0, reset_less: b
     return made
 
 
+def branched(m: Module, value: ValueLike, count: int, reset_less: bool = False) -> list[Signal]:
+    """Registers of one value two clocks later, however many: none before them has too many readers."""
+    roots = copies(m, value, groups_of(count), reset_less=reset_less)
+    parts = zip(roots, slices_of(count, len(roots)), strict=True)
+    return [leaf for root, p in parts for leaf in copies(m, root, p.stop - p.start, reset_less=reset_less)]
+
+
 def held(m: Module, value: Value, runs: Iterable[Value]) -> Value:
     """A wide register: each of `runs`, which are all the same, enables a part of it."""
     runs, parts = list(runs), list[Signal]()

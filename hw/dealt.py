@@ -9,8 +9,11 @@ from amaranth.hdl._ast import Switch
 from amaranth.hdl._mem import MemoryInstance
 from amaranth.hdl._xfrm import FragmentTransformer, LHSMaskCollector
 
+from hw.memory import cells_of
+
 _DOMAIN = "sync"
 _EACH = 40  # bits: synthesis puts an enable into the tables before a register where that saves some
+_RESET = 32  # bits: synthesis makes the registers of an address again where a memory in tables is read at once by it
 
 
 class Dealt:
@@ -19,7 +22,7 @@ class Dealt:
     def __init__(self, circuit: Elaboratable, platform: object) -> None:
         self.fragment = Fragment.get(circuit, platform)
         self.enables = enables_of(_sizes(self.fragment, False))
-        self.resets = _hands(_sizes(self.fragment, True))
+        self.resets = _hands(_sizes(self.fragment, True), _RESET)
 
     def enabled(self, runs: Sequence[Value]) -> Fragment:
         """Stands still while `runs`, which are all the same, are down."""
@@ -27,7 +30,7 @@ class Dealt:
 
     def reset(self, resets: Sequence[Value]) -> Fragment:
         """Begins again while `resets`, which are all the same, are up."""
-        return _Resetting(resets)(self.fragment)
+        return _Resetting(resets, _RESET)(self.fragment)
 
 
 def enables_of(sizes: Iterable[int]) -> int:
@@ -37,7 +40,7 @@ def enables_of(sizes: Iterable[int]) -> int:
 
 def shares_of(sizes: Iterable[int]) -> list[int]:
     """Which of them each register takes."""
-    return list(map(_Hand(), sizes))
+    return list(map(_Hand(_EACH), sizes))
 
 
 def _registers(fragment: Fragment) -> Iterator[tuple[Signal, int, int]]:
@@ -63,32 +66,34 @@ def _sizes(fragment: Fragment, resets: bool) -> Iterator[int]:
 
 
 def _read_bits(memory: MemoryInstance, port: MemoryInstance._ReadPort) -> int:
-    """Registers of what is read; block RAM has its own."""
-    return 1 if "block" in memory._attrs.values() else len(port._data)
+    """Registers of what is read; block RAM has its own, in so many cells."""
+    if "block" not in memory._attrs.values():
+        return len(port._data)
+    return cells_of(memory._data.depth, len(port._data), bool(memory._write_ports))
 
 
-def _hands(sizes: Iterable[int]) -> int:
+def _hands(sizes: Iterable[int], each: int = _EACH) -> int:
     """How many controls so many registers take."""
-    hand = _Hand()
+    hand = _Hand(each)
     return 1 + max((hand(size) for size in sizes), default=-1)
 
 
 class _Hand:
     """Number of the control for the next register of so many bits."""
 
-    def __init__(self) -> None:
-        self.number, self.bits = 0, 0
+    def __init__(self, each: int) -> None:
+        self.each, self.number, self.bits = each, 0, 0
 
     def __call__(self, size: int) -> int:
-        if self.bits and self.bits + size > _EACH:
+        if self.bits and self.bits + size > self.each:
             self.number, self.bits = self.number + 1, 0
         self.bits += size
         return self.number
 
 
 class _Dealing(FragmentTransformer):
-    def __init__(self, controls: Sequence[Value]) -> None:
-        self.controls, self.hand = controls, _Hand()
+    def __init__(self, controls: Sequence[Value], each: int = _EACH) -> None:
+        self.controls, self.hand = controls, _Hand(each)
 
     def next(self, size: int) -> Value:
         return self.controls[self.hand(size)]

@@ -184,6 +184,11 @@ def block_count(depth: int, width: int, written: bool = True) -> float:
     return sum(_tiling(words, width, True).bram36 for words in banks_of(depth, width))
 
 
+def cells_of(depth: int, width: int, written: bool) -> int:
+    """Cells of block RAM in a bank, or in all of a memory that is only read."""
+    return _tiling(depth, width, written).blocks
+
+
 class _Tiling(NamedTuple):
     """How Yosys' memory_libmap tiles a memory: what that weighs, RAMB36s, blocks of one size, banks in depth."""
 

@@ -142,6 +142,8 @@ STAGES = {
     "a cascade of sixteen and one of nine": packed(I3, I3, 50, 4, 25, 2, 2),
     "blocks of zeros": replace(packed(I8, I8N, 6, 4, 2, 1, 1), skip=True,
                                weights=np.kron(np.array([[1, 0], [0, 2], [3, 0]]), np.ones((2, 2), np.int64))),
+    "a factor of many slices": packed(U8, I8, 3, 61, 1, 61, 1),
+    "a factor of many cascades": packed(I4, I4N, 4, 122, 2, 122, 2),
     "depthwise": replace(channelwise(I8, I8, 4, 2, 9), dsp_lanes=1),
     "depthwise, three filters a channel": replace(channelwise(U4, I4, 4, 2, 9, filters=3), dsp_lanes=2),
 }  # fmt: skip
@@ -163,9 +165,10 @@ def test_stream_rules() -> None:
 def test_what_the_names_say() -> None:
     parts = {name: stage.folded.multipliers for name, stage in STAGES.items()}
     assert {n for n, p in parts.items() if p and p.accumulates} == {
-        "int8, alone, the slice accumulates", "int4, two lanes accumulate", "depthwise",
+        "int8, alone, the slice accumulates", "int4, two lanes accumulate", "depthwise", "a factor of many slices",
         "depthwise, three filters a channel",
     }  # fmt: skip
+    assert {n for n, p in parts.items() if p and p.spread} == {"a factor of many slices", "a factor of many cascades"}
     lengths = parts["a cascade of sixteen and one of nine"]
     assert lengths is not None
     assert (lengths.cascades.count, lengths.cascades.length) == (2, 13)

@@ -15,7 +15,7 @@ from hw.arith.order import Order
 from hw.arith.product import Place
 from hw.arith.replay import replay
 from hw.buffer import Skid
-from hw.copies import copies, groups_of, held, slices_of
+from hw.copies import branched, copies, groups_of, held, slices_of
 from hw.dealt import Dealt
 from hw.elastic import Chain, Datapath, gate
 from hw.loops import counters, counters_and_ends, fold_counter
@@ -102,16 +102,19 @@ class FoldedCircuit(wiring.Component):
         counted, issue = Signal(clocks), Signal()
         m.d.sync += counted.eq(Cat(self.valid, counted))
         if f.multipliers and f.multipliers.accumulates:
-            start, begins = self._starts(m, result, clocks - 2), register(m, first, clocks - 1)
+            start, groups = self._starts(m, result, clocks - 2), groups_of(f.multipliers.count)
+            goes = copies(m, Cat(self.valid, counted)[clocks - 1], groups)
+            before = register(m, first, clocks - 2)
+            firsts = [first] if f.beats == 1 else copies(m, before, groups, reset_less=True)
             places = self._multipliers_places(m, address)
-            y = f.multipliers.results(m, self._elements(x), places, start, begins, counted[-1], self._runs[2])
+            y = f.multipliers.results(m, self._elements(x), places, start, firsts, goes, self._runs[2])
             m.d.comb += self.y.eq(Cat(*y))
         else:
             summed = clocks - f.halves
             start = self._starts(m, result, summed - 1)
-            goes = copies(m, Cat(self.valid, counted)[summed - 1], f.sum_groups)
-            before = register(m, first, summed - 1)
-            firsts = [first] * f.sum_groups if f.beats == 1 else copies(m, before, f.sum_groups, reset_less=True)
+            goes = branched(m, Cat(self.valid, counted)[summed - 2], f.sum_groups)
+            before = register(m, first, summed - 2)
+            firsts = [first] * f.sum_groups if f.beats == 1 else branched(m, before, f.sum_groups, reset_less=True)
             self._accumulate(m, self._sums(m, x, address), start, firsts, goes)
         m.d.sync += issue.eq(Cat(self.valid, counted)[clocks - 1] & register(m, last, clocks - 1))
         m.d.comb += self.issue.eq(issue)

@@ -18,7 +18,7 @@ from codesign.formats import Format
 from hw.arith.dsp import PRODUCT_CLOCKS, Accumulator, Cascade
 from hw.arith.packing import FACTOR_BITS, SUM_BITS, WORD_BITS, Cascades, packing_of
 from hw.arith.tree import adder_tree, delay_cost, tree_cost, tree_latency, tree_levels
-from hw.copies import copies
+from hw.copies import copies, groups_of
 from hw.loops import counter_cost
 from hw.ports import resize
 from hw.register import register
@@ -62,8 +62,22 @@ class Multipliers:
     @property
     def latency(self) -> int:
         """Clocks from x and its weights to the sums of one clock."""
-        c = self.cascades
-        return PRODUCT_CLOCKS if self.accumulates else PRODUCT_CLOCKS + c.length + tree_latency(tree_levels(c.count))
+        c, clocks = self.cascades, PRODUCT_CLOCKS + self.spread
+        return clocks if self.accumulates else clocks + c.length + tree_latency(tree_levels(c.count))
+
+    @property
+    def _together(self) -> int:
+        """Multipliers that share a factor: those of a bank's neurons."""
+        return len(self.cascades.groups) // self.banks
+
+    @property
+    def spread(self) -> bool:
+        """Whether factors come from several registers, a clock later: one would have too many readers."""
+        return groups_of(self._together) > 1
+
+    def _delay(self, synapse: int) -> int:
+        """Clocks that the operands of a synapse wait."""
+        return self.cascades.delay(synapse) + self.spread
 
     @property
     def correction(self) -> np.ndarray:
@@ -85,7 +99,7 @@ class Multipliers:
         once by those that are, unless there are few."""
         wanted = Counter[bool]()
         for k in range(self.synapses):
-            wanted[self.cascades.delay(k) > 0] += self.fields(k).addresses
+            wanted[self._delay(k) > 0] += self.fields(k).addresses
         return max(1, wanted[False]) + (wanted[True] > 0 and wanted.total() > _SHARED)
 
     def starts(self, initial: np.ndarray) -> Fields:
@@ -99,15 +113,22 @@ class Multipliers:
 
     def cost(self) -> Cost:
         """Of the slices, their memories and delays, and the sums over a neuron's cascades."""
-        delays = [self.cascades.delay(k) for k in range(self.synapses)]
+        delays = [self._delay(k) for k in range(self.synapses)]
         memories = [self.fields(k) for k in range(self.synapses)]
         address_bits = (len(self.weights) - 1).bit_length() if any(f.width for f in memories) else 0
         cost = Cost(dsp=self.count, ff=address_bits * max(delays))
         if self.addresses > 1:
             cost += counter_cost(len(self.weights), self.addresses)
         for delay, memory in zip(delays, memories, strict=True):
-            cost += memory.cost() + delay_cost(self.banks * self.x.bits, delay)
+            cost += memory.cost() + self._factors_cost(delay)
         return cost + self._adders_cost()
+
+    def _factors_cost(self, delay: int) -> Cost:
+        """Of the registers of a synapse's factors."""
+        bits = self.banks * self.x.bits
+        if not self.spread:
+            return delay_cost(bits, delay)
+        return delay_cost(bits, delay - 1) + Cost(ff=bits * groups_of(self._together))
 
     def _adders_cost(self) -> Cost:
         """Of a tree over each neuron's cascades."""
@@ -130,10 +151,10 @@ class Multipliers:
         ]
 
     def _operands(self, m: Module, x: list[Value], places: Sequence[Value]) -> list[tuple[list[Value], list[Value]]]:
-        """Of every synapse: the words by group and the factors by bank, delayed as its place in the cascade asks."""
+        """Of every synapse: the words and factors by group, delayed as its place in the cascade asks."""
         addresses, operands, undelayed = [places[-1]], [], list(places)
         for synapse in range(self.synapses):
-            delay = self.cascades.delay(synapse)
+            delay = self._delay(synapse)
             while len(addresses) <= delay:
                 addresses.append(register(m, addresses[-1]))
             fields = self.fields(synapse)
@@ -143,9 +164,19 @@ class Multipliers:
             elif len(own) > 1:
                 own = copies(m, addresses[delay - 1], len(own), reset_less=True)
             row = fields.read(m, own)
-            factors = [register(m, x[bank * self.synapses + synapse], delay) for bank in range(self.banks)]
-            operands.append((self._words(row, WORD_BITS), [resize(f, FACTOR_BITS) for f in factors]))
+            operands.append((self._words(row, WORD_BITS), self._factors(m, x[synapse :: self.synapses], delay)))
         return operands
+
+    def _factors(self, m: Module, banks: list[Value], delay: int) -> list[Value]:
+        """By group, of a factor for each bank."""
+        count, made = groups_of(self._together), list[list[Value]]()
+        for x in banks:
+            if self.spread:
+                made.append([*copies(m, register(m, x, delay - 1), count, reset_less=True)])
+            else:
+                made.append([register(m, x, delay)])
+        share = [k * count // self._together for k in range(self._together)]
+        return [resize(own[k], FACTOR_BITS) for own in made for k in share]
 
     def _words(self, row: list[Field], bits: int) -> list[Value]:
         """Digits of all groups -> a word for each."""
@@ -160,7 +191,7 @@ class Multipliers:
     def _group_sums(
         self, m: Module, k: int, group: range, operands: list[tuple[list[Value], list[Value]]], runs: Sequence[Value]
     ) -> list[Value]:
-        c, bank = self.cascades, group[0] // (self.weights.shape[1] // self.banks)
+        c = self.cascades
         parts: list[list[Value]] = [[] for _ in group]
         for j, start in enumerate(c.starts):
             ours = operands[start : start + c.length]
@@ -169,7 +200,7 @@ class Multipliers:
             m.d.comb += [
                 chain.run.eq(self._of(runs, k)),
                 chain.a.eq(Cat(words[k] for words, _ in ours)),
-                chain.b.eq(Cat(factors[bank] for _, factors in ours)),
+                chain.b.eq(Cat(factors[k] for _, factors in ours)),
             ]
             for lane, n in enumerate(group):
                 low = lane * c.packing.spacing
@@ -182,18 +213,20 @@ class Multipliers:
         x: list[Value],
         places: Sequence[Value],
         start: list[Field],
-        first: Value,
-        go: Value,
+        firsts: Sequence[Value],
+        goes: Sequence[Value],
         runs: Sequence[Value],
     ) -> list[Value]:
-        """Each neuron's result out of accumulating slices; `start` and `first` come a clock before `go`."""
+        """Each neuron's result out of accumulating slices; `start` and `first` come a clock before `go`, all three for
+        slices in order."""
         ((words, factors),) = self._operands(m, x, places)
-        size, results = self.weights.shape[1] // self.banks, []
+        results = list[Value]()
         begins = self._words(start, SUM_BITS)
         for k, (group, word, begin) in enumerate(zip(self.cascades.groups, words, begins, strict=True)):
             m.submodules += (part := Accumulator())
-            m.d.comb += [part.run.eq(self._of(runs, k)), part.a.eq(word), part.b.eq(factors[group[0] // size])]
-            m.d.comb += [part.start.eq(begin), part.first.eq(first), part.go.eq(go)]
+            m.d.comb += [part.run.eq(self._of(runs, k)), part.a.eq(word), part.b.eq(factors[k])]
+            m.d.comb += [part.start.eq(begin), part.first.eq(self._of(firsts, k))]
+            m.d.comb += [part.go.eq(self._of(goes, k))]
             lanes = [part.p[k * self.cascades.packing.spacing :][: self.y.bits] for k in range(len(group))]
             results += [Cat(lane[:-1], lane[-1] ^ bool(self._turned)) for lane in lanes]
         return results
