@@ -79,7 +79,8 @@ def write(model: Any, folder: Path) -> None:
     stamp = str(model.config.get_config_value("Stamp"))
     for path in sorted(p for p in folder.rglob("*") if p.suffix in (".sh", ".yml", ".tcl", ".py", ".cpp", ".h")):
         text = path.read_text()
-        fixed = text.replace(stamp, STAMP).replace(str(folder), ".")
+        fixed = text.replace(f"'{stamp}'", STAMP).replace(stamp, STAMP)  # YAML quotes one that looks like a number
+        fixed = fixed.replace(str(folder), ".")
         if fixed != text:
             path.write_text(fixed)
 
