@@ -189,8 +189,9 @@ Known to be off: `kws_dscnn_int8_qdq` at 160,000 cycles a frame (`--large`, at d
 on one lane) share sites better than `table.shallow` says; the stages that constants are fitted to have few like them.
 The latency of a first frame that arrives without a pause counts what full FIFOs hold up, and was exact on 60 of 60
 random networks whose branches meet (seeds 0 to 59 of `tests/test_branching.py`), intervals too. It has a limit: where a
-few beats go around thousands of times, as in one of nine such networks of 32 x 32 images, what is found in about two
-seconds stands, which is too low (there 33,115 cycles of 33,150 that the same rules give without the limit).
+few beats go around thousands of times, as in one of nine such networks of 32 x 32 images, what is found by a fixed
+amount of work (a few seconds) stands, which is too low (there 33,115 cycles of 33,150 that the same rules give without
+the limit).
 
 {summary}
 

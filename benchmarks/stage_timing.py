@@ -89,9 +89,9 @@ def transposed(stream: StreamType) -> Reorder:
     return Reorder(stream, index.shape, found)
 
 
-def reflected(stream: StreamType) -> Gather:
-    """Two rows more on each side, those inside mirrored."""
-    index = np.pad(np.arange(stream.size).reshape(stream.shape), ((2, 2), (0, 0), (0, 0)), mode="reflect")
+def reflected(stream: StreamType, rows: int = 2) -> Gather:
+    """So many rows more on each side, those inside mirrored."""
+    index = np.pad(np.arange(stream.size).reshape(stream.shape), ((rows, rows), (0, 0), (0, 0)), mode="reflect")
     found = picks(index, stream.size, stream.lanes)
     assert found is not None
     return Gather(stream, index.shape, found)

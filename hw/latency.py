@@ -12,7 +12,7 @@ from hw.pipeline import Edge, Pipeline, Stage
 from hw.stages.fifo import Fifo
 
 _A_TURN = 20_000  # what working a part out once takes, in beats
-_MOST = 1 << 25  # beats: about two seconds
+_MOST = 1 << 25  # beats: a few seconds
 
 
 def first_latency(pipeline: Pipeline, most: float = _MOST) -> int:

@@ -5,34 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.stage_timing import reflected, transposed
 from codesign.formats import Int
 from hw.memory import banks_of, choices_of, in_blocks
-from hw.moves import access, picks
 from hw.pipeline import Stage
 from hw.stages.fifo import Fifo
-from hw.stages.gather import Gather
 from hw.stages.matvec import MatVec
-from hw.stages.reorder import Reorder
 from hw.stages.window import Window
 from hw.stream import StreamType
 from tests.stage_harness import check_schedule, check_stage, random_frames
 
 U4, U8, I4 = Int(0, 15), Int(0, 255), Int(-8, 7)
-
-
-def transposed(stream: StreamType) -> Reorder:
-    index = np.arange(stream.size).reshape(stream.shape).swapaxes(0, 1)
-    found = access(index, stream.size, stream.lanes)
-    assert found is not None
-    return Reorder(stream, index.shape, found)
-
-
-def mirrored(stream: StreamType) -> Gather:
-    rows = np.arange(stream.size).reshape(stream.shape)
-    index = np.pad(rows, ((1, 1), (0, 0), (0, 0)), mode="reflect")
-    found = picks(index, stream.size, stream.lanes)
-    assert found is not None
-    return Gather(stream, index.shape, found)
 
 
 def product(k: int, n: int, simd: int) -> MatVec:
@@ -44,7 +27,7 @@ LONG = "vector read again"
 STAGES: dict[str, tuple[Stage, int, int]] = {
     "reorder": (transposed(StreamType((14, 50, 26), U4, 26)), 1400, 2),
     "fifo": (Fifo(StreamType((1500, 26), U4, 26), 1400), 1400, 2),
-    "gather": (mirrored(StreamType((4, 500, 26), U4, 26)), 1500, 2),
+    "gather": (reflected(StreamType((4, 500, 26), U4, 26), rows=1), 1500, 2),
     "serial window": (Window(StreamType((4, 40, 416), U4, 26), (2, 2)), 1344, 2),
     "parallel window": (Window(StreamType((4, 1400, 13), U4, 13), (3, 3), parallel=True), 1400, 2),
     LONG: (product(2050 * 9, 2, 9), 8192, 2),

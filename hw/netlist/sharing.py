@@ -34,7 +34,8 @@ def share(weights: np.ndarray, ranges: Sequence[tuple[int, int]]) -> Sums:
 @lru_cache(maxsize=8)
 def _shared(weights: bytes, shape: tuple[int, int], ranges: tuple[tuple[int, int], ...]) -> Sums:
     matrix = np.frombuffer(weights, np.int64).reshape(shape)
-    search = Search(Sums.of(matrix, ranges), min(FARTHEST, int(np.abs(matrix).max(initial=0)).bit_length()))
+    sums = Sums.of(matrix, ranges)
+    search = Search(sums, min(FARTHEST, sums.reach))
     for column in range(shape[1]):
         search.compare(column, column + 1)
     while len(search.sums.parts) < MOST_PARTS * shape[1] + MORE_PARTS and (part := search.best()) is not None:
