@@ -101,15 +101,18 @@ def _call(arguments: list[str], folder: str, timeout_s: float | None) -> str:
     log = Path(folder) / _LOG
     said = (log.read_text() if log.exists() else "") + done.stdout + done.stderr
     if done.returncode != 0:
-        raise YosysError(_error_line(said) or f"Yosys ended with status {done.returncode}")
+        raise YosysError(_error_line(said) or f"Yosys ended with status {done.returncode}; last lines:\n{_tail(said)}")
     return said
 
 
 def _error_line(log: str) -> str:
-    """The last line of a Yosys log that reports an error, or its last line."""
-    lines = [line for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if "ERROR" in line]
-    return (errors or lines or [""])[-1]
+    """The last line of a Yosys log that reports an error; none where Yosys was stopped or broke."""
+    errors = [line for line in log.splitlines() if "ERROR" in line]
+    return errors[-1] if errors else ""
+
+
+def _tail(log: str) -> str:
+    return "\n".join([line for line in log.splitlines() if line.strip()][-3:])
 
 
 def _command() -> list[str]:
