@@ -23,15 +23,9 @@ from benchmarks.harness import HARNESS, harnessed
 from codesign.cache import cache_folder
 from hw.blif import instances
 from hw.sta import timing
-from hw.synth import cells_of, synthesis, utilisation
+from hw.synth import LUT6_2_HALVES, cells_of, synthesis, utilisation
 from hw.yosys import run_yosys, yosys_version
 
-EXPANDED = """module LUT6_2(input I0, I1, I2, I3, I4, I5, output O5, O6);
-parameter [63:0] INIT = 0;
-LUT6 #(.INIT(INIT)) six(.I0(I0), .I1(I1), .I2(I2), .I3(I3), .I4(I4), .I5(I5), .O(O6));
-LUT5 #(.INIT(INIT[31:0])) five(.I0(I0), .I1(I1), .I2(I2), .I3(I3), .I4(I4), .O(O5));
-endmodule
-"""
 RULE_MHZ = 100  # the clock whose pipeline rule `hw.sta` applies; the paths that it finds do not depend on it
 ECP5_DEVICE = ("--85k", "--package", "CABGA756", "--speed", "6", "--out-of-context", "--seed", "1", "--freq", "200")
 
@@ -70,7 +64,7 @@ def mapped(verilog: str, top: str) -> Mapped:
     script = f"read_verilog design.v\n{command}\nopt_clean\nwrite_blif -param design.blif\n"
     kept = _kept("mapped", [verilog, script], lambda: _synthesized(verilog, script))
     blif, launched = kept["blif"], _launched(kept["blif"])
-    delay = _kept("delay", [launched, EXPANDED], lambda: {"ns": delay_ns(launched, top)})["ns"]
+    delay = _kept("delay", [launched, LUT6_2_HALVES], lambda: {"ns": delay_ns(launched, top)})["ns"]
     paths = timing(instances(launched), RULE_MHZ)
     if paths is None:
         raise RuntimeError("a netlist without a path between registers")
@@ -120,7 +114,7 @@ techmap -map expanded.v
 clean
 sta
 """
-    log, _ = run_yosys(script, {"design.blif": blif, "expanded.v": EXPANDED})
+    log, _ = run_yosys(script, {"design.blif": blif, "expanded.v": LUT6_2_HALVES})
     found = re.search(r"Latest arrival time in '\S+' is (\d+)", log)
     if found is None:
         raise RuntimeError("Yosys' sta said no arrival time")

@@ -25,6 +25,13 @@ from hw.sta import Timing, timing
 from hw.yosys import run_yosys, yosys_version
 
 SYNTHESIS = "synth_xilinx -family xc7 -flatten -abc9"
+# Yosys' map of LUT6_2 to its two halves, for tools that know only LUTs of one output; they share a site by choice.
+LUT6_2_HALVES = """module LUT6_2(input I0, I1, I2, I3, I4, I5, output O5, O6);
+parameter [63:0] INIT = 0;
+LUT6 #(.INIT(INIT)) six(.I0(I0), .I1(I1), .I2(I2), .I3(I3), .I4(I4), .I5(I5), .O(O6));
+LUT5 #(.INIT(INIT[31:0])) five(.I0(I0), .I1(I1), .I2(I2), .I3(I3), .I4(I4), .O(O5));
+endmodule
+"""
 # LUTs taken by a cell.  A RAM of n x 64 bits takes n LUTs a read port; dual-port forms have two ports.
 _LUTS = {
     **{f"LUT{k}": 1 for k in range(1, 7)}, "LUT6_2": 1, "INV": 1, "CFGLUT5": 1,
