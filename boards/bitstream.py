@@ -61,6 +61,7 @@ class Job:
         names, part, period_ns = list(self.sources), self.board.part, 1000 / self.clock_mhz
         return {
             **self.sources,
+            **openxc7.FILES,
             HWH: self.hwh,
             vivado.SCRIPT: vivado.script(names, CHIP_TOP, part, BIT),
             vivado.CONSTRAINTS: vivado.constraints(CLOCK_PIN, period_ns),
@@ -165,7 +166,7 @@ def _step_told(line: str, progress: Progress) -> None:
 def _synthesize(job: Job, folder: Path) -> None:
     script = openxc7.synthesis(list(job.sources), CHIP_TOP)
     try:
-        _, written = run_yosys(script, job.sources, [openxc7.NETLIST])
+        _, written = run_yosys(script, {**job.sources, **openxc7.FILES}, [openxc7.NETLIST])
     except YosysError as e:
         raise CheckFailed(f"Yosys: {e}") from None
     (folder / openxc7.NETLIST).write_text(written[openxc7.NETLIST])

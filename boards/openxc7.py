@@ -1,4 +1,4 @@
-"""Bitstreams by the open tools of openXC7: Yosys, nextpnr-xilinx, and Project X-Ray's assembler."""
+"""Bitstreams by the open tools of openXC7: Yosys, nextpnr, and Project X-Ray's database and assembler."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from boards import frames
 from boards.placed import Placed
 from codesign.errors import UserError
 from hw import synth
@@ -17,33 +19,63 @@ from hw import synth
 SCRIPT, CONSTRAINTS, LOG = "build_openxc7.sh", "clock_openxc7.xdc", "nextpnr.log"
 REPORTS = (LOG,)
 NETLIST, _FASM, _FRAMES = "top.json", "top.fasm", "top.frames"
-_PROGRAMS = ("nextpnr-xilinx", "fasm2frames", "xc7frames2bit")
+_HALVES, _TO_FRAMES = "lut6_2_halves.v", "frames.py"
+# What the steps read beside the sources, by name.
+FILES = {_HALVES: synth.LUT6_2_HALVES, _TO_FRAMES: Path(frames.__file__).read_text()}
+_HIMBAECHEL, _NEXTPNR, _ASSEMBLER = "nextpnr-himbaechel-xilinx", "nextpnr-xilinx", "xc7frames2bit"
 _PREFIX, _CHIPDB, _DATABASE = "CODESIGN_OPENXC7", "CODESIGN_CHIPDB", "CODESIGN_PRJXRAY_DB"
+_DEBIAN_DATABASE = "/usr/share/prjxray/database/zynq7"  # of the package prjxray-database
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Programs by name, the chip database of nextpnr, and Project X-Ray's database of the family."""
+    """How nextpnr's command begins, the other programs, and Project X-Ray's database of the family."""
 
-    programs: dict[str, str]
-    chipdb: str
+    placer: tuple[str, ...]
+    python: str
+    assembler: str
     database: str
 
 
 def find(part: str) -> Tools:
     """What is installed; UserError names all that is missing, and the variable that helps."""
-    prefix = os.environ.get(_PREFIX)
-    path = os.pathsep.join([str(Path(prefix) / "bin"), os.environ.get("PATH", "")]) if prefix else None
-    programs = {name: shutil.which(name, path=path) or "" for name in _PROGRAMS}
-    missing = [f"{name} is not on PATH nor in {_PREFIX}/bin" for name, found in programs.items() if not found]
-    chipdb, database = os.environ.get(_CHIPDB, ""), os.environ.get(_DATABASE, "")
-    if not Path(chipdb).is_file():
-        missing.append(f"{_CHIPDB} names no chip database (a file such as {device(part)}.bin)")
-    if not _part_file(Path(database), part).is_file():
-        missing.append(f"{_DATABASE} names no folder with {part}/part.yaml (prjxray-db/zynq7)")
+    missing = list(_missing(part))
     if missing:
         raise UserError("openXC7 is not complete: " + "; ".join(missing))
-    return Tools(programs, chipdb, database)
+    himbaechel = _program(_HIMBAECHEL)
+    placer = _by_device(himbaechel, part) if himbaechel else _by_chipdb(_program(_NEXTPNR), os.environ[_CHIPDB])
+    return Tools(placer, sys.executable, _program(_ASSEMBLER), _database())
+
+
+def _missing(part: str) -> Iterator[str]:
+    if not _program(_HIMBAECHEL) and not _program(_NEXTPNR):
+        yield f"neither {_HIMBAECHEL} nor {_NEXTPNR} is on PATH or in {_PREFIX}/bin"
+    elif not _program(_HIMBAECHEL) and not Path(os.environ.get(_CHIPDB, "")).is_file():
+        yield f"{_CHIPDB} names no chip database (a file such as {device(part)}.bin)"
+    if not _program(_ASSEMBLER):
+        yield f"{_ASSEMBLER} is not on PATH nor in {_PREFIX}/bin"
+    if not Path(_part_file(_database(), part)).is_file():
+        yield f"{_DATABASE} names no folder with {_part_file('', part)} (zynq7 of Project X-Ray's database)"
+
+
+def _program(name: str) -> str:
+    """Its path; empty where it is not installed."""
+    prefix = os.environ.get(_PREFIX)
+    path = os.pathsep.join([str(Path(prefix) / "bin"), os.environ.get("PATH", "")]) if prefix else None
+    return shutil.which(name, path=path) or ""
+
+
+def _database() -> str:
+    return os.environ.get(_DATABASE, _DEBIAN_DATABASE)
+
+
+def _by_device(program: str, part: str) -> tuple[str, ...]:
+    """nextpnr with its chip databases installed."""
+    return program, "--device", part, "-o", f"xdc={CONSTRAINTS}", "-o", f"fasm={_FASM}"
+
+
+def _by_chipdb(program: str, chipdb: str) -> tuple[str, ...]:
+    return program, "--chipdb", chipdb, "--xdc", CONSTRAINTS, "--fasm", _FASM
 
 
 def device(part: str) -> str:
@@ -53,36 +85,57 @@ def device(part: str) -> str:
 
 def commands(tools: Tools, part: str, clock_mhz: float, bitstream: str) -> list[tuple[str, list[str]]]:
     """From the netlist to the bitstream: what each step is, and its program with arguments; run beside the files."""
-    pnr, frames, assemble = (tools.programs[name] for name in _PROGRAMS)
     # Whether timing is met is read from the log, which names the path; nextpnr would write no design.
-    place = [
-        pnr, "--chipdb", tools.chipdb, "--xdc", CONSTRAINTS, "--json", NETLIST, "--fasm", _FASM, "--freq",
-        f"{clock_mhz:.4f}", "--timing-allow-fail", "--seed", "1", "--log", LOG,
-    ]  # fmt: skip
-    to_frames = [frames, "--part", part, "--db-root", tools.database, _FASM, _FRAMES]
-    named = ["--part_file", str(_part_file(Path(tools.database), part)), "--part_name", part]
-    to_bit = [assemble, *named, "--frm_file", _FRAMES, "--output_file", bitstream]
+    options = ["--json", NETLIST, "--freq", f"{clock_mhz:.4f}", "--timing-allow-fail", "--seed", "1", "--log", LOG]
+    place = [*tools.placer, *options]
+    to_frames = [tools.python, _TO_FRAMES, tools.database, part, _FASM, _FRAMES]
+    named = ["--part_file", _part_file(tools.database, part), "--part_name", part]
+    to_bit = [tools.assembler, *named, "--frm_file", _FRAMES, "--output_file", bitstream]
     return [("placement and routing", place), ("frames", to_frames), ("the bitstream", to_bit)]
 
 
 def synthesis(sources: Sequence[str], top: str) -> str:
-    """The Yosys script that writes NETLIST; place and route knows no $scopeinfo."""
+    """The Yosys script that writes NETLIST, without what nextpnr 0.11 cannot take.
+
+    No $scopeinfo, and no LUT6_2: it knows no wire for O5. No shift registers in LUTs: it places two of different
+    enables in one slice, which has one (its issue 1782), and finds no route then.
+    """
     read = "".join(f"read_verilog {name}\n" for name in sources)
-    return f"{read}{synth.synthesis(top)}\ndelete t:$scopeinfo\nwrite_json {NETLIST}\n"
+    halves = f"techmap -map {_HALVES}\nopt_lut_ins -tech xilinx\nclean\n"
+    return f"{read}{synth.synthesis(top)} -nosrl\n{halves}delete t:$scopeinfo\nwrite_json {NETLIST}\n"
+
+
+_SCRIPT = """\
+#!/bin/sh
+# Generated by codesign. Yosys, nextpnr, Python 3.9 or newer and xc7frames2bit are expected on PATH.
+set -e
+cd "$(dirname "$0")"
+: "${{{database}:={default}}}"
+test -f {part_file} || {{ echo "{database} names no folder with {part}/part.yaml" >&2; exit 1; }}
+if command -v {himbaechel} > /dev/null
+then set -- {by_device}
+else set -- {by_chipdb}
+fi
+yosys -p "{yosys}"
+{steps}
+"""
 
 
 def script(sources: Sequence[str], top: str, part: str, clock_mhz: float, bitstream: str) -> str:
     """The same as a shell script, for another machine."""
-    tools = Tools({name: name for name in _PROGRAMS}, f'"${_CHIPDB}"', f'"${_DATABASE}"')
-    yosys = "; ".join(synthesis(sources, top).strip().splitlines()).replace("$", r"\$")
-    lines = [
-        "#!/bin/sh", "# Generated by codesign. Yosys and the tools of openXC7 are expected on PATH.", "set -e",
-        'cd "$(dirname "$0")"', f': "${{{_CHIPDB}:?names no chip database, a file such as {device(part)}.bin}}"',
-        f': "${{{_DATABASE}:?names no folder such as prjxray-db/zynq7}}"', f'yosys -p "{yosys}"',
-    ]  # fmt: skip
-    for _, arguments in commands(tools, part, clock_mhz, bitstream):
-        lines.append(" ".join(a if _DATABASE in a or _CHIPDB in a else shlex.quote(a) for a in arguments))
-    return "\n".join(lines) + "\n"
+    database, chipdb = f'"${_DATABASE}"', f'"${{{_CHIPDB}:?names no chip database, a file such as {device(part)}.bin}}"'
+    steps = commands(Tools(('"$@"',), "python3", _ASSEMBLER, database), part, clock_mhz, bitstream)
+    return _SCRIPT.format(
+        database=_DATABASE, default=_DEBIAN_DATABASE, part=part, part_file=_part_file(database, part),
+        himbaechel=_HIMBAECHEL, by_device=_shell(_by_device(_HIMBAECHEL, part)),
+        by_chipdb=_shell(_by_chipdb(_NEXTPNR, chipdb)), steps="\n".join(_shell(step) for _, step in steps),
+        yosys="; ".join(synthesis(sources, top).strip().splitlines()).replace("$", r"\$"),
+    )  # fmt: skip
+
+
+def _shell(command: Sequence[str]) -> str:
+    """A line of it; what has a variable is quoted already."""
+    return " ".join(word if "$" in word else shlex.quote(word) for word in command)
 
 
 def constraints(clock_net: str, period_ns: float) -> str:
@@ -98,38 +151,39 @@ def read_back(folder: Path, clock_mhz: float) -> Placed:
     slowest = min(reached, key=lambda name: float(reached[name]))
     fmax = float(reached[slowest])
     return Placed(
-        source="placed and routed (nextpnr-xilinx; LUT counts halves of a LUT6 that can be used apart)",
+        source="placed and routed (nextpnr; LUT counts halves of a LUT6 that can be used apart)",
         clock_mhz=clock_mhz,
         fmax_mhz=fmax,
         wns_ns=1000 / clock_mhz - 1000 / fmax,
         lut=_used(log, "SLICE_LUTX"),
         ff=_used(log, "SLICE_FFX"),
-        dsp=_used(log, "DSP48E1", 0),
-        bram36=_used(log, "RAMB36E1", 0) + _used(log, "RAMB18E1", 0) / 2,
+        dsp=_used(log, "DSP48E1_DSP48E1"),
+        bram36=_used(log, "RAMB36E1_RAMB36E1") + _used(log, "RAMB18E1_RAMB18E1") / 2,
         worst_path=_worst_path(log, slowest),
     )
 
 
-def _used(log: str, cell: str, absent: int | None = None) -> int:
-    """The last count of a kind of cell in `Device utilisation`; a kind that the log need not have is `absent`."""
+def _used(log: str, cell: str) -> int:
+    """The last count of a kind of cell in `Device utilisation`, which lists all kinds of the device."""
     found = re.findall(rf"^Info:\s+{cell}:\s+(\d+)/", log, re.MULTILINE)
-    if found:
-        return int(found[-1])
-    if absent is None:
+    if not found:
         raise UserError(f"{LOG} has no line '{cell}: used/available': placement did not come to its end")
-    return absent
+    return int(found[-1])
 
 
 def _worst_path(log: str, clock: str) -> str:
-    """First source and last sink of the last critical path of that clock, and its delay."""
+    """Both ends of the last critical path of that clock, and its delay.
+
+    With their nets, whose names are of the design more often than those of the cells.
+    """
     start = log.rfind(f"Critical path report for clock '{clock}'")
     path = log[start : log.find("\n\n", start)] if start >= 0 else ""
-    sources, sinks = re.findall(r"Source (\S+)", path), re.findall(r"(?:Setup|Sink) +(\S+)", path)
-    if not sources or not sinks:
+    sources, nets, sinks = (re.findall(rf" {word} (\S+)", path) for word in ("Source", "Net", "Sink"))
+    if not sources or not nets or not sinks:
         return "none listed"
     delay = re.search(r"([\d.]+ ns logic, [\d.]+ ns routing)", path)
-    return f"{sources[0]} to {sinks[-1]}" + (f", {delay[1]}" if delay else "")
+    return f"{sources[0]} ({nets[0]}) to {sinks[-1]} ({nets[-1]})" + (f", {delay[1]}" if delay else "")
 
 
-def _part_file(database: Path, part: str) -> Path:
-    return database / part / "part.yaml"
+def _part_file(database: str, part: str) -> str:
+    return str(Path(database) / part / "part.yaml")
