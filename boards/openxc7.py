@@ -97,8 +97,8 @@ def commands(tools: Tools, part: str, clock_mhz: float, bitstream: str) -> list[
 def synthesis(sources: Sequence[str], top: str) -> str:
     """The Yosys script that writes NETLIST, without what nextpnr 0.11 cannot take.
 
-    No $scopeinfo, and no LUT6_2: it knows no wire for O5. No shift registers in LUTs: it places two of different
-    enables in one slice, which has one (its issue 1782), and finds no route then.
+    No $scopeinfo, and no LUT6_2: it finds no wire for O5. No shift registers in LUTs: it places two of different
+    enables in one slice, which has one (its pull request 1782). Yosys' RAMs in LUTs fill a slice each.
     """
     read = "".join(f"read_verilog {name}\n" for name in sources)
     halves = f"techmap -map {_HALVES}\nopt_lut_ins -tech xilinx\nclean\n"

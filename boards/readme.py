@@ -14,10 +14,11 @@ Made by `codesign bitstream`. Everything that is needed lies in this folder; not
 
     {vivado_command}
 
-*With openXC7*: Yosys, nextpnr-xilinx, fasm2frames and xc7frames2bit on PATH, and
+*With openXC7*: Yosys, Python, xc7frames2bit and nextpnr-himbaechel-xilinx or nextpnr-xilinx on PATH (Debian:
+`apt install yosys nextpnr-himbaechel-xilinx prjxray prjxray-database`, which needs neither variable), and
 
-    export CODESIGN_CHIPDB=.../{device}.bin           # nextpnr-xilinx' chip database
     export CODESIGN_PRJXRAY_DB=.../prjxray-db/zynq7   # holds {part}/part.yaml
+    export CODESIGN_CHIPDB=.../{device}.bin           # for nextpnr-xilinx: its chip database
     sh {openxc7_script}
 
 Either writes `accelerator.bit` here, with its reports. Copy the folder back over BUILD/bitstream, then
