@@ -62,9 +62,9 @@ def mapped(verilog: str, top: str) -> Mapped:
     """On the xc7z020."""
     command = synthesis(top)
     script = f"read_verilog design.v\n{command}\nopt_clean\nwrite_blif -param design.blif\n"
-    kept = _kept("mapped", [verilog, script], lambda: _synthesized(verilog, script))
-    blif, launched = kept["blif"], _launched(kept["blif"])
-    delay = _kept("delay", [launched, LUT6_2_HALVES], lambda: {"ns": delay_ns(launched, top)})["ns"]
+    of = kept("mapped", [verilog, script], lambda: _synthesized(verilog, script))
+    blif, launched = of["blif"], _launched(of["blif"])
+    delay = kept("delay", [launched, LUT6_2_HALVES], lambda: {"ns": delay_ns(launched, top)})["ns"]
     paths = timing(instances(launched), RULE_MHZ)
     if paths is None:
         raise RuntimeError("a netlist without a path between registers")
@@ -73,7 +73,7 @@ def mapped(verilog: str, top: str) -> Mapped:
     unbound = utilisation([replace(c, beside=()) for c in cells], command).lut_paired
     srl = sum(c.kind.startswith("SRL") for c in cells)
     return Mapped(
-        used.lut, used.lut_paired, unbound, used.ff, used.carry4, srl, delay, min(paths.fmax_mhz), kept["seconds"]
+        used.lut, used.lut_paired, unbound, used.ff, used.carry4, srl, delay, min(paths.fmax_mhz), of["seconds"]
     )
 
 
@@ -129,7 +129,7 @@ def routed(verilog: str, top: str, environment: Path, anew: bool = True) -> Rout
     inputs = [harnessed(verilog, top), *ECP5_DEVICE]
     if not anew and not _place("routed", inputs).exists():
         return None
-    return Routed(**_kept("routed", inputs, lambda: asdict(_route(inputs[0], environment))))
+    return Routed(**kept("routed", inputs, lambda: asdict(_route(inputs[0], environment))))
 
 
 def _route(verilog: str, environment: Path) -> Routed:
@@ -154,7 +154,7 @@ def _nextpnr(environment: Path, folder: str) -> dict[str, Any]:
     return json.loads((Path(folder) / "report.json").read_text())
 
 
-def _kept(kind: str, inputs: list[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def kept(kind: str, inputs: list[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """A result by the content of what it comes from."""
     path = _place(kind, inputs)
     if not path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -16,13 +17,14 @@ from boards.placed import Placed
 from codesign.errors import UserError
 from hw import synth
 
-SCRIPT, CONSTRAINTS, LOG = "build_openxc7.sh", "clock_openxc7.xdc", "nextpnr.log"
-REPORTS = (LOG,)
+SCRIPT, CONSTRAINTS, LOG, PLACEMENT = "build_openxc7.sh", "clock_openxc7.xdc", "nextpnr.log", "placed.json"
+REPORTS = (LOG, PLACEMENT)
 NETLIST, _FASM, _FRAMES = "top.json", "top.fasm", "top.frames"
 _HALVES, _TO_FRAMES = "lut6_2_halves.v", "frames.py"
 # What the steps read beside the sources, by name.
 FILES = {_HALVES: synth.LUT6_2_HALVES, _TO_FRAMES: Path(frames.__file__).read_text()}
 _HIMBAECHEL, _NEXTPNR, _ASSEMBLER = "nextpnr-himbaechel-xilinx", "nextpnr-xilinx", "xc7frames2bit"
+_HALF_LUT = re.compile(r"(.*SLICE.*\.[A-D])[56]LUT")  # such as X63Y47/SLICE_X0Y0.A6LUT
 _PREFIX, _CHIPDB, _DATABASE = "CODESIGN_OPENXC7", "CODESIGN_CHIPDB", "CODESIGN_PRJXRAY_DB"
 _DEBIAN_DATABASE = "/usr/share/prjxray/database/zynq7"  # of the package prjxray-database
 
@@ -39,19 +41,25 @@ class Tools:
 
 def find(part: str) -> Tools:
     """What is installed; UserError names all that is missing, and the variable that helps."""
-    missing = list(_missing(part))
+    missing = [*_missing_placer(part), *_missing_assembler(part)]
     if missing:
         raise UserError("openXC7 is not complete: " + "; ".join(missing))
+    return Tools(_placer(part), sys.executable, _program(_ASSEMBLER), _database())
+
+
+def _placer(part: str) -> tuple[str, ...]:
     himbaechel = _program(_HIMBAECHEL)
-    placer = _by_device(himbaechel, part) if himbaechel else _by_chipdb(_program(_NEXTPNR), os.environ[_CHIPDB])
-    return Tools(placer, sys.executable, _program(_ASSEMBLER), _database())
+    return _by_device(himbaechel, part) if himbaechel else _by_chipdb(_program(_NEXTPNR), os.environ[_CHIPDB])
 
 
-def _missing(part: str) -> Iterator[str]:
+def _missing_placer(part: str) -> Iterator[str]:
     if not _program(_HIMBAECHEL) and not _program(_NEXTPNR):
         yield f"neither {_HIMBAECHEL} nor {_NEXTPNR} is on PATH or in {_PREFIX}/bin"
     elif not _program(_HIMBAECHEL) and not Path(os.environ.get(_CHIPDB, "")).is_file():
         yield f"{_CHIPDB} names no chip database (a file such as {device(part)}.bin)"
+
+
+def _missing_assembler(part: str) -> Iterator[str]:
     if not _program(_ASSEMBLER):
         yield f"{_ASSEMBLER} is not on PATH nor in {_PREFIX}/bin"
     if not Path(_part_file(_database(), part)).is_file():
@@ -85,13 +93,25 @@ def device(part: str) -> str:
 
 def commands(tools: Tools, part: str, clock_mhz: float, bitstream: str) -> list[tuple[str, list[str]]]:
     """From the netlist to the bitstream: what each step is, and its program with arguments; run beside the files."""
-    # Whether timing is met is read from the log, which names the path; nextpnr would write no design.
-    options = ["--json", NETLIST, "--freq", f"{clock_mhz:.4f}", "--timing-allow-fail", "--seed", "1", "--log", LOG]
-    place = [*tools.placer, *options]
+    place = _placed_by(tools.placer, clock_mhz)
     to_frames = [tools.python, _TO_FRAMES, tools.database, part, _FASM, _FRAMES]
     named = ["--part_file", _part_file(tools.database, part), "--part_name", part]
     to_bit = [tools.assembler, *named, "--frm_file", _FRAMES, "--output_file", bitstream]
     return [("placement and routing", place), ("frames", to_frames), ("the bitstream", to_bit)]
+
+
+def placement(part: str, clock_mhz: float) -> list[str]:
+    """The command that places and routes NETLIST by CONSTRAINTS; UserError where nextpnr is missing."""
+    missing = list(_missing_placer(part))
+    if missing:
+        raise UserError("; ".join(missing))
+    return _placed_by(_placer(part), clock_mhz)
+
+
+def _placed_by(placer: Sequence[str], clock_mhz: float) -> list[str]:
+    # Whether timing is met is read from the log, which names the path; nextpnr would write no design.
+    options = ["--json", NETLIST, "--freq", f"{clock_mhz:.4f}", "--timing-allow-fail", "--seed", "1"]
+    return [*placer, *options, "--log", LOG, "--write", PLACEMENT]
 
 
 def synthesis(sources: Sequence[str], top: str) -> str:
@@ -143,7 +163,7 @@ def constraints(clock_net: str, period_ns: float) -> str:
 
 
 def read_back(folder: Path, clock_mhz: float) -> Placed:
-    """The last figures of nextpnr's log; UserError names a line that it lacks."""
+    """The last figures of nextpnr's log, and the LUTs of its placement; UserError names a line that the log lacks."""
     log = (folder / LOG).read_text(errors="replace")
     reached = dict(re.findall(r"Max frequency for clock +'([^']*)': +([\d.]+) MHz", log))  # the last of each counts
     if not reached:
@@ -151,16 +171,24 @@ def read_back(folder: Path, clock_mhz: float) -> Placed:
     slowest = min(reached, key=lambda name: float(reached[name]))
     fmax = float(reached[slowest])
     return Placed(
-        source="placed and routed (nextpnr; LUT counts halves of a LUT6 that can be used apart)",
+        source="placed and routed (nextpnr; LUT counts the LUT6s of which a half or all is used)",
         clock_mhz=clock_mhz,
         fmax_mhz=fmax,
         wns_ns=1000 / clock_mhz - 1000 / fmax,
-        lut=_used(log, "SLICE_LUTX"),
+        lut=occupied(folder)[0],
         ff=_used(log, "SLICE_FFX"),
         dsp=_used(log, "DSP48E1_DSP48E1"),
         bram36=_used(log, "RAMB36E1_RAMB36E1") + _used(log, "RAMB18E1_RAMB18E1") / 2,
         worst_path=_worst_path(log, slowest),
     )
+
+
+def occupied(folder: Path) -> tuple[int, int]:
+    """LUT6s and slices of which anything is used; both halves of a LUT6, which the log counts apart, are one."""
+    (module,) = (m for m in json.loads((folder / PLACEMENT).read_text())["modules"].values() if m["cells"])
+    places = [cell["attributes"].get("NEXTPNR_BEL", "") for cell in module["cells"].values()]
+    luts = {found[1] for found in map(_HALF_LUT.fullmatch, places) if found}
+    return len(luts), len({place.rpartition(".")[0] for place in places if "SLICE" in place})
 
 
 def _used(log: str, cell: str) -> int:

@@ -1,5 +1,7 @@
 """Reports in the formats that Vivado and nextpnr write, cut down to what is read; Vivado's figures are made up."""
 
+import json
+
 TIMING = """\
 Copyright 1986-2022 Xilinx, Inc. All Rights Reserved.
 ---------------------------------------------------------------------------------------------------------------
@@ -89,6 +91,12 @@ UTILISATION = """\
 | DSPs      |   17 |     0 |          0 |       220 |  7.73 |
 +-----------+------+-------+------------+-----------+-------+
 """
+
+# What it writes of a placed design, cut down: three LUTs in two LUT6s of one slice, a register in another, a pad.
+_BELS = ("X63Y47/SLICE_X0Y0.A6LUT", "X63Y47/SLICE_X0Y0.A5LUT", "X63Y47/SLICE_X0Y0.B6LUT", "X63Y47/SLICE_X1Y0.AFF",
+         "X186Y65/IOB_X0Y1.IOB33M.PAD")  # fmt: skip
+_CELLS = {f"c{k}": {"attributes": {"NEXTPNR_BEL": bel}} for k, bel in enumerate(_BELS)}
+PLACEMENT = json.dumps({"modules": {"top": {"cells": {**_CELLS, "unplaced": {"attributes": {}}}}}})
 
 # nextpnr-himbaechel-xilinx 0.11.1, cut down; figures of a real run, which had no RAMB and no DSP.
 NEXTPNR = """\

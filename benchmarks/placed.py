@@ -1,0 +1,152 @@
+"""Whole designs placed and routed for the xc7z020 by open tools: sites, slices, and the clock that wires leave.
+
+    .venv/bin/python -m benchmarks.placed [DESIGN ..] [--only TEXT] [--jobs 2]
+
+Needs ../shared/data and `nextpnr-himbaechel-xilinx` (a package of Debian) on PATH; the peers come from the package
+index. A result is kept by content; one takes 10 to 60 minutes of processor time. Every design stands between registers
+(harness.py); LUT6_2 is written out as a LUT6 and a LUT5, which nextpnr places apart or together as it likes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import onnx
+
+from benchmarks import binary, max_rate, unrolled
+from benchmarks.harness import HARNESS, harnessed
+from benchmarks.mapped import kept
+from benchmarks.pages import table
+from boards import board_named, openxc7
+from codesign.flow import Build, compile_model
+from codesign.options import Options
+from hw.rtl import TOP, verilog
+from hw.yosys import run_yosys
+
+PART = board_named("pynq-z2").part
+# The harness has three pins: a clock's on the board, and any two.
+PINS = "".join(
+    f"set_property PACKAGE_PIN {pin} [get_ports {port}]\nset_property IOSTANDARD LVCMOS33 [get_ports {port}]\n"
+    for port, pin in (("clk", "H16"), ("si", "R14"), ("so", "P14"))
+)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Verilog with a top, and the clock that nextpnr is asked for."""
+
+    name: str
+    verilog: str
+    top: str
+    asked_mhz: float
+
+
+@dataclass(frozen=True)
+class Placed:
+    """`sites`: LUT6s of which at least one half is used; `seconds`: processor time of nextpnr."""
+
+    fmax_mhz: float
+    sites: int
+    slices: int
+    ff: int
+    dsp: int
+    bram36: float
+    worst_path: str
+    seconds: float
+
+
+def placed(design: Design) -> Placed:
+    """RuntimeError where nextpnr comes to no end."""
+    command = openxc7.placement(PART, design.asked_mhz)
+    script = openxc7.synthesis(["design.v"], HARNESS)
+    inputs = [harnessed(design.verilog, design.top), script, PINS, *command[1:]]
+    found = Placed(**kept("placed", inputs, lambda: asdict(_place(inputs[0], script, command, design.asked_mhz))))
+    print(f"{design.name}: {found}", flush=True)
+    return found
+
+
+def _place(text: str, script: str, command: list[str], asked_mhz: float) -> Placed:
+    _, written = run_yosys(script, {"design.v": text, **openxc7.FILES}, [openxc7.NETLIST])
+    with tempfile.TemporaryDirectory(prefix="codesign_placed_") as name:
+        folder = Path(name)
+        (folder / openxc7.NETLIST).write_text(written[openxc7.NETLIST])
+        (folder / openxc7.CONSTRAINTS).write_text(PINS)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        done = subprocess.run(
+            [*command, "--quiet", "--write", "placed.json"], cwd=folder, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"nextpnr ended with status {done.returncode}:\n{done.stderr or done.stdout}")
+        seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+        told = openxc7.read_back(folder, asked_mhz)
+        sites, slices = openxc7.occupied(folder)
+    return Placed(told.fmax_mhz, sites, slices, told.ff, told.dsp, told.bram36, told.worst_path, seconds)
+
+
+def gates(name: str) -> Iterator[Design]:
+    """A network as gates by everyone: ours with registers for two clocks, and the peers'."""
+    case = unrolled.CASES[name]()
+    proto = onnx.load(case.file)
+    for mhz in (100.0, 200.0):
+        made = unrolled.generated(name, proto, case.x, mhz)
+        yield Design(f"{name}, codesign, registers for {mhz:g} MHz", made.verilog, TOP, mhz)
+        if mhz == 100:
+            for peer in unrolled.theirs(case, made):
+                yield Design(f"{name}, {peer.name}", peer.verilog, peer.top, mhz)
+
+
+def folded(name: str) -> Iterator[Design]:
+    """A binary network at the rate of benchmarks/binary.py."""
+    of = binary.NETWORKS[name]()
+    yield Design(f"{of.name}, a frame every {of.interval} cycles", verilog(of.pipeline), TOP, 100)
+
+
+def largest(name: str) -> Iterator[Design]:
+    """A network at the largest rate, as benchmarks/max_rate.py compiles it."""
+    model, _ = max_rate.NETWORKS[name]()
+    with tempfile.TemporaryDirectory() as folder:
+        built = Path(folder) / "build"
+        compile_model(model, built, Options(target_fps="max"), lambda text: None)
+        rtl = Build.open(built).manifest["rtl"]
+        yield Design(f"{name}, largest rate", "".join((built / f).read_text() for f in rtl["files"]), rtl["top"], 100)
+
+
+DESIGNS: dict[str, Callable[[], Iterator[Design]]] = {
+    **{name: partial(gates, name) for name in unrolled.CASES},
+    **{name: partial(folded, name) for name in ("tfc", "cnv")},
+    **{name: partial(largest, name) for name in max_rate.NETWORKS},
+}
+
+
+def row(design: Design, of: Placed) -> list[str]:
+    return [
+        design.name, f"{design.asked_mhz:g}", f"{of.fmax_mhz:.1f}", f"{of.sites:,}", f"{of.slices:,}", f"{of.ff:,}",
+        f"{of.dsp}", f"{of.bram36:g}", of.worst_path, f"{of.seconds:,.0f}",
+    ]  # fmt: skip
+
+
+COLUMNS = ("design", "asked, MHz", "reached, MHz", "LUT6 sites", "slices", "FF", "DSP", "BRAM36", "worst path", "s")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("design", nargs="*", choices=[*DESIGNS, []], help="all where none is named")
+    parser.add_argument("--only", default="", metavar="TEXT", help="those with it in their name, such as da4ml")
+    parser.add_argument("--jobs", type=int, default=2, help="designs at a time")
+    a = parser.parse_args(arguments)
+    designs = [d for name in a.design or DESIGNS for d in DESIGNS[name]() if a.only in d.name]
+    with ProcessPoolExecutor(a.jobs, get_context("spawn")) as pool:
+        print(table(COLUMNS, [row(*pair) for pair in zip(designs, pool.map(placed, designs), strict=True)]))
+
+
+if __name__ == "__main__":
+    main()
