@@ -81,9 +81,7 @@ def _place(text: str, script: str, command: list[str], asked_mhz: float) -> Plac
         (folder / openxc7.NETLIST).write_text(written[openxc7.NETLIST])
         (folder / openxc7.CONSTRAINTS).write_text(PINS)
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        done = subprocess.run(
-            [*command, "--quiet", "--write", "placed.json"], cwd=folder, capture_output=True, text=True
-        )
+        done = subprocess.run([*command, "--quiet"], cwd=folder, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"nextpnr ended with status {done.returncode}:\n{done.stderr or done.stdout}")
         seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before

@@ -59,7 +59,7 @@ def database(tmp_path: Path, monkeypatch) -> Path:
 
 def openxc7_writes(tools: Path, log: str, fasm: str = "CLB_X0Y0.MUX.A\n") -> None:
     """All of it but the step to frames, which is as it is."""
-    files = {"nextpnr.log": log, "top.fasm": fasm, "placed.json": PLACEMENT}
+    files: dict[str, str | bytes] = {"nextpnr.log": log, "top.fasm": fasm, "placed.json": PLACEMENT}
     stand_in(tools, "nextpnr-himbaechel-xilinx", writes(files))
     stand_in(tools, "xc7frames2bit", writes({BIT: bitfile("xc7z020clg400-1")}))
 
