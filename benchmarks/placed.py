@@ -1,6 +1,6 @@
 """Whole designs placed and routed for the xc7z020 by open tools: sites, slices, and the clock that wires leave.
 
-    .venv/bin/python -m benchmarks.placed [DESIGN ..] [--only TEXT] [--jobs 2]
+    .venv/bin/python -m benchmarks.placed [DESIGN ..] [--only TEXT] [-o docs/placed.md] [--jobs 2]
 
 Needs ../shared/data and `nextpnr-himbaechel-xilinx` (a package of Debian) on PATH; the peers come from the package
 index. A result is kept by content; one takes 10 to 60 minutes of processor time. Every design stands between registers
@@ -42,12 +42,21 @@ PINS = "".join(
 
 @dataclass(frozen=True)
 class Design:
-    """Verilog with a top, and the clock that nextpnr is asked for."""
+    """Verilog with a top, and the clock that nextpnr is asked for; `maker`: ours, or a peer's with its setting."""
 
-    name: str
+    network: str
+    maker: str
     verilog: str
     top: str
-    asked_mhz: float
+    asked_mhz: float = 100
+
+    @property
+    def name(self) -> str:
+        return f"{self.network}, {self.maker}"
+
+    @property
+    def ours(self) -> bool:
+        return self.maker.startswith("codesign")
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,11 @@ class Placed:
     bram36: float
     worst_path: str
     seconds: float
+
+    @property
+    def delay(self) -> str:
+        """Of the worst path, its cells and its wires."""
+        return self.worst_path.rpartition("), ")[2]
 
 
 def placed(design: Design) -> Placed:
@@ -96,16 +110,16 @@ def gates(name: str) -> Iterator[Design]:
     proto = onnx.load(case.file)
     for mhz in (100.0, 200.0):
         made = unrolled.generated(name, proto, case.x, mhz)
-        yield Design(f"{name}, codesign, registers for {mhz:g} MHz", made.verilog, TOP, mhz)
+        yield Design(name, f"codesign, registers for {mhz:g} MHz", made.verilog, TOP, mhz)
         if mhz == 100:
             for peer in unrolled.theirs(case, made):
-                yield Design(f"{name}, {peer.name}", peer.verilog, peer.top, mhz)
+                yield Design(name, peer.name, peer.verilog, peer.top)
 
 
 def folded(name: str) -> Iterator[Design]:
     """A binary network at the rate of benchmarks/binary.py."""
     of = binary.NETWORKS[name]()
-    yield Design(f"{of.name}, a frame every {of.interval} cycles", verilog(of.pipeline), TOP, 100)
+    yield Design(of.name, f"codesign, a frame every {of.interval} cycles", verilog(of.pipeline), TOP)
 
 
 def largest(name: str) -> Iterator[Design]:
@@ -115,7 +129,8 @@ def largest(name: str) -> Iterator[Design]:
         built = Path(folder) / "build"
         compile_model(model, built, Options(target_fps="max"), lambda text: None)
         rtl = Build.open(built).manifest["rtl"]
-        yield Design(f"{name}, largest rate", "".join((built / f).read_text() for f in rtl["files"]), rtl["top"], 100)
+        text = "".join((built / file).read_text() for file in rtl["files"])
+        yield Design(name, "codesign, largest rate", text, rtl["top"])
 
 
 DESIGNS: dict[str, Callable[[], Iterator[Design]]] = {
@@ -125,25 +140,62 @@ DESIGNS: dict[str, Callable[[], Iterator[Design]]] = {
 }
 
 
+PAGE = """# Placed and routed
+
+Whole designs on the xc7z020 ({part}) by Debian's `nextpnr-himbaechel-xilinx` after Yosys' synthesis, one seed, default
+options. *Reached*: the slowest path between registers after routing, by nextpnr with Project X-Ray's delays of the -1
+speed grade. *LUT6 sites*: of which one half or all is used; nextpnr places the two outputs of a LUT6_2 as two LUTs, and
+puts a LUT in front of a carry chain for every input that comes from a register, or from a LUT with other readers.
+Every design stands between registers, with three pins. Nothing here ran on a chip.
+
+    {command}
+
+{rows}
+{ratios}"""
+
+
 def row(design: Design, of: Placed) -> list[str]:
     return [
         design.name, f"{design.asked_mhz:g}", f"{of.fmax_mhz:.1f}", f"{of.sites:,}", f"{of.slices:,}", f"{of.ff:,}",
-        f"{of.dsp}", f"{of.bram36:g}", of.worst_path, f"{of.seconds:,.0f}",
+        f"{of.dsp}", f"{of.bram36:g}", of.delay, f"{of.seconds:,.0f}",
     ]  # fmt: skip
 
 
-COLUMNS = ("design", "asked, MHz", "reached, MHz", "LUT6 sites", "slices", "FF", "DSP", "BRAM36", "worst path", "s")
+COLUMNS = (
+    "design", "asked, MHz", "reached, MHz", "LUT6 sites", "slices", "FF", "DSP", "BRAM36", "worst path",
+    "nextpnr, s of processor time",
+)  # fmt: skip
+
+
+def ratios(found: Sequence[tuple[Design, Placed]]) -> Iterator[str]:
+    """Ours beside the smallest and the fastest of the peers in the same run, a line for each of ours."""
+    for network in unrolled.CASES:
+        of = [(d, p) for d, p in found if d.network == network]
+        ours, theirs = [x for x in of if x[0].ours], [p for d, p in of if not d.ours]
+        for design, own in ours if theirs else ():
+            sites, clock = min(p.sites for p in theirs), max(p.fmax_mhz for p in theirs)
+            yield (
+                f"{design.name}: {own.sites / sites:.2f} of the sites of the smallest peer, "
+                f"{own.fmax_mhz / clock:.2f} of the clock of the fastest.\n"
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("design", nargs="*", choices=[*DESIGNS, []], help="all where none is named")
     parser.add_argument("--only", default="", metavar="TEXT", help="those with it in their name, such as da4ml")
+    parser.add_argument("-o", "--output", type=Path, help="the page to write")
     parser.add_argument("--jobs", type=int, default=2, help="designs at a time")
     a = parser.parse_args(arguments)
     designs = [d for name in a.design or DESIGNS for d in DESIGNS[name]() if a.only in d.name]
     with ProcessPoolExecutor(a.jobs, get_context("spawn")) as pool:
-        print(table(COLUMNS, [row(*pair) for pair in zip(designs, pool.map(placed, designs), strict=True)]))
+        found = list(zip(designs, pool.map(placed, designs), strict=True))
+    rows = table(COLUMNS, [row(*pair) for pair in found])
+    command = " ".join([".venv/bin/python -m benchmarks.placed", *a.design, *(["--only", a.only] if a.only else [])])
+    text = PAGE.format(part=PART, command=command, rows=rows, ratios="\n".join(ratios(found)))
+    print(text)
+    if a.output is not None:
+        a.output.write_text(text)
 
 
 if __name__ == "__main__":
