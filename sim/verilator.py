@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from codesign.cache import cache_folder
+from codesign.cache import cache_folder, locked
 from codesign.errors import UserError
 from sim.design import Design
 from sim.simulator import Simulator
@@ -88,7 +86,7 @@ def _cached(name: str, make: Callable[[Path], None]) -> Path:
     folder = cache_folder("verilator") / Path(name).parts[0]
     if folder.exists():
         return path
-    with _locked(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         if not folder.exists():
             work = Path(tempfile.mkdtemp(prefix="making_", dir=folder.parent))
             try:
@@ -97,14 +95,6 @@ def _cached(name: str, make: Callable[[Path], None]) -> Path:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
     return path
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time; the system releases the lock when a process dies."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _make_runtime(tool: Verilator, trace: str, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -96,3 +97,22 @@ def test_a_wrong_program_name_is_the_users_fault(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("CODESIGN_YOSYS", "/nowhere/yosys")
     with pytest.raises(UserError, match="/nowhere/yosys"):
         run_yosys("", {})
+
+
+ALONE = """#!/bin/sh
+mkdir running || exit 1
+sleep 0.2
+rmdir running
+echo "Yosys 0.1"
+"""
+
+
+def test_the_first_run_is_alone_on_the_machine(tmp_path: Path) -> None:
+    """The wheel compiles itself there, into a file that another run may have mapped."""
+    program = tmp_path / "yosys"
+    program.write_text(ALONE.replace("running", str(tmp_path / "running")))
+    program.chmod(0o755)
+    env = {**os.environ, "CODESIGN_YOSYS": str(program), "CODESIGN_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", "from hw.yosys import yosys_version; print(yosys_version())"]
+    started = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate()[0] for process in started] == ["Yosys 0.1\n"] * 4
