@@ -26,12 +26,15 @@ from benchmarks import binary, max_rate, unrolled
 from benchmarks.harness import HARNESS, harnessed
 from benchmarks.mapped import kept
 from benchmarks.pages import table
+from benchmarks.stage_timing import STAGES
 from boards import board_named, openxc7
 from codesign.flow import Build, compile_model
 from codesign.options import Options
+from hw.pipeline import alone
 from hw.rtl import TOP, verilog
 from hw.yosys import run_yosys
 
+FAST = 200.0
 PART = board_named("pynq-z2").part
 # The harness has three pins: a clock's on the board, and any two.
 PINS = "".join(
@@ -133,10 +136,17 @@ def largest(name: str) -> Iterator[Design]:
         yield Design(name, "codesign, largest rate", text, rtl["top"])
 
 
+def stages() -> Iterator[Design]:
+    """Every kind of stage by itself, made for 200 MHz, as benchmarks/stage_timing.py has them."""
+    for name, make in STAGES.items():
+        yield Design(name, f"codesign, registers for {FAST:g} MHz", verilog(alone(make(FAST))), TOP, FAST)
+
+
 DESIGNS: dict[str, Callable[[], Iterator[Design]]] = {
     **{name: partial(gates, name) for name in unrolled.CASES},
     **{name: partial(folded, name) for name in ("tfc", "cnv")},
     **{name: partial(largest, name) for name in max_rate.NETWORKS},
+    "stages": stages,
 }
 
 
