@@ -127,7 +127,7 @@ def routed(verilog: str, top: str, environment: Path, anew: bool = True) -> Rout
     None where nothing is kept of an earlier run and `anew` is false.
     """
     inputs = [harnessed(verilog, top), *ECP5_DEVICE]
-    if not anew and not _place("routed", inputs).exists():
+    if not anew and not known("routed", inputs):
         return None
     return Routed(**kept("routed", inputs, lambda: asdict(_route(inputs[0], environment))))
 
@@ -162,6 +162,11 @@ def kept(kind: str, inputs: list[str], make: Callable[[], dict[str, Any]]) -> di
         part.write_text(json.dumps(make()))
         part.replace(path)
     return json.loads(path.read_text())
+
+
+def known(kind: str, inputs: list[str]) -> bool:
+    """Whether an earlier run left the result."""
+    return _place(kind, inputs).exists()
 
 
 def _place(kind: str, inputs: list[str]) -> Path:

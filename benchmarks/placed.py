@@ -1,6 +1,6 @@
 """Whole designs placed and routed for the xc7z020 by open tools: sites, slices, and the clock that wires leave.
 
-    .venv/bin/python -m benchmarks.placed [DESIGN ..] [--only TEXT] [-o docs/placed.md] [--jobs 2]
+    .venv/bin/python -m benchmarks.placed [DESIGN ..] [--only TEXT] [--kept] [-o docs/placed.md] [--jobs 2]
 
 Needs ../shared/data and `nextpnr-himbaechel-xilinx` (a package of Debian) on PATH; the peers come from the package
 index. A result is kept by content; one takes 10 to 60 minutes of processor time. Every design stands between registers
@@ -24,7 +24,7 @@ import onnx
 
 from benchmarks import binary, max_rate, unrolled
 from benchmarks.harness import HARNESS, harnessed
-from benchmarks.mapped import kept
+from benchmarks.mapped import kept, known
 from benchmarks.pages import table
 from benchmarks.stage_timing import STAGES
 from boards import board_named, openxc7
@@ -81,11 +81,13 @@ class Placed:
         return self.worst_path.rpartition("), ")[2]
 
 
-def placed(design: Design) -> Placed:
-    """RuntimeError where nextpnr comes to no end."""
+def placed(design: Design, anew: bool = True) -> Placed | None:
+    """None where nothing is kept of an earlier run and `anew` is false; RuntimeError where nextpnr fails."""
     command = openxc7.placement(PART, design.asked_mhz)
     script = openxc7.synthesis(["design.v"], HARNESS)
     inputs = [harnessed(design.verilog, design.top), script, PINS, *command[1:]]
+    if not anew and not known("placed", inputs):
+        return None
     found = Placed(**kept("placed", inputs, lambda: asdict(_place(inputs[0], script, command, design.asked_mhz))))
     print(f"{design.name}: {found}", flush=True)
     return found
@@ -194,12 +196,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("design", nargs="*", choices=[*DESIGNS, []], help="all where none is named")
     parser.add_argument("--only", default="", metavar="TEXT", help="those with it in their name, such as da4ml")
+    parser.add_argument("--kept", action="store_true", help="only those that an earlier run placed")
     parser.add_argument("-o", "--output", type=Path, help="the page to write")
     parser.add_argument("--jobs", type=int, default=2, help="designs at a time")
     a = parser.parse_args(arguments)
     designs = [d for name in a.design or DESIGNS for d in DESIGNS[name]() if a.only in d.name]
     with ProcessPoolExecutor(a.jobs, get_context("spawn")) as pool:
-        found = list(zip(designs, pool.map(placed, designs), strict=True))
+        ended = pool.map(partial(placed, anew=not a.kept), designs)
+        found = [(design, of) for design, of in zip(designs, ended, strict=True) if of is not None]
     rows = table(COLUMNS, [row(*pair) for pair in found])
     command = " ".join([".venv/bin/python -m benchmarks.placed", *a.design, *(["--only", a.only] if a.only else [])])
     text = PAGE.format(part=PART, command=command, rows=rows, ratios="\n".join(ratios(found)))
