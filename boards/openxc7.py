@@ -78,13 +78,9 @@ def _database() -> str:
 
 
 def _by_device(program: str, part: str) -> tuple[str, ...]:
-    """nextpnr with its chip databases installed.
-
-    It tries a place for a cell as often as it takes: the number at which it would give up overflows for designs of more
-    than 46,340 cells, and is then too low.
-    """
-    files = ("-o", f"xdc={CONSTRAINTS}", "-o", f"fasm={_FASM}")
-    return program, "--device", part, *files, "--placer-heap-cell-placement-timeout", "0"
+    """nextpnr with its chip databases installed, and the placer of shorter wires; the other one gives up on large
+    designs, as the number of places that it tries overflows with more than 46,340 cells."""
+    return program, "--device", part, "-o", f"xdc={CONSTRAINTS}", "-o", f"fasm={_FASM}", "--placer", "static"
 
 
 def _by_chipdb(program: str, chipdb: str) -> tuple[str, ...]:
