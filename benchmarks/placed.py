@@ -25,7 +25,7 @@ import onnx
 from benchmarks import binary, max_rate, unrolled
 from benchmarks.harness import HARNESS, harnessed
 from benchmarks.mapped import kept, known
-from benchmarks.pages import table
+from benchmarks.pages import put_between, table
 from benchmarks.stage_timing import STAGES
 from boards import board_named, openxc7
 from codesign.flow import Build, compile_model
@@ -152,18 +152,7 @@ DESIGNS: dict[str, Callable[[], Iterator[Design]]] = {
 }
 
 
-PAGE = """# Placed and routed
-
-Whole designs on the xc7z020 ({part}) by Debian's `nextpnr-himbaechel-xilinx` after Yosys' synthesis, one seed, default
-options. *Reached*: the slowest path between registers after routing, by nextpnr with Project X-Ray's delays of the -1
-speed grade. *LUT6 sites*: of which one half or all is used; nextpnr places the two outputs of a LUT6_2 as two LUTs, and
-puts a LUT in front of a carry chain for every input that comes from a register, or from a LUT with other readers.
-Every design stands between registers, with three pins. Nothing here ran on a chip.
-
-    {command}
-
-{rows}
-{ratios}"""
+MARKS = "<!-- designs -->", "<!-- end of designs -->"
 
 
 def row(design: Design, of: Placed) -> list[str]:
@@ -197,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("design", nargs="*", choices=[*DESIGNS, []], help="all where none is named")
     parser.add_argument("--only", default="", metavar="TEXT", help="those with it in their name, such as da4ml")
     parser.add_argument("--kept", action="store_true", help="only those that an earlier run placed")
-    parser.add_argument("-o", "--output", type=Path, help="the page to write")
+    parser.add_argument("-o", "--output", type=Path, help="the page whose table is made again")
     parser.add_argument("--jobs", type=int, default=2, help="designs at a time")
     a = parser.parse_args(arguments)
     designs = [d for name in a.design or DESIGNS for d in DESIGNS[name]() if a.only in d.name]
@@ -206,10 +195,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = [(design, of) for design, of in zip(designs, ended, strict=True) if of is not None]
     rows = table(COLUMNS, [row(*pair) for pair in found])
     command = " ".join([".venv/bin/python -m benchmarks.placed", *a.design, *(["--only", a.only] if a.only else [])])
-    text = PAGE.format(part=PART, command=command, rows=rows, ratios="\n".join(ratios(found)))
+    text = f"\n    {command}\n\n{rows}\n" + "\n".join(ratios(found))
     print(text)
     if a.output is not None:
-        a.output.write_text(text)
+        put_between(a.output, *MARKS, text)
 
 
 if __name__ == "__main__":
