@@ -83,7 +83,7 @@ class Placed:
 
 def placed(design: Design, anew: bool = True) -> Placed | None:
     """None where nothing is kept of an earlier run and `anew` is false; RuntimeError where nextpnr fails."""
-    command = openxc7.placement(PART, design.asked_mhz)
+    command = openxc7.placement(PART, design.asked_mhz, openxc7.STATIC)
     script = openxc7.synthesis(["design.v"], HARNESS)
     inputs = [harnessed(design.verilog, design.top), script, PINS, *command[1:]]
     if not anew and not known("placed", inputs):

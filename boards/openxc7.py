@@ -25,6 +25,9 @@ _HALVES, _TO_FRAMES = "lut6_2_halves.v", "frames.py"
 FILES = {_HALVES: synth.LUT6_2_HALVES, _TO_FRAMES: Path(frames.__file__).read_text()}
 _HIMBAECHEL, _NEXTPNR, _ASSEMBLER = "nextpnr-himbaechel-xilinx", "nextpnr-xilinx", "xc7frames2bit"
 _HALF_LUT = re.compile(r"(.*SLICE.*\.[A-D])[56]LUT")  # such as X63Y47/SLICE_X0Y0.A6LUT
+# Placers of nextpnr-himbaechel-xilinx. The analytical one gives up after a number of tries that overflows with more
+# than 46,340 cells: none is set. The static one is quicker and makes shorter wires, but not around the PS7.
+ANALYTICAL, STATIC = ("--placer-heap-cell-placement-timeout", "0"), ("--placer", "static")
 _PREFIX, _CHIPDB, _DATABASE = "CODESIGN_OPENXC7", "CODESIGN_CHIPDB", "CODESIGN_PRJXRAY_DB"
 _DEBIAN_DATABASE = "/usr/share/prjxray/database/zynq7"  # of the package prjxray-database
 
@@ -47,9 +50,9 @@ def find(part: str) -> Tools:
     return Tools(_placer(part), sys.executable, _program(_ASSEMBLER), _database())
 
 
-def _placer(part: str) -> tuple[str, ...]:
+def _placer(part: str, placer: Sequence[str] = ANALYTICAL) -> tuple[str, ...]:
     himbaechel = _program(_HIMBAECHEL)
-    return _by_device(himbaechel, part) if himbaechel else _by_chipdb(_program(_NEXTPNR), os.environ[_CHIPDB])
+    return _by_device(himbaechel, part, placer) if himbaechel else _by_chipdb(_program(_NEXTPNR), os.environ[_CHIPDB])
 
 
 def _missing_placer(part: str) -> Iterator[str]:
@@ -77,10 +80,9 @@ def _database() -> str:
     return os.environ.get(_DATABASE, _DEBIAN_DATABASE)
 
 
-def _by_device(program: str, part: str) -> tuple[str, ...]:
-    """nextpnr with its chip databases installed, and the placer of shorter wires; the other one gives up on large
-    designs, as the number of places that it tries overflows with more than 46,340 cells."""
-    return program, "--device", part, "-o", f"xdc={CONSTRAINTS}", "-o", f"fasm={_FASM}", "--placer", "static"
+def _by_device(program: str, part: str, placer: Sequence[str] = ANALYTICAL) -> tuple[str, ...]:
+    """nextpnr with its chip databases installed."""
+    return program, "--device", part, "-o", f"xdc={CONSTRAINTS}", "-o", f"fasm={_FASM}", *placer
 
 
 def _by_chipdb(program: str, chipdb: str) -> tuple[str, ...]:
@@ -101,12 +103,15 @@ def commands(tools: Tools, part: str, clock_mhz: float, bitstream: str) -> list[
     return [("placement and routing", place), ("frames", to_frames), ("the bitstream", to_bit)]
 
 
-def placement(part: str, clock_mhz: float) -> list[str]:
-    """The command that places and routes NETLIST by CONSTRAINTS; UserError where nextpnr is missing."""
+def placement(part: str, clock_mhz: float, placer: Sequence[str]) -> list[str]:
+    """The command that places and routes NETLIST by CONSTRAINTS; UserError where nextpnr is missing.
+
+    `placer`: which, of nextpnr-himbaechel-xilinx; the other nextpnr has one.
+    """
     missing = list(_missing_placer(part))
     if missing:
         raise UserError("; ".join(missing))
-    return _placed_by(_placer(part), clock_mhz)
+    return _placed_by(_placer(part, placer), clock_mhz)
 
 
 def _placed_by(placer: Sequence[str], clock_mhz: float) -> list[str]:
