@@ -79,9 +79,9 @@ def mapped(verilog: str, top: str) -> Mapped:
 
 def _synthesized(verilog: str, script: str) -> dict[str, Any]:
     """The mapped netlist, and Yosys' processor time."""
-    started = _child_seconds()
+    started = child_seconds()
     _, written = run_yosys(script, {"design.v": verilog}, ["design.blif"])
-    return {"blif": written["design.blif"], "seconds": _child_seconds() - started}
+    return {"blif": written["design.blif"], "seconds": child_seconds() - started}
 
 
 def _launched(blif: str) -> str:
@@ -98,7 +98,7 @@ def _launched(blif: str) -> str:
     return re.sub(r"^\.subckt IBUF I=(\S+) O=(\S+)$", launch, blif, flags=re.MULTILINE)
 
 
-def _child_seconds() -> float:
+def child_seconds() -> float:
     """Processor time of the programs called so far: it does not depend on what else the machine does."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -133,14 +133,14 @@ def routed(verilog: str, top: str, environment: Path, anew: bool = True) -> Rout
 
 
 def _route(verilog: str, environment: Path) -> Routed:
-    started = _child_seconds()
+    started = child_seconds()
     script = f"read_verilog -D CODESIGN_GENERIC design.v\nsynth_ecp5 -abc9 -top {HARNESS} -json design.json\n"
     _, written = run_yosys(script, {"design.v": verilog}, ["design.json"])
     with tempfile.TemporaryDirectory(prefix="codesign_ecp5_") as folder:
         (Path(folder) / "design.json").write_text(written["design.json"])
         report = _nextpnr(environment, folder)
     fmax = max(clock["achieved"] for clock in report["fmax"].values())
-    return Routed(fmax, report["utilization"]["TRELLIS_COMB"]["used"], _child_seconds() - started)
+    return Routed(fmax, report["utilization"]["TRELLIS_COMB"]["used"], child_seconds() - started)
 
 
 def _nextpnr(environment: Path, folder: str) -> dict[str, Any]:

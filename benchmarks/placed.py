@@ -10,7 +10,7 @@ index. A result is kept by content; one takes 10 to 60 minutes of processor time
 from __future__ import annotations
 
 import argparse
-import resource
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ import onnx
 
 from benchmarks import binary, max_rate, unrolled
 from benchmarks.harness import HARNESS, harnessed
-from benchmarks.mapped import kept, known
+from benchmarks.mapped import child_seconds, kept, known
 from benchmarks.pages import put_between, table
 from benchmarks.stage_timing import STAGES
 from boards import board_named, openxc7
@@ -99,11 +99,11 @@ def _place(text: str, script: str, command: list[str], asked_mhz: float) -> Plac
         folder = Path(name)
         (folder / openxc7.NETLIST).write_text(written[openxc7.NETLIST])
         (folder / openxc7.CONSTRAINTS).write_text(PINS)
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        started = child_seconds()
         done = subprocess.run([*command, "--quiet"], cwd=folder, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"nextpnr ended with status {done.returncode}:\n{done.stderr or done.stdout}")
-        seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+        seconds = child_seconds() - started
         told = openxc7.read_back(folder, asked_mhz)
         sites, slices = openxc7.occupied(folder)
     return Placed(told.fmax_mhz, sites, slices, told.ff, told.dsp, told.bram36, told.worst_path, seconds)
@@ -113,10 +113,10 @@ def gates(name: str) -> Iterator[Design]:
     """A network as gates by everyone: ours with registers for two clocks, and the peers'."""
     case = unrolled.CASES[name]()
     proto = onnx.load(case.file)
-    for mhz in (100.0, 200.0):
+    for mhz in (100.0, FAST):
         made = unrolled.generated(name, proto, case.x, mhz)
         yield Design(name, f"codesign, registers for {mhz:g} MHz", made.verilog, TOP, mhz)
-        if mhz == 100:
+        if mhz != FAST:
             for peer in unrolled.theirs(case, made):
                 yield Design(name, peer.name, peer.verilog, peer.top)
 
@@ -194,7 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ended = pool.map(partial(placed, anew=not a.kept), designs)
         found = [(design, of) for design, of in zip(designs, ended, strict=True) if of is not None]
     rows = table(COLUMNS, [row(*pair) for pair in found])
-    command = " ".join([".venv/bin/python -m benchmarks.placed", *a.design, *(["--only", a.only] if a.only else [])])
+    told = [*a.design, *(["--only", a.only] if a.only else []), *(["--kept"] if a.kept else [])]
+    command = shlex.join([".venv/bin/python", "-m", "benchmarks.placed", *told])
     text = f"\n    {command}\n\n{rows}\n" + "\n".join(ratios(found))
     print(text)
     if a.output is not None:
