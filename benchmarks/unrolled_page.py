@@ -189,9 +189,11 @@ here with registers for 100 MHz, whose figures count, and for 200 MHz, which cou
   site of its own; the line *not kept apart* is the count without that rule, which no slice allows.
 - *Logic delay*: the worst path of the cells alone by Yosys' `sta`, LUT6_2 written out as LUT6 and LUT5, inputs from
   registers. *Clock estimated*: `hw/sta.py`, with wires estimated as in one large circuit ([timing.md](timing.md)).
-- *ECP5*: placed and routed by nextpnr on an ECP5-85K (`{device}`), ours in its form of plain expressions. Every design
-  stands in one and the same harness: a shift register feeds its inputs, its outputs are registered and folded by XOR
-  (`benchmarks/harness.py`); its LUTs count there. One seed. – where nothing was placed, or the device is too small.
+- *ECP5*: placed and routed on an ECP5-85K by {nextpnr}
+  (`{device}`), ours in its form of plain
+  expressions. Every design stands in one and the same harness: a shift register feeds its inputs, its outputs are
+  registered and folded by XOR (`benchmarks/harness.py`); its LUTs count there. One seed. – where nothing was placed, or
+  the device is too small.
 - *Cycles*: from an input at the pins to its result at the pins; ours simulated.
 - *Seconds* are of a processor core; generation is warm: ours from the file to Verilog, the peers' from weights in
   arrays to Verilog, each after another one in the same process.
@@ -204,4 +206,6 @@ here with registers for 100 MHz, whose figures count, and for 200 MHz, which cou
 def page(found: Sequence[Compared]) -> str:
     command, device = synthesis("TOP"), " ".join(ECP5_DEVICE)
     sections = "\n".join(section(c) for c in found)
-    return PAGE.format(yosys=yosys_version(), command=command, device=device, sections=sections)
+    by = {side.routed.by for c in found for side in (*c.own, *c.peers) if side.routed is not None}
+    nextpnr = " and ".join(sorted(by)) or "nextpnr"
+    return PAGE.format(yosys=yosys_version(), command=command, device=device, nextpnr=nextpnr, sections=sections)

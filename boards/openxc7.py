@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards import frames
+from boards import carries, frames
 from boards.placed import Placed
 from codesign.errors import UserError
 from hw import synth
@@ -20,9 +20,13 @@ from hw import synth
 SCRIPT, CONSTRAINTS, LOG, PLACEMENT = "build_openxc7.sh", "clock_openxc7.xdc", "nextpnr.log", "placed.json"
 REPORTS = (LOG, PLACEMENT)
 NETLIST, _FASM, _FRAMES = "top.json", "top.fasm", "top.frames"
-_HALVES, _TO_FRAMES = "lut6_2_halves.v", "frames.py"
+_HALVES, _CARRIES, _TO_FRAMES = "lut6_2_halves.v", "carries.py", "frames.py"
 # What the steps read beside the sources, by name.
-FILES = {_HALVES: synth.LUT6_2_HALVES, _TO_FRAMES: Path(frames.__file__).read_text()}
+FILES = {
+    _HALVES: synth.LUT6_2_HALVES,
+    _CARRIES: Path(carries.__file__).read_text(),
+    _TO_FRAMES: Path(frames.__file__).read_text(),
+}
 _HIMBAECHEL, _NEXTPNR, _ASSEMBLER = "nextpnr-himbaechel-xilinx", "nextpnr-xilinx", "xc7frames2bit"
 _HALF_LUT = re.compile(r"(.*SLICE.*\.[A-D])[56]LUT")  # such as X63Y47/SLICE_X0Y0.A6LUT
 # Placers of nextpnr-himbaechel-xilinx. The analytical one gives up after a number of tries that overflows with more
@@ -34,12 +38,16 @@ _DEBIAN_DATABASE = "/usr/share/prjxray/database/zynq7"  # of the package prjxray
 
 @dataclass(frozen=True)
 class Tools:
-    """How nextpnr's command begins, the other programs, and Project X-Ray's database of the family."""
+    """How nextpnr's command begins, the other programs, and Project X-Ray's database of the family.
+
+    `carries`: whether nextpnr gets carry chains as carries.py leaves them; it is written for the himbaechel one.
+    """
 
     placer: tuple[str, ...]
     python: str
     assembler: str
     database: str
+    carries: bool
 
 
 def find(part: str) -> Tools:
@@ -47,7 +55,7 @@ def find(part: str) -> Tools:
     missing = [*_missing_placer(part), *_missing_assembler(part)]
     if missing:
         raise UserError("openXC7 is not complete: " + "; ".join(missing))
-    return Tools(_placer(part), sys.executable, _program(_ASSEMBLER), _database())
+    return Tools(_placer(part), sys.executable, _program(_ASSEMBLER), _database(), bool(_program(_HIMBAECHEL)))
 
 
 def _placer(part: str, placer: Sequence[str] = ANALYTICAL) -> tuple[str, ...]:
@@ -96,11 +104,12 @@ def device(part: str) -> str:
 
 def commands(tools: Tools, part: str, clock_mhz: float, bitstream: str) -> list[tuple[str, list[str]]]:
     """From the netlist to the bitstream: what each step is, and its program with arguments; run beside the files."""
+    chains = [("carry chains", [tools.python, _CARRIES, NETLIST])] if tools.carries else []
     place = _placed_by(tools.placer, clock_mhz)
     to_frames = [tools.python, _TO_FRAMES, tools.database, part, _FASM, _FRAMES]
     named = ["--part_file", _part_file(tools.database, part), "--part_name", part]
     to_bit = [tools.assembler, *named, "--frm_file", _FRAMES, "--output_file", bitstream]
-    return [("placement and routing", place), ("frames", to_frames), ("the bitstream", to_bit)]
+    return [*chains, ("placement and routing", place), ("frames", to_frames), ("the bitstream", to_bit)]
 
 
 def placement(part: str, clock_mhz: float, placer: Sequence[str]) -> list[str]:
@@ -143,6 +152,7 @@ then set -- {by_device}
 else set -- {by_chipdb}
 fi
 yosys -p "{yosys}"
+case "$1" in {himbaechel}) {chains} ;; esac
 {steps}
 """
 
@@ -150,11 +160,12 @@ yosys -p "{yosys}"
 def script(sources: Sequence[str], top: str, part: str, clock_mhz: float, bitstream: str) -> str:
     """The same as a shell script, for another machine."""
     database, chipdb = f'"${_DATABASE}"', f'"${{{_CHIPDB}:?names no chip database, a file such as {device(part)}.bin}}"'
-    steps = commands(Tools(('"$@"',), "python3", _ASSEMBLER, database), part, clock_mhz, bitstream)
+    tools = Tools(('"$@"',), "python3", _ASSEMBLER, database, carries=True)
+    chains, *steps = [_shell(step) for _, step in commands(tools, part, clock_mhz, bitstream)]
     return _SCRIPT.format(
         database=_DATABASE, default=_DEBIAN_DATABASE, part=part, part_file=_part_file(database, part),
         himbaechel=_HIMBAECHEL, by_device=_shell(_by_device(_HIMBAECHEL, part)),
-        by_chipdb=_shell(_by_chipdb(_NEXTPNR, chipdb)), steps="\n".join(_shell(step) for _, step in steps),
+        by_chipdb=_shell(_by_chipdb(_NEXTPNR, chipdb)), chains=chains, steps="\n".join(steps),
         yosys="; ".join(synthesis(sources, top).strip().splitlines()).replace("$", r"\$"),
     )  # fmt: skip
 

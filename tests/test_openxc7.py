@@ -39,8 +39,10 @@ def test_the_nextpnr_that_needs_no_file_is_preferred(tools: Path, tmp_path: Path
     (tmp_path / "xc7z020.bin").write_text("")
     monkeypatch.setenv(CHIPDB, str(tmp_path / "xc7z020.bin"))
     assert find(PART).placer[:3] == (str(tools / "nextpnr-xilinx"), "--chipdb", str(tmp_path / "xc7z020.bin"))
+    assert openxc7.commands(find(PART), PART, 100, "top.bit")[0][0] == "placement and routing"
     install(tools, "nextpnr-himbaechel-xilinx")
     assert find(PART).placer[:3] == (str(tools / "nextpnr-himbaechel-xilinx"), "--device", PART)
+    assert openxc7.commands(find(PART), PART, 100, "top.bit")[0][0] == "carry chains"
 
 
 def test_all_that_is_missing_is_told_at_once(tools: Path, monkeypatch) -> None:
