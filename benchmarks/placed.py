@@ -46,13 +46,17 @@ PINS = "".join(
 
 @dataclass(frozen=True)
 class Design:
-    """Verilog with a top, and the clock that nextpnr is asked for; `maker`: ours, or a peer's with its setting."""
+    """Verilog with a top, and the clock that nextpnr is asked for; `maker`: ours, or a peer's with its setting.
+
+    `placer`: of nextpnr. The static one is quicker, but did not fit large designs with many enables into slices.
+    """
 
     network: str
     maker: str
     verilog: str
     top: str
     asked_mhz: float = 100
+    placer: tuple[str, ...] = openxc7.STATIC
 
     @property
     def name(self) -> str:
@@ -84,7 +88,7 @@ class Placed:
 
 def placed(design: Design, anew: bool = True) -> Placed | None:
     """None where nothing is kept of an earlier run and `anew` is false; RuntimeError where nextpnr fails."""
-    command = openxc7.placement(PART, design.asked_mhz, openxc7.STATIC)
+    command = openxc7.placement(PART, design.asked_mhz, design.placer)
     script = openxc7.synthesis(["design.v"], HARNESS)
     inputs = [harnessed(design.verilog, design.top), script, PINS, *openxc7.FILES.values(), *command[1:]]
     if not anew and not known("placed", inputs):
@@ -137,7 +141,7 @@ def largest(name: str) -> Iterator[Design]:
         compile_model(model, built, Options(target_fps="max"), lambda text: None)
         rtl = Build.open(built).manifest["rtl"]
         text = "".join((built / file).read_text() for file in rtl["files"])
-        yield Design(name, "codesign, largest rate", text, rtl["top"])
+        yield Design(name, "codesign, largest rate", text, rtl["top"], placer=openxc7.ANALYTICAL)
 
 
 def stages() -> Iterator[Design]:

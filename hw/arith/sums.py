@@ -15,7 +15,7 @@ from hw.arith.powers import powers_of
 from hw.arith.product import Built, Codes, Place, Product
 from hw.arith.signals import remembered, signal_sites, tabled, tabled_sites
 from hw.fitted import fitted
-from hw.netlist.cells import Lut, Netlist
+from hw.netlist.cells import Netlist
 from hw.netlist.pipeline import pipelined
 from hw.netlist.sizes import netlist_cost
 
@@ -47,7 +47,7 @@ class Sums:
 
     @property
     def luts(self) -> int:
-        return sum(isinstance(c, Lut) for c in self.netlist.cells)
+        return self.netlist.sites
 
     @cached_property
     def cost(self) -> Cost:

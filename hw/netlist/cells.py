@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from hw.netlist import tables
 
@@ -137,6 +138,19 @@ class Netlist:
         level = 1 + max((self._levels.get(net, 0) for net in reads), default=0)
         self._levels.update(dict.fromkeys(outputs, level))
 
+    def copied(self) -> Netlist:
+        """One that goes on from here by itself."""
+        known, levels = dict(self._known), dict(self._levels)
+        return Netlist(list(self.cells), dict(self.inputs), dict(self.outputs), self.nets, known, levels)
+
+    def become(self, other: Netlist) -> None:
+        """All that the other one holds, which is used up."""
+        self.__dict__.update(other.__dict__)
+
+    @property
+    def sites(self) -> int:
+        return sum(isinstance(cell, Lut) for cell in self.cells)
+
     def new(self, count: int) -> tuple[int, ...]:
         """New nets."""
         self.nets += count
@@ -152,6 +166,14 @@ def _as_wire(table: int, nets: tuple[int, ...]) -> Literal | None:
 
 def _normal(functions: tuple[int, ...], bits: Sequence[Literal]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The tables over distinct nets in rising order, those that matter to none of them left out."""
+    nets = sorted({0, *(bit >> 1 for bit in bits)})
+    place = {net: 2 * k for k, net in enumerate(nets)}  # many look-up tables read alike, of whichever nets
+    functions, kept = _normal_alike(functions, tuple([place[bit >> 1] | bit & 1 for bit in bits]))
+    return functions, tuple([nets[k] for k in kept])
+
+
+@lru_cache(maxsize=1 << 16)
+def _normal_alike(functions: tuple[int, ...], bits: tuple[Literal, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return _without_idle(*_distinct(functions, bits))
 
 

@@ -90,14 +90,16 @@ class Work:
 
     def lacks(self, chain: Chain) -> tuple[int, int]:
         """How many bits the chain does not find now, and the level of the last that it does."""
-        missing, level = 0, 0
-        for k, (power, six) in enumerate(chain.columns):
+        missing, level, saved = 0, 0, False
+        for power, six in chain.columns:
             pool, wanted = self.bits[power], 6 if six else 4
-            found = pool[:wanted]
-            saved = k > 0 and not chain.columns[k - 1][1]
-            missing += max(0, wanted - len(found) - saved)
-            level = max([level, *(self.n.level(b) for b in found[-1:])])
-            level += saved and len(found) < wanted
+            found = min(len(pool), wanted)
+            if found and (last := self.n.level(pool[found - 1])) > level:
+                level = last
+            if found < wanted:
+                missing += wanted - found - saved
+                level += saved
+            saved = not six
         return missing, level
 
     def chain(self, chain: Chain) -> None:

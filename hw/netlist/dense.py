@@ -11,7 +11,7 @@ import numpy as np
 
 from codesign.formats import Binary, Format
 from codesign.ops.threshold import Threshold
-from hw.netlist.cells import FALSE, Literal, Lut, Netlist
+from hw.netlist.cells import FALSE, Literal, Netlist
 from hw.netlist.chains import added
 from hw.netlist.heap import Heap
 from hw.netlist.matrix import Number, matrix, sum_ranges
@@ -131,15 +131,20 @@ def _ways(
 
 
 def _cheapest(n: Netlist, inputs: Sequence[Any], ways: Sequence[Way]) -> list[Any]:
-    """What the ways make, in the way that takes the fewest look-up tables, found by trying each."""
-    return (min(ways, key=lambda way: _sites(way, inputs)) if len(ways) > 1 else ways[0])(n, inputs)
+    """What the ways make, in the way that takes the fewest look-up tables, found by going each."""
+    if len(ways) == 1:
+        return ways[0](n, inputs)
+    tried = [(trial := n.copied(), way(trial, inputs)) for way in ways]
+    best, made = min(tried, key=lambda pair: pair[0].sites)
+    n.become(best)
+    return made
 
 
 def _sites(way: Way, inputs: Sequence[Any]) -> int:
     """Look-up tables of a way, on inputs of its own."""
     trial = Netlist()
     way(trial, [_renewed(trial, str(k), x) for k, x in enumerate(inputs)])
-    return sum(isinstance(cell, Lut) for cell in trial.cells)
+    return trial.sites
 
 
 def _renewed(trial: Netlist, name: str, x: Any) -> Any:

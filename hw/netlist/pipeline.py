@@ -115,7 +115,7 @@ def pipelined(netlist: Netlist, levels: float) -> tuple[Netlist, int]:
     often in a large netlist, where wires are long.
     """
     netlist = swept(netlist)
-    tables = sum(isinstance(cell, Lut) for cell in netlist.cells)
+    tables = netlist.sites
     for slack in SLACKS:
         made, latency = _within(netlist, Depth(levels, slack * period_ps(levels)), stretch(tables))
         if _registers(made) <= REGISTERS / levels * tables:
