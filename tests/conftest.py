@@ -1,9 +1,13 @@
-"""What the tests share: the folder of data sets and models beside the checkout, and one cache of builds."""
+"""What the tests share: the folder of data sets and models beside the checkout, one cache of builds, a small build."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+from codesign.flow import Build
+from tests import models
+from tests.driver_rig import compiled
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -18,3 +22,10 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; CODESIGN_SHARED_DATA names another folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """A small convolutional network, compiled for the tests of one file."""
+    folder = tmp_path_factory.mktemp("network")
+    return compiled(models.cnn(folder / "cnn.onnx"), folder / "build")
