@@ -29,8 +29,8 @@ from codesign.unrounded import float_network, without_rounding
 from sim import edges
 from sim.toolchain import ToolMissing
 from tests import models
+from tests.pass_graphs import Net
 from tests.test_joins import residual
-from tests.test_passes import Net
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from codesign.passes import PASSES, run_passes
 from codesign.passes.split import split
 from hw.compare import Compare
 from tests.models import Model
-from tests.test_passes import Net, kinds
+from tests.pass_graphs import Net, kinds
 
 UINT4, INT4 = Int.of(4, signed=False), Int.of(4, signed=True)
 BUDGET = Budget(37_240, 63_840, 209, 126)

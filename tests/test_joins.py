@@ -19,7 +19,7 @@ from codesign.passes import run_passes
 from codesign.passes.align import approximations, common_step
 from codesign.passes.check import near_ties, sample_input
 from codesign.passes.split import split
-from tests.test_passes import INT4, Net, kinds
+from tests.pass_graphs import INT4, Net, kinds
 
 INT8, UINT4 = Int.of(8, signed=True), Int.of(4, signed=False)
 

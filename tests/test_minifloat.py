@@ -18,8 +18,8 @@ from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
 from codesign.passes import run_passes
 from tests.models import QONNX, Model
+from tests.pass_graphs import Net
 from tests.test_blocks import SAMPLES, check
-from tests.test_passes import Net
 
 E4M3, E5M2 = MiniFloat(4, 3, 7, 448.0), MiniFloat(5, 2, 15, 57344.0)
 E3M2, E2M3, E2M1, E1M0 = MiniFloat(3, 2, 3), MiniFloat(2, 3, 1), MiniFloat(2, 1, 1), MiniFloat(1, 0, 0)

@@ -2,73 +2,27 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from codesign.errors import CheckFailed, UserError
-from codesign.formats import Binary, Format, Int
+from codesign.formats import Binary, Int
 from codesign.fusion import switched_off
-from codesign.graph import Constant, Dequantize, Graph, GraphError, Input, Node, TensorType
+from codesign.graph import Graph, GraphError, Input, Node, TensorType
 from codesign.ops.argmax import ArgMax
 from codesign.ops.conv import Conv
 from codesign.ops.depth import DepthToSpace, SpaceToDepth
 from codesign.ops.elementwise import Add, Div, Mul, Sub
 from codesign.ops.layout import Reshape, Transpose
-from codesign.ops.matmul import BatchMatMul, MatMul
+from codesign.ops.matmul import MatMul
 from codesign.ops.moves import Slice, Upsample
 from codesign.ops.pad import Pad
 from codesign.ops.pool import AveragePool, MaxPool, SumPool
 from codesign.ops.quantize import Quantize
 from codesign.ops.softmax import Softmax
-from codesign.ops.table import Table
-from codesign.ops.threshold import Threshold
 from codesign.ops.unary import Unary
 from codesign.passes import PASSES, run_passes
 from codesign.passes.check import check_equal
-from codesign.passes.split import host_layers, split
-
-UINT4, INT4 = Int.of(4, signed=False), Int(-7, 7)
-
-
-class Net:
-    """Builds a graph node after node; every method gives the name of its result."""
-
-    def __init__(self, *shape: int) -> None:
-        self.inputs: tuple[Input, ...] = (Input("x", TensorType(shape)),)
-        self.nodes: list[Node] = []
-
-    def add(self, op, *inputs: str) -> str:
-        name = f"n{len(self.nodes)}"
-        self.nodes.append(Node(name, op, inputs))
-        return name
-
-    def constant(self, value) -> str:
-        return self.add(Constant.real(value))
-
-    def quantize(self, x: str, fmt: Format = UINT4, scale=(0.25,), zero=(0,)) -> str:
-        return self.add(Dequantize(), self.add(Quantize(fmt, scale, zero), x))
-
-    def weights(self, *shape: int, fmt: Format = INT4, seed=0) -> str:
-        values = np.random.default_rng(seed).integers(fmt.lo, fmt.hi, shape, endpoint=True)
-        values = np.where(values >= 0, 1, -1) if fmt == Binary() else values
-        return self.add(Dequantize(), self.add(Constant(TensorType(shape, fmt, (0.5,)), values)))
-
-    def graph(self, *outputs: str) -> Graph:
-        return Graph(self.inputs, (), ("x",)).replace(self.nodes, outputs)
-
-
-def kinds(graph: Graph) -> list[str]:
-    return [type(n.op).__name__ for n in graph.nodes if not isinstance(n.op, Constant)]
-
-
-def test_a_chain_of_functions_becomes_one_threshold():
-    net = Net(8)
-    product = net.add(MatMul(), net.quantize("x"), net.weights(8, 4))
-    scaled = net.add(Mul(), product, net.constant(np.array([0.3, -0.2, 0.1, 0.7])))
-    shifted = net.add(Add(), scaled, net.constant(np.array([0.1, 0.2, -3.0, 0.0])))
-    result = net.quantize(net.add(Unary("relu"), shifted))
-    graph, _ = run_passes(net.graph(result))
-    assert kinds(graph) == ["Threshold", "MatMul", "Threshold", "Dequantize"]
+from codesign.passes.split import split
+from tests.pass_graphs import UINT4, Net, kinds
 
 
 def test_what_is_computed_twice_is_computed_once_and_what_does_nothing_vanishes():
@@ -82,51 +36,6 @@ def test_what_is_computed_twice_is_computed_once_and_what_does_nothing_vanishes(
     notes = {c.name: [n.layers for n in c.notes if n.applied] for c in checks}
     assert notes["common-subexpressions"] == [("n0", "n5"), ("n4", "n9")]
     assert notes["identity"] == [("n11",), ("n12",)]
-
-
-def test_a_function_that_bends_becomes_a_table():
-    net = Net(4)
-    product = net.add(MatMul(), net.quantize("x"), net.weights(4, 3))
-    result = net.quantize(net.add(Unary("abs"), product))
-    graph, _ = run_passes(net.graph(result))
-    assert isinstance(graph.by_name[graph.by_name[result].inputs[0]].op, Table)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.sampled_from(["relu", "neg", "scale", "shift", "tanh", "abs", "sigmoid", "from"]), max_size=4),
-    st.integers(0, 1000),
-)
-def test_any_chain_equals_its_fusion_on_every_integer(functions, seed):
-    rng = np.random.default_rng(seed)
-    net = Net(3)
-    x = net.add(MatMul(), net.quantize("x", Int.of(3, signed=True)), net.weights(3, 2, seed=seed))
-    for function in functions:
-        if function in ("scale", "shift", "from"):
-            c = net.constant(rng.normal(size=rng.choice([1, 2])))
-            op = {"scale": Mul(), "shift": Add(), "from": Sub()}[function]
-            x = net.add(op, *((c, x) if function == "from" else (x, c)))
-        else:
-            x = net.add(Unary(function), x)
-    before = net.graph(net.quantize(x, Int.of(3, signed=bool(seed % 2)), (0.37,)))
-    after, _ = run_passes(before)
-    every = np.stack(np.meshgrid(*[np.arange(-4, 4) * 0.25] * 3), axis=-1).reshape(-1, 3).astype(np.float32)
-    np.testing.assert_array_equal(
-        before.run({"x": every})[before.outputs[0]], after.run({"x": every})[after.outputs[0]]
-    )
-
-
-def test_bisection_agrees_with_complete_evaluation(monkeypatch):
-    net = Net(16)
-    product = net.add(MatMul(), net.quantize("x", Int.of(8, signed=False)), net.weights(16, 4))
-    scaled = net.add(Mul(), product, net.constant(np.array([0.013, -0.02, 0.5, 0.0])))
-    graph = net.graph(net.quantize(scaled, Int.of(4, signed=True)))
-    complete, _ = run_passes(graph)
-    monkeypatch.setattr("codesign.passes.staircase.MOST_EVALUATIONS", 0)
-    bisected, _ = run_passes(graph)
-    thresholds = [next(n.op for n in reversed(g.nodes) if isinstance(n.op, Threshold)) for g in (complete, bisected)]
-    for name in ("thresholds", "base", "step"):
-        np.testing.assert_array_equal(getattr(thresholds[0], name), getattr(thresholds[1], name))
 
 
 @pytest.mark.parametrize("factor", [0.3, -0.3])
@@ -186,36 +95,6 @@ def test_an_input_without_a_quantizer_is_padded_behind_the_one_it_gets():
     assert all(graph.types[n.name].is_integer for n in graph.nodes if isinstance(n.op, Pad))
 
 
-def test_a_monotone_function_of_a_wide_accumulator_is_bisected():
-    net = Net(40)
-    product = net.add(MatMul(), net.quantize("x", Int.of(12, True)), net.weights(40, 1, fmt=Int.of(8, True)))
-    graph, _ = run_passes(net.graph(net.quantize(net.add(Sub(), net.constant(0.3), product))))
-    assert kinds(graph) == ["Quantize", "MatMul", "Threshold", "Dequantize"]
-    with pytest.raises(UserError, match="not known to rise or fall"):
-        run_passes(net.graph(net.quantize(net.add(Unary("wrap", (0.0, 9.0)), product))))
-
-
-BENDS = [[Unary(f)] for f in ("abs", "hard_swish", "gelu", "gelu_tanh", "mish")]
-
-
-@pytest.mark.parametrize(
-    "functions", [*BENDS, [Unary("leaky_relu", (-0.3,))], [op for (op,) in BENDS[::2]]], ids=lambda ops: ops[0].function
-)
-def test_a_function_that_bends_is_bisected_between_its_turns(functions, monkeypatch):
-    net = Net(2)
-    x = net.add(Mul(), net.quantize("x", Int.of(14, True), (1.0,)), net.constant([-0.0009, 0.0004]))
-    for function in functions:
-        x = net.add(function, x)
-    before = net.graph(net.quantize(x, Int.of(8, True), (0.011,)))
-    complete, _ = run_passes(before)
-    monkeypatch.setattr("codesign.passes.staircase.MOST_EVALUATIONS", 0)
-    bisected, _ = run_passes(before)
-    every = np.arange(-(1 << 13), 1 << 13)[:, None].repeat(2, axis=1).astype(np.float32)
-    wanted = before.run({"x": every})[before.outputs[0]]
-    for graph in (complete, bisected):
-        np.testing.assert_array_equal(wanted, graph.run({"x": every})[graph.outputs[0]])
-
-
 def test_a_transpose_before_a_product_goes_into_its_weights():
     net = Net(3, 4, 2)
     flat = net.add(Reshape((24,)), net.add(Transpose((2, 0, 1)), net.quantize("x")))
@@ -231,50 +110,11 @@ def test_argmax_runs_on_integers_below_scalar_factors_and_softmax():
     assert kinds(graph) == ["Threshold", "MatMul", "ArgMax"]
 
 
-def test_argmax_of_channels_with_their_own_offsets_stays_on_the_host():
-    net = Net(4)
-    product = net.add(MatMul(), net.quantize("x"), net.weights(4, 3))
-    graph, _ = run_passes(net.graph(net.add(ArgMax(), net.add(Add(), product, net.constant([0.1, 0.2, 0.3])))))
-    assert "ArgMax" in [type(n.op).__name__ for n in split(graph).after.nodes]
-
-
 def test_binary_padding_with_zero_is_ternary():
     net = Net(4, 4, 1)
     padded = net.add(Pad((1, 1), (1, 1)), net.quantize("x", Binary(), (1.0,)))
     graph, _ = run_passes(net.graph(net.add(Conv(), padded, net.weights(3, 3, 1, 2, fmt=Binary()))))
     assert next(graph.types[n.name].format for n in graph.nodes if isinstance(n.op, Pad)) == Int(-1, 1)
-
-
-def test_real_weights_are_refused_by_name():
-    net = Net(4)
-    product = net.add(MatMul(), net.quantize("x"), net.constant(np.random.default_rng(0).normal(size=(4, 3))))
-    with pytest.raises(UserError, match=rf"'{product}' \(MatMul\): its weights .* are not quantized"):
-        split(run_passes(net.graph(product))[0])
-
-
-@pytest.mark.parametrize("where", ["first", "last", "middle"])
-def test_a_layer_of_real_weights_is_the_hosts_at_either_end(where):
-    net, real = Net(4), np.random.default_rng(0).normal(size=(4, 4))
-    x = net.add(MatMul(), "x", net.constant(real)) if where == "first" else "x"
-    x = net.quantize(net.add(MatMul(), net.quantize(x), net.weights(4, 4)))
-    x = net.add(MatMul(), x, net.constant(real)) if where != "first" else x
-    x = net.add(MatMul(), net.quantize(x), net.weights(4, 2)) if where == "middle" else x
-    before = net.graph(x)
-    if where == "middle":
-        with pytest.raises(UserError, match=r"its weights .* are not quantized"):
-            split(run_passes(before)[0])
-        return
-    network, feeds = split(run_passes(before)[0]), {"x": np.random.default_rng(1).normal(size=(20, 4))}
-    assert len(host_layers(network)) == 1
-    np.testing.assert_allclose(network.run(feeds)[x], before.run({"x": feeds["x"].astype(np.float32)})[x])
-
-
-def test_what_stays_real_between_layers_is_named():
-    net = Net(4)
-    softmax = net.add(Softmax(), net.add(MatMul(), net.quantize("x"), net.weights(4, 3)))
-    last = net.add(MatMul(), net.quantize(softmax), net.weights(3, 2))
-    with pytest.raises(UserError, match=rf"'{softmax}' \(Softmax\) stays real .* it has no form on integers"):
-        split(run_passes(net.graph(last))[0])
 
 
 @pytest.mark.parametrize("function", [Unary("relu"), Unary("clip", (-0.25, 0.5)), None])
@@ -292,22 +132,6 @@ def test_averages_run_on_integers_whatever_offsets_and_factors_are_before_them(f
     assert any(isinstance(n.op, SumPool) for n in network.core.nodes)
     expected = before.run({"x": feeds["x"].astype(np.float32)})[last]
     np.testing.assert_allclose(network.run(feeds)[last], expected, atol=1e-12)
-
-
-def test_a_layer_whose_input_stays_real_is_refused_by_name():
-    net = Net(4)
-    first = net.add(MatMul(), net.quantize("x"), net.weights(4, 3))
-    second = net.add(MatMul(), net.add(Unary("relu"), first), net.weights(3, 2))
-    with pytest.raises(UserError, match=rf"'{second}' \(MatMul\): its input .* not quantized"):
-        run_passes(net.graph(second))
-
-
-def test_a_model_without_quantizers_is_told_of_calibration():
-    net, whole = Net(4), np.ones((4, 4))
-    first = net.add(Unary("relu"), net.add(MatMul(), "x", net.constant(whole)))
-    second = net.add(MatMul(), first, net.constant(whole))
-    with pytest.raises(UserError, match=r"nor is the rest of the model; .* --calibration"):
-        run_passes(net.graph(second))
 
 
 def test_an_unquantized_input_is_taken_as_fixed_point():
@@ -351,23 +175,3 @@ def test_an_invalid_graph_cannot_exist():
     with pytest.raises(GraphError, match="multiplies shapes"):
         net = Net(4)
         net.graph(net.add(MatMul(), "x", net.constant(np.zeros((3, 2)))))
-
-
-def test_what_keeps_a_tensor_real_between_layers_is_named():
-    net = Net(4, 4)
-    x = net.add(MatMul(), net.quantize("x"), net.weights(4, 4))
-    soft = net.add(Softmax(), net.add(Unary("tanh"), net.quantize(x)))
-    late = net.quantize(net.add(MatMul(), net.quantize(net.add(Unary("relu"), soft)), net.weights(4, 2)))
-    with pytest.raises(UserError, match=rf"'{soft}' \(Softmax\) stays real .* no form on integers"):
-        split(run_passes(net.graph(late))[0])
-    product = net.add(BatchMatMul(), net.quantize(x), net.quantize(x, scale=(0.5,)))
-    with pytest.raises(UserError, match=rf"'{product}' \(BatchMatMul\).* computed, .* constants only"):
-        split(run_passes(net.graph(net.add(MatMul(), net.quantize(product), net.weights(4, 2))))[0])
-
-
-def test_constants_of_places_are_refused_where_their_functions_take_too_much_memory():
-    net = Net(64, 64, 64)
-    x = net.quantize(net.add(MatMul(), net.quantize("x"), net.weights(64, 64)))
-    added = net.add(Add(), x, net.constant(np.random.default_rng(0).normal(size=(64, 64, 64))))
-    with pytest.raises(UserError, match="differ between places, and 262144 elements"):
-        run_passes(net.graph(net.add(MatMul(), net.quantize(added, Int.of(8, False)), net.weights(64, 2))))

@@ -19,7 +19,7 @@ from codesign.quantize.precision import precision_of, read_precision
 from codesign.quantize.prepare import Prepared, canonical, prepare
 from codesign.quantize.regions import Price, RegionCosts
 from hw.cost import cost_of
-from tests.test_quantize import NETWORKS, residual, samples, sequential
+from tests.quantize_graphs import NETWORKS, residual, samples, sequential
 
 BOARD = board_named("pynq-z2")
 TARGET = BOARD.target(100e6, 500_000.0)

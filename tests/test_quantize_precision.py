@@ -17,7 +17,7 @@ from codesign.quantize.levels import Members
 from codesign.quantize.precision import activations, precision_of, read_precision
 from codesign.quantize.weight_formats import weight_format
 from codesign.quantize.weights import nearest_weights
-from tests.test_quantize import samples, sequential
+from tests.quantize_graphs import samples, sequential
 
 NAMES = ("int4", "int8", "ternary", "binary", "pow2(4)", "csd(8, digits=2)", "fp8_e4m3", "fp8_e5m2", "posit(8, 0)")
 PLACED = ("uint4", "uint8", "bfp(8, block=16)", "bfp(4, block=5)")  # levels that depend on the place of a weight

@@ -13,7 +13,7 @@ from codesign.quantize import statistics as module
 from codesign.quantize.calibrate import ROWS, enough
 from codesign.quantize.canonical import fold_norms, layers_of
 from codesign.quantize.statistics import gather
-from tests.test_quantize import Net, samples, sequential
+from tests.quantize_graphs import Net, samples, sequential
 
 
 @pytest.mark.parametrize("coarse", ["first", "last"])
