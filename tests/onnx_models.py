@@ -19,6 +19,8 @@ from codesign.importer import import_model
 
 Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 Shape = Sequence[int | str]
+IMAGE: dict[str, tuple[int, ...]] = {"x": (1, 3, 6, 5)}
+ROW: dict[str, tuple[int, ...]] = {"x": (1, 6)}
 
 
 def node(op: str, inputs: Sequence[str], output: str = "y", domain: str = "", **attributes: Any) -> onnx.NodeProto:
@@ -45,6 +47,19 @@ def model(
     domains = {n.domain for n in nodes} - {""}
     opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in sorted(domains))]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def simple(op: str, shape: dict[str, tuple[int, ...]] = IMAGE, opset: int = 13, **attributes: Any):
+    """One node with one input."""
+    return model([node(op, ["x"], **attributes)], shape, opset=opset)
+
+
+def constants(
+    op: str, shape: dict[str, tuple[int, ...]], opset: int = 13, attributes: dict[str, Any] | None = None, **values: Any
+):
+    """One node whose further inputs are constants."""
+    names = ["x", *values]
+    return model([node(op, names, **(attributes or {}))], shape, values, opset=opset)
 
 
 def _result_type(nodes: Sequence[onnx.NodeProto], name: str) -> int:

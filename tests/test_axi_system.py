@@ -9,7 +9,8 @@ from amaranth.sim import SimulatorContext
 
 from codesign.errors import UserError
 from hw.axi.shell import refuse_too_many
-from tests.axi_rig import BASE, IDENTITY, SIZE, Cpu, HpPort, Ram, Rig, simulate
+from tests.axi_memory import BASE, SIZE, HpPort, Ram
+from tests.axi_rig import IDENTITY, Cpu, Rig, simulate
 
 SHAPES = [(1, 1, 1), (8, 8, 8), (6, 3, 2), (40, 20, 5), (24, 12, 24), (26, 13, 26)]  # frame, input beat, output beat
 

@@ -14,9 +14,10 @@ from codesign.graph import Graph
 from codesign.importer import import_model
 from codesign.ops.layout import Transpose
 from codesign.ops.quantize import Quantize
-from tests.onnx_models import check, model, node, saved, tensor
+from tests.onnx_models import IMAGE, ROW, check, constants, model, node, saved, tensor
 from tests.onnx_models import weights as w
-from tests.test_importer_operators import BATCH_NORM, IMAGE, ROW, constants, quant
+from tests.operator_functions import BATCH_NORM
+from tests.operator_quantizers import quant
 
 
 def test_top_k(tmp_path: Path) -> None:

@@ -10,37 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from codesign.errors import UserError
 from codesign.importer import import_model
-from tests.onnx_models import model, node, saved, tensor
-
-QONNX = "qonnx.custom_op.general"
-IMAGE = {"x": (1, 3, 6, 5)}
-ROW = {"x": (1, 6)}
-ROWS = {"x": ("N", 6)}  # with a sample axis that must stay one
-RNG = np.random.default_rng(3)
-
-
-def refusal(proto: onnx.ModelProto, folder: Path) -> str:
-    return refused(saved(proto, folder))
-
-
-def refused(path: Path) -> str:
-    with pytest.raises(UserError) as caught:
-        import_model(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-def one(op: str, shape: Any = IMAGE, values: dict[str, Any] | None = None, opset: int = 13, **attributes: Any):
-    """A single node that reads x and then the constants."""
-    return model([node(op, ["x", *(values or {})], **attributes)], shape, values, opset=opset)
-
-
-def quant(s: Any = 0.5, z: Any = 0.0, b: Any = 4.0, shape: Any = IMAGE, **attributes: Any):
-    full = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND", **attributes}
-    return model([node("Quant", ["x", "s", "z", "b"], domain=QONNX, **full)], shape, {"s": s, "z": z, "b": b})
+from tests.onnx_models import IMAGE, ROW, model, node, saved
+from tests.onnx_refusals import QONNX, ROWS, W, one, quant, refusal
 
 
 def weights_with_scale(scale: np.ndarray):
@@ -54,7 +26,6 @@ def threshold(shape: Any = IMAGE, t: Any = ((0.0, 1.0),), **attributes: Any):
     return model([node("MultiThreshold", ["x", "t"], domain=QONNX, **full)], shape, {"t": np.asarray(t)})
 
 
-W = np.ones((4, 3, 3, 3))
 NORM = {k: np.ones(3) for k in "abcd"}
 
 # (the model, the node that must be named, a word of the reason)
@@ -186,12 +157,6 @@ def test_weights_that_are_no_numbers(value: float, tmp_path: Path) -> None:
     assert "'w'" in refusal(one("MatMul", ROW, {"w": np.full((6, 2), value)}), tmp_path)
 
 
-def test_malformed_tensor(tmp_path: Path) -> None:
-    proto = one("MatMul", ROW, {"w": np.ones((6, 2))})
-    proto.graph.initializer[0].raw_data = b"123"
-    assert "'w'" in refusal(proto, tmp_path)
-
-
 def test_two_tensors_of_one_name(tmp_path: Path) -> None:
     assert "'y'" in refusal(model([node("Relu", ["x"]), node("Abs", ["x"])], ROW), tmp_path)
 
@@ -237,85 +202,3 @@ def test_model_without_varying_outputs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("opset", [6, 99])
 def test_opset_out_of_range(opset: int, tmp_path: Path) -> None:
     assert f"opset {opset}" in refusal(one("Relu", ROW, opset=opset), tmp_path)
-
-
-def test_files_that_are_no_models(tmp_path: Path) -> None:
-    assert "No such file" in refused(tmp_path / "missing.onnx")
-    assert "folder" in refused(tmp_path)
-    path = tmp_path / "bad.onnx"
-    for content in (b"", b"hello world", b"\x89PNG\r\n\x1a\n", b"{}", bytes(1000)):
-        path.write_bytes(content)
-        assert "bad.onnx" in refused(path)
-
-
-def test_truncated_at_any_byte(tmp_path: Path) -> None:
-    data = quant().SerializeToString()
-    path = tmp_path / "cut.onnx"
-    for length in range(0, len(data), 3):
-        path.write_bytes(data[:length])
-        refused(path)
-
-
-def test_random_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "noise.onnx"
-    for length in (1, 10, 100, 1000, 10000):
-        path.write_bytes(RNG.bytes(length))
-        refused(path)
-
-
-def test_flipped_bytes_never_raise_anything_else(tmp_path: Path) -> None:
-    """A damaged model imports or is refused; it never ends in a traceback."""
-    data = bytearray(one("Conv", IMAGE, {"w": W}, pads=[1, 1, 1, 1], strides=[1, 1]).SerializeToString())
-    path = tmp_path / "damaged.onnx"
-    for _ in range(300):
-        damaged = data.copy()
-        damaged[RNG.integers(len(data))] = RNG.integers(256)
-        path.write_bytes(damaged)
-        try:
-            import_model(path)
-        except UserError as e:
-            assert "\n" not in str(e)
-
-
-def external(location: str) -> onnx.ModelProto:
-    proto = one("MatMul", ROW, {"w": np.ones((6, 2))})
-    tensor = proto.graph.initializer[0]
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value=location)
-    return proto
-
-
-def test_external_data(tmp_path: Path) -> None:
-    (tmp_path / "w.bin").write_bytes(np.full((6, 2), 2.0, np.float32).tobytes())
-    graph = import_model(saved(external("w.bin"), tmp_path)).graph
-    assert graph.run({"x": np.ones((1, 6))})["y"].tolist() == [[12.0, 12.0]]
-
-
-def test_external_data_that_is_missing_or_elsewhere(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (tmp_path / "secret.bin").write_bytes(bytes(48))
-    assert "missing" in refusal(external("w.bin"), folder)
-    assert "outside" in refusal(external("../secret.bin"), folder)
-    assert "outside" in refusal(external(str(tmp_path / "secret.bin")), folder)
-    (folder / "short.bin").write_bytes(bytes(5))
-    assert "'w'" in refusal(external("short.bin"), folder)
-
-
-def test_huge_constants_are_refused(tmp_path: Path) -> None:
-    nodes = [
-        node("ConstantOfShape", ["n"], "c", value=tensor(1.0)),
-        node("Add", ["x", "c"]),
-    ]
-    assert "elements" in refusal(model(nodes, ROW, {"n": np.array([1 << 20, 1 << 20])}), tmp_path)
-
-
-HUGE = {"n": np.array([1 << 20, 1 << 20]), "a": np.ones((1 << 16, 1)), "b": np.ones((1, 1 << 16)), "c": np.ones((1, 1))}
-
-
-@pytest.mark.parametrize(("op", "operands"), [("Expand", "cn"), ("Tile", "cn"), ("Add", "ab"), ("MatMul", "ab")])
-def test_small_files_that_would_fill_the_memory(op: str, operands: str, tmp_path: Path) -> None:
-    nodes = [node(op, list(operands), "m"), node("ReduceMax", ["m"], "r", keepdims=0), node("Add", ["x", "r"])]
-    values = {k: HUGE[k] for k in operands}
-    assert "elements" in refusal(model(nodes, ROW, values), tmp_path)

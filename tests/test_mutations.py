@@ -30,9 +30,10 @@ from tests.mutation_cases import (
     outcome,
     samples_for,
 )
-from tests.mutations import PLACES, mutant
+from tests.mutation_graphs import PLACES
+from tests.mutations import mutant
 from tests.onnx_models import saved
-from tests.test_importer_refusals import external
+from tests.onnx_refusals import external
 
 CHUNK, FAST, ALL = 50, 300, 10_000
 
