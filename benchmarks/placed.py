@@ -50,6 +50,7 @@ PINS = "".join(
 class Design:
     """Verilog with a top, and the clock that nextpnr is asked for; `maker`: ours, or a peer's with its setting.
 
+    `cycles`: from an input at the pins to its result, simulated where it is ours; 0 where no peer is beside it.
     `placer`: of nextpnr. The static one is quicker, but did not fit large designs with many enables into slices.
     """
 
@@ -58,6 +59,7 @@ class Design:
     verilog: str
     top: str
     asked_mhz: float = 100
+    cycles: int = 0
     placer: tuple[str, ...] = openxc7.STATIC
 
     @property
@@ -124,10 +126,11 @@ def gates(name: str) -> Iterator[Design]:
     placer = openxc7.STATIC if name == "digits_mlp_w4a4" else SPREAD
     for mhz in (100.0, FAST):
         made = unrolled.generated(name, proto, case.x, mhz)
-        yield Design(name, f"codesign, registers for {mhz:g} MHz", made.verilog, TOP, mhz, placer)
+        cycles = unrolled.ours(case, made).cycles
+        yield Design(name, f"codesign, registers for {mhz:g} MHz", made.verilog, TOP, mhz, cycles, placer)
         if mhz != FAST:
             for peer in unrolled.theirs(case, made):
-                yield Design(name, peer.name, peer.verilog, peer.top, placer=placer)
+                yield Design(name, peer.name, peer.verilog, peer.top, cycles=peer.cycles, placer=placer)
 
 
 def folded(name: str) -> Iterator[Design]:
@@ -164,29 +167,35 @@ DESIGNS: dict[str, Callable[[], Iterator[Design]]] = {
 MARKS = "<!-- designs -->", "<!-- end of designs -->"
 
 
+def latency_ns(design: Design, of: Placed) -> float:
+    return 1000 / of.fmax_mhz * design.cycles
+
+
 def row(design: Design, of: Placed) -> list[str]:
+    latency = (f"{design.cycles}", f"{latency_ns(design, of):.0f}") if design.cycles else ("–", "–")
     return [
-        design.name, f"{design.asked_mhz:g}", f"{of.fmax_mhz:.1f}", f"{of.sites:,}", f"{of.slices:,}", f"{of.ff:,}",
-        f"{of.dsp}", f"{of.bram36:g}", of.delay, f"{of.seconds:,.0f}",
+        design.name, f"{design.asked_mhz:g}", f"{of.fmax_mhz:.1f}", *latency, f"{of.sites:,}", f"{of.slices:,}",
+        f"{of.ff:,}", f"{of.dsp}", f"{of.bram36:g}", of.delay, f"{of.seconds:,.0f}",
     ]  # fmt: skip
 
 
 COLUMNS = (
-    "design", "asked, MHz", "reached, MHz", "LUT6 sites", "slices", "FF", "DSP", "BRAM36", "worst path",
-    "nextpnr, s of processor time",
+    "design", "asked, MHz", "reached, MHz", "cycles", "latency, ns", "LUT6 sites", "slices", "FF", "DSP", "BRAM36",
+    "worst path", "nextpnr, s of processor time",
 )  # fmt: skip
 
 
 def ratios(found: Sequence[tuple[Design, Placed]]) -> Iterator[str]:
-    """Ours beside the smallest and the fastest of the peers in the same run, a line for each of ours."""
+    """Ours beside the best of the peers in each figure in the same run, a line for each of ours."""
     for network in unrolled.CASES:
-        of = [(d, p) for d, p in found if d.network == network]
-        ours, theirs = [x for x in of if x[0].ours], [p for d, p in of if not d.ours]
+        of = [pair for pair in found if pair[0].network == network]
+        ours, theirs = [pair for pair in of if pair[0].ours], [pair for pair in of if not pair[0].ours]
         for design, own in ours if theirs else ():
-            sites, clock = min(p.sites for p in theirs), max(p.fmax_mhz for p in theirs)
+            sites, clock = min(p.sites for _, p in theirs), max(p.fmax_mhz for _, p in theirs)
+            latency = latency_ns(design, own) / min(latency_ns(*pair) for pair in theirs)
             yield (
                 f"{design.name}: {own.sites / sites:.2f} of the sites of the smallest peer, "
-                f"{own.fmax_mhz / clock:.2f} of the clock of the fastest.\n"
+                f"{own.fmax_mhz / clock:.2f} of the clock of the fastest, {latency:.2f} of the shortest latency.\n"
             )
 
 
