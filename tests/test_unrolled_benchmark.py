@@ -91,7 +91,8 @@ def test_staircases_that_are_no_rounding_are_refused() -> None:
 
 def side(name: str, luts: int, cycles: int, fmax_mhz: float | None) -> Side:
     size = Mapped(luts + 9, luts, luts - 1, 5, 6, 0, 2.0, 80.0, 1.0)
-    return Side(name, cycles, 0.5, "0 wrong", size, None if fmax_mhz is None else Routed(fmax_mhz, 7, 8.0))
+    placed = None if fmax_mhz is None else Routed("nextpnr-ecp5, 0.11", fmax_mhz, 7, 8.0)
+    return Side(name, cycles, 0.5, "0 wrong", size, placed)
 
 
 def test_ratios_are_to_the_better_peer_of_each_figure() -> None:
@@ -114,5 +115,5 @@ def test_of_ours_the_faster_one_counts_for_the_clock_alone() -> None:
 def test_what_was_not_placed_is_no_figure() -> None:
     found = Compared("n", 100, side("ours", 700, 8, 120.0), (side("slow", 1000, 4, None),), {"netlist": 0.5})
     text = section(found)
-    assert text in page([found])
+    assert text in page([found]) and "on an ECP5-85K by nextpnr-ecp5, 0.11\n" in page([found])
     assert "| clock on the ECP5, MHz | 120.0 | – | – | ≥ 1.5 | – |" in text
