@@ -57,10 +57,7 @@ class Netlist:
     def lut(self, bit: Bit) -> str:
         """The name of the LUT that drives a net; empty where something else does."""
         name = self._drivers.get(bit, "")
-        return name if self.is_lut(name) else ""
-
-    def is_lut(self, name: str) -> bool:
-        return bool(name) and bool(_LUT.fullmatch(self.cells[name]["type"]))
+        return name if name and _LUT.fullmatch(self.cells[name]["type"]) else ""
 
     def inputs(self, lut: str) -> set[Bit]:
         pins = self.cells[lut]["connections"].items()
