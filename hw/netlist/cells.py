@@ -149,6 +149,7 @@ class Netlist:
 
     @property
     def sites(self) -> int:
+        """Look-up tables, two of one site counted once."""
         return sum(isinstance(cell, Lut) for cell in self.cells)
 
     def new(self, count: int) -> tuple[int, ...]:

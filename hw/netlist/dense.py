@@ -131,7 +131,7 @@ def _ways(
 
 
 def _cheapest(n: Netlist, inputs: Sequence[Any], ways: Sequence[Way]) -> list[Any]:
-    """What the ways make, in the way that takes the fewest look-up tables, found by going each."""
+    """What the ways make, in the way that takes the fewest look-up tables, found by trying each."""
     if len(ways) == 1:
         return ways[0](n, inputs)
     tried = [(trial := n.copied(), way(trial, inputs)) for way in ways]
