@@ -187,8 +187,8 @@ neighbours save together, an amount an edge, is fitted to three random networks 
 Known to be off: `kws_dscnn_int8_qdq` at 160,000 cycles a frame (`--large`, at df73b7a): about 3,000 LUT estimated,
 2,421 synthesized (+24 %); FF +3 %, DSP and BRAM exact. Its tables of 32 words (multipliers and offsets of 32 channels
 on one lane) share sites better than `table.shallow` says; the stages that constants are fitted to have few like them.
-A constant negative factor (one for all channels) of unsigned numbers of 17 bits and more takes 2 to 4 DSP48E1s where 1
-or 2 are estimated, as Yosys widens the constant; a negative power of two takes none.
+A constant negative factor of unsigned numbers of 17 bits and more right behind an accumulator, which is fused with it,
+takes 2 to 5 DSP48E1s where 1 or 2 are estimated, as Yosys takes the constant's sign bits for digits.
 The latency of a first frame that arrives without a pause counts what full FIFOs hold up, and was exact on 60 of 60
 random networks whose branches meet (seeds 0 to 59 of `tests/test_branching.py`), intervals too. It has a limit: where a
 few beats go around thousands of times, as in one of nine such networks of 32 x 32 images, what is found by a fixed

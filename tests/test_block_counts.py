@@ -101,7 +101,15 @@ def rescaled(rng: np.random.Generator) -> Circuit:
     return of_stage(RequantStage(StreamType((2, channels), Int.of(bits, signed=True), lanes), op))
 
 
-KINDS = (rom, fifo, folded, multiplied, multiplied_by_channel, line_buffer, table, rescaled)
+def rescaled_as_one(rng: np.random.Generator) -> Circuit:
+    """All channels by one constant, of either sign, of numbers with and without one."""
+    x = Int.of(int(rng.integers(8, 25)), signed=bool(rng.integers(2)))
+    multiplier = draw(rng, 1, 1 << int(rng.integers(2, 30))) * int(rng.choice((-1, 1)))
+    op = Requant(np.array([multiplier]), rng.integers(-999, 999, 1), 24, "half_even", Int.of(8, signed=True))
+    return of_stage(RequantStage(StreamType((2,), x, 1), op))
+
+
+KINDS = (rom, fifo, folded, multiplied, multiplied_by_channel, line_buffer, table, rescaled, rescaled_as_one)
 
 
 def check(seed: int, each: int) -> None:

@@ -83,9 +83,10 @@ class RequantStage(ElementStage[Requant]):
         fields, out, level_bits = self.fields, self.format, self._level_bits
         lut = fitted("requant.tie bit") * self.op.shift * bool(self.half) + self._limits_luts
         same = max(out.bits - level_bits, 0)  # upper bits that are all the sign: one register, also in the skid
-        lane = Cost(lut=lut - fitted("buffer.bit") * same, ff=level_bits + out.bits - 2 * same, dsp=self._dsp)
+        lane = Cost(lut=lut - fitted("buffer.bit") * same, ff=level_bits + out.bits - 2 * same)
         control = counter_cost(fields.depth, fields.addresses) + Cost(ff=enables_of(self._registers) - 1)
-        return lane * self.input.lanes + self._sums_cost + self._delays_cost + fields.cost() + control
+        multipliers = Cost(dsp=sum(self._multiplied))
+        return lane * self.input.lanes + multipliers + self._sums_cost + self._delays_cost + fields.cost() + control
 
     @property
     def _level_bits(self) -> int:
@@ -106,8 +107,9 @@ class RequantStage(ElementStage[Requant]):
         return (told if self._limits else 0) + (fitted("requant.bit") * out.bits if self._limits == 2 else 0)
 
     @property
-    def _dsp(self) -> int:
-        return 0 if self.shifts_only else self.digits
+    def _multiplied(self) -> list[bool]:
+        """Of every lane's digits whether a multiplier takes it: constant powers of two are shifts."""
+        return [not _is_shift(f) for f in self.fields.formats[: self.input.lanes * self.digits]]
 
     @property
     def _sums_cost(self) -> Cost:
@@ -118,7 +120,8 @@ class RequantStage(ElementStage[Requant]):
         ones = fitted("requant.one") * sum(b.bit_count() for b in added)
         if self.shifts_only:
             unread = 0 if self.half else sum(min(self.op.shift, _zeros(b)) for b in added)
-            return Cost(ones, (2 * x_bits + kept) * lanes - 2 * unread)
+            negated = sum(f.lo < 0 for f in self.fields.formats[: lanes * self.digits])
+            return Cost(ones + negated * x_bits, (2 * x_bits + kept) * lanes - 2 * unread)
         if self.digits > 1:
             high = Cost(fitted("requant.digit bit") * (sum_bits - _DIGIT), kept)
             return high * lanes + Cost(ones, x_bits * len(added))
@@ -163,8 +166,13 @@ class RequantStage(ElementStage[Requant]):
     @property
     def shifts_only(self) -> bool:
         """Whether every lane multiplies by a constant power of two, which takes no multiplier."""
-        digits = self.fields.formats[: self.input.lanes * self.digits]
-        return all(f.lo == f.hi and f.lo >= 0 and f.lo & (f.lo - 1) == 0 for f in digits)
+        return not any(self._multiplied)
+
+
+def _is_shift(digit: Int) -> bool:
+    """0, or a power of two of either sign."""
+    size = abs(digit.lo)
+    return digit.lo == digit.hi and size & (size - 1) == 0
 
 
 def _zeros(number: int) -> int:
@@ -184,13 +192,20 @@ class _MultiplyShift(LaneDatapath):
         stage, lanes = self.stage, self.stage.input.lanes
         fields = stage.fields
         row = fields.read(m, fold_counter(m, self.valid, fields.depth, fields.addresses))
-        x = self.beside_memory(m)
         codes = []
-        for lane, value in enumerate(elements(x, stage.input)):
+        for lane, value in enumerate(self._factors(m)):
             *digits, offset = row[lane::lanes]
             codes.append(self._result(m, self._sum(m, value, digits, offset)))
         m.d.comb += self.y.eq(Cat(codes))
         return m
+
+    def _factors(self, m: Module) -> list[Value]:
+        """x of every lane, beside its fields. In registers with a sign: a negative constant times a wide number without
+        one becomes several multipliers, as Yosys takes its sign bits for digits."""
+        if self.ahead:
+            return elements(self.x, self.stage.input)
+        signed = [Cat(x, Const(0, int(not x.shape().signed))).as_signed() for x in elements(self.x, self.stage.input)]
+        return [register(m, x) for x in signed]
 
     def _sum(self, m: Module, x: Value, digits: list[Field], offset: Field) -> Value:
         """x * multiplier + offset, two clocks later; three where the multiplier has digits."""
