@@ -20,12 +20,12 @@ from benchmarks.binary import BOARD, Network, network
 from codesign.cost import Budget, Cost
 from examples.cnv import QONNX, Builder, dense
 
-PLANNED = 60_000  # LUTs: before gates are built, those of wide layers are estimated up to 1.5 times too high
+PLANNED = 60_000  # LUTs: before gates are built, wide layers are estimated up to 1.5 times too large
 
 
 @dataclass(frozen=True)
 class Filled:
-    """Dense layers between `widths` elements of `bits`, a frame every `interval` cycles, in `luts` at most.
+    """Dense layers between `widths` elements of `bits`, a frame every `interval` cycles, in at most `luts`, and FFs to match.
 
     `goal`: TOPS at 200 MHz and 85 % of the LUTs (MICROARCHITECTURE).
     """
@@ -43,7 +43,8 @@ class Filled:
 
     @property
     def budget(self) -> Budget:
-        return replace(BOARD.budget, lut=self.luts)
+        of = BOARD.budget
+        return replace(of, lut=self.luts, ff=of.ff * self.luts // of.lut)
 
     def network(self) -> Network:
         proto = dense(self.widths) if self.bits == 1 else quantized(self.widths, self.bits)
