@@ -25,7 +25,7 @@ PLANNED = 60_000  # LUTs: before gates are built, wide layers are estimated up t
 
 @dataclass(frozen=True)
 class Filled:
-    """Dense layers between `widths` elements of `bits`, a frame every `interval` cycles, in at most `luts`, and FFs alike.
+    """Dense layers between `widths` elements of `bits`, a frame every `interval` cycles, in `luts` at most, FFs alike.
 
     `goal`: TOPS at 200 MHz and 85 % of the LUTs (MICROARCHITECTURE).
     """
