@@ -100,8 +100,7 @@ class LaneDatapath(Datapath):
 
     def beside_memory(self, m: Module) -> Value:
         """x when the memory's word is there that was addressed with the beat's `valid`."""
-        bits = self.stage.input.format.bits  # a register a lane: those of multipliers take one enable each
-        return self.x if self.ahead else Cat(register(m, self.x[k : k + bits]) for k in range(0, len(self.x), bits))
+        return self.x if self.ahead else register(m, self.x)
 
 
 def register(m: Module, value: Value) -> Signal:

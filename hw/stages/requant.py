@@ -153,7 +153,7 @@ class RequantStage(ElementStage[Requant]):
     def _registers(self) -> list[int]:
         """Bits of each, in the order in which they are dealt out to enables."""
         lanes = self.input.lanes
-        return [*[1] * self.fields.width, *[self.input.format.bits] * lanes, *self._lane_registers * lanes]
+        return [*[1] * self.fields.width, *[signed_bits(self.input.format)] * lanes, *self._lane_registers * lanes]
 
     @property
     def _lane_registers(self) -> list[int]:
@@ -200,8 +200,10 @@ class _MultiplyShift(LaneDatapath):
         return m
 
     def _factors(self, m: Module) -> list[Value]:
-        """x of every lane, beside its fields. In registers with a sign: a negative constant times a wide number without
-        one becomes several multipliers, as Yosys takes its sign bits for digits."""
+        """x of every lane when its fields are there, in registers of its own: those of a multiplier take one enable.
+
+        With a sign: beside a wide number without one Yosys takes the sign bits of a negative constant for digits.
+        """
         if self.ahead:
             return elements(self.x, self.stage.input)
         signed = [Cat(x, Const(0, int(not x.shape().signed))).as_signed() for x in elements(self.x, self.stage.input)]
