@@ -1,6 +1,6 @@
 """Whole designs placed and routed for the xc7z020 by open tools: sites, slices, and the clock that wires leave.
 
-    .venv/bin/python -m benchmarks.placed [DESIGN ..] [--only TEXT] [--kept] [-o docs/placed.md] [--jobs 2]
+    .venv/bin/python -m benchmarks.placed [DESIGN ..] [--only TEXT] [--static] [--kept] [-o docs/placed.md] [--jobs 2]
 
 Needs ../shared/data and `nextpnr-himbaechel-xilinx` (a package of Debian) on PATH; the peers come from the package
 index. A result is kept by content; a stage takes seconds to minutes of processor time, digits 2 to 5. Every design
@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -202,16 +202,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("design", nargs="*", choices=[*DESIGNS, []], help="all where none is named")
     parser.add_argument("--only", default="", metavar="TEXT", help="those with it in their name, such as da4ml")
+    parser.add_argument("--static", action="store_true", help="all by nextpnr's static placer")
     parser.add_argument("--kept", action="store_true", help="only those that an earlier run placed")
     parser.add_argument("-o", "--output", type=Path, help="the page whose table is made again")
     parser.add_argument("--jobs", type=int, default=2, help="designs at a time")
     a = parser.parse_args(arguments)
     designs = [d for name in a.design or DESIGNS for d in DESIGNS[name]() if a.only in d.name]
+    if a.static:
+        designs = [replace(design, placer=openxc7.STATIC) for design in designs]
     with ProcessPoolExecutor(a.jobs, get_context("spawn")) as pool:
         ended = pool.map(partial(placed, anew=not a.kept), designs)
         found = [(design, of) for design, of in zip(designs, ended, strict=True) if of is not None]
     rows = table(COLUMNS, [row(*pair) for pair in found])
-    told = [*a.design, *(["--only", a.only] if a.only else []), *(["--kept"] if a.kept else [])]
+    flags = [f"--{flag}" for flag in ("static", "kept") if getattr(a, flag)]
+    told = [*a.design, *(["--only", a.only] if a.only else []), *flags]
     command = shlex.join([".venv/bin/python", "-m", "benchmarks.placed", *told])
     text = f"\n    {command}\n\n{rows}\n" + "\n".join(ratios(found))
     print(text)

@@ -159,7 +159,7 @@ class RequantStage(ElementStage[Requant]):
     def _lane_registers(self) -> list[int]:
         """Of a lane behind its x: products, what two of them are added from, sum, level, result."""
         sum_bits = self.sums.bits
-        products = [self.input.format.bits + f.bits for f in self.fields.formats[: self.digits]]
+        products = [signed_bits(self.input.format) + f.bits for f in self.fields.formats[: self.digits]]
         parts = [sum_bits - _DIGIT] * 2 if self.digits > 1 else []
         return [*products, *parts, sum_bits, self._level_bits, self.format.bits]
 
