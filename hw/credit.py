@@ -21,7 +21,9 @@ from hw.stages.fifo import Fifo
 from hw.stream import StreamType
 from hw.timing import serve
 
-ROUND_TRIP = 2  # clocks between a result's leaving and its room being known, and one in the FIFO
+ROUND_TRIP = 1  # clocks between a result's leaving and its room being known
+_LEAST = 3  # beats of an announced queue
+_SELECT = 0.5  # LUTs a bit: two selects by one signal share a LUT6
 
 
 class Credited(wiring.Component):
@@ -52,9 +54,10 @@ class Credited(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = _depth(self.latency)
+        queue = _results(len(self.o.payload), self.latency)
+        depth = queue.depth
         m.submodules.circuit = circuit = self.circuit
-        m.submodules.results = results = _results(len(self.o.payload), self.latency).announced()
+        m.submodules.results = results = queue.announced()
         flight, taken, given = Signal(self.latency - 1), Signal(), Signal()
         (room,) = below(m, -depth, depth.bit_length(), (taken, given.as_signed()), 1)  # beats on their way, less depth
         y = self._behind(m, circuit.y, beats := Cat(taken, flight))  # type: ignore[attr-defined]
@@ -71,30 +74,34 @@ class Credited(wiring.Component):
         return m
 
 
-def _depth(latency: int) -> int:
-    """Room for every result on its way at one a clock: a power of two."""
-    return 1 << (latency + ROUND_TRIP - 1).bit_length()
-
-
 def _results(y_bits: int, latency: int) -> Fifo:
-    return Fifo(StreamType((y_bits,), Int(0, 1), y_bits), _depth(latency))
+    """Room for every result on its way at one a clock: a power of two."""
+    type_, clocks = StreamType((y_bits,), Int(0, 1), y_bits), latency + ROUND_TRIP
+    queue = Fifo(type_, _power_of_two(clocks))
+    return Fifo(type_, _power_of_two(clocks + queue.announced_latency))
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << max(least - 1, _LEAST - 1).bit_length()
 
 
 def credited_schedule(arrive: np.ndarray, y_bits: int, latency: int) -> np.ndarray:
     """Arrival times -> times at which `Credited` offers the results, its reader always ready."""
-    return _results(y_bits, latency).schedule(serve(arrive) + latency)[0]
+    return serve(arrive) + latency + _results(y_bits, latency).announced_latency
 
 
 def credited_flow(arrive: np.ndarray, leave: np.ndarray, y_bits: int, latency: int) -> Flow:
     """Cycles in which beats are offered to `Credited` and results taken from it -> taken by it and offered."""
     results = _results(y_bits, latency)
     taken = serve(np.maximum(arrive, later(leave + 1, results.depth)))
-    return Flow((taken,), (results.offered(taken + latency, leave),))
+    return Flow((taken,), (results.announced_offers(taken + latency, leave),))
 
 
 def credited_cost(y_bits: int, latency: int) -> Cost:
     """Of a Credited without its circuit."""
-    counter = _depth(latency).bit_length()
-    return _results(y_bits, latency).cost() + Cost(
-        lut=fitted("credit.bit") * counter + fitted("credit.one"), ff=counter + latency
+    results = _results(y_bits, latency)
+    counter = results.depth.bit_length()
+    selects = 0 if results.announced_latency else _SELECT * y_bits
+    return results.cost() + Cost(
+        lut=fitted("credit.bit") * counter + fitted("credit.one") + selects, ff=counter + latency
     )

@@ -12,16 +12,15 @@ from hw.pipeline import Edge, Pipeline, Stage
 from hw.stages.fifo import Fifo
 
 _A_TURN = 20_000  # what working a part out once takes, in beats
-_MOST = 1 << 25  # beats: a few seconds
+_MOST = 1 << 27  # beats: a few seconds
 
 
 def first_latency(pipeline: Pipeline, most: float = _MOST) -> int:
     """Cycles from a first frame's first input beat to its last output beat, both counted.
 
     Part by part, forth and back, until that changes nothing: times follow from earlier ones only, so that there is
-    one solution. Later frames hold up nothing of the first. Times only grow on the way; after `most` beats, those of a
-    network in which a few beats go around thousands of times, what is found by then is left as it is: no more than
-    the latency.
+    one solution. Later frames hold up nothing of the first. After `most` beats, those of a network in which a few beats
+    go around thousands of times, what is found by then is left as it is, near the latency.
     """
     links = {e: _links(pipeline, e) for e in pipeline.edges}
     parts, work = _parts(pipeline, links), 0

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from codesign.cost import Cost
 from hw.buffer import Buffer, Skid, buffer_cost, skid_cost
-from hw.copies import copies
+from hw.copies import copies, groups_of, slices_of
 from hw.fetch import Fetch
 from hw.fitted import fitted
 from hw.flow import buffer_flow, later, passes, skid_flow, stored
@@ -108,8 +108,20 @@ class Fifo:
         return _FifoCircuit(self)
 
     def announced(self) -> wiring.Component:
-        """The same where `i.valid` comes a clock before its beat, and only when there will be room; depth from 3 on."""
+        """The same where `i.valid` comes a clock before its beat, and only when there will be room; depth from 3 on.
+
+        A beat that finds LUT memory empty is offered at once.
+        """
         return _FifoCircuit(self, announced=True)
+
+    @property
+    def announced_latency(self) -> int:
+        """Clocks from such a beat to its being offered, where nothing waits."""
+        return self._latency if self._in_blocks else 0
+
+    def announced_offers(self, taken: np.ndarray, leave: np.ndarray) -> np.ndarray:
+        """As `offered`, of such beats."""
+        return self.offered(taken, leave) if self._in_blocks else np.maximum(serve(taken), later(leave + 1, 1))
 
 
 class _FifoCircuit(wiring.Component):
@@ -126,16 +138,33 @@ class _FifoCircuit(wiring.Component):
         m = Module()
         depth, bits = self.stage.depth, self.stage.input.beat_bits
         parts, put, fetch = parts_of(depth, bits, comb=True), Signal(), Signal()
-        rooms, somes = fill(m, depth, put, fetch, 0 if self.announced else parts, parts)
+        selects = groups_of(bits) if self.passes else 0
+        rooms, somes = fill(m, depth, put, fetch, 0 if self.announced else parts, parts + selects)
         puts = copies(m, self.i.valid, parts) if self.announced else [self.i.valid & room for room in rooms]
         write = list(zip(rounds(m, depth, puts), puts, strict=True))
-        read = self._read_in_banks if self.stage.in_banks else self._read
+        read = self._read_in_banks if self.stage.in_banks else self._passed if self.passes else self._read
         m.d.comb += [
             self.i.ready.eq(1 if self.announced else rooms[0]),
             put.eq(puts[0]),
             fetch.eq(read(m, write, somes)),
         ]
         return m
+
+    @property
+    def passes(self) -> bool:
+        """Whether a beat may be offered as it comes, while it is stored."""
+        return self.announced and not in_blocks(self.stage.depth, self.stage.input.beat_bits)
+
+    def _passed(self, m: Module, write: Ports, somes: Sequence[Value]) -> Value:
+        """Drives the output; whether a beat is fetched: of the memory, or the one that comes where that is empty."""
+        fetches = [(some | put) & self.o.ready for some, (_, put) in zip(somes, write, strict=False)]
+        read = list(zip(rounds(m, self.stage.depth, fetches), fetches, strict=True))
+        stored = in_parts(m, self.stage.depth, self.i.payload, write, read, comb=True)
+        selects = somes[len(write) :]
+        for some, part in zip(selects, slices_of(len(stored), len(selects)), strict=True):
+            m.d.comb += self.o.payload[part].eq(Mux(some, stored[part], self.i.payload[part]))
+        m.d.comb += self.o.valid.eq(somes[0] | write[0][1])
+        return fetches[0]
 
     def _read(self, m: Module, write: Ports, somes: Sequence[Value]) -> Value:
         """Drives the output; whether a beat is fetched."""

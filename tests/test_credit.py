@@ -1,0 +1,92 @@
+"""A circuit that cannot stop between streams: words, cycles under stalls, and the queue of its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from codesign.cost import Cost
+from codesign.formats import Int
+from hw.credit import Credited, credited_cost, credited_flow, credited_schedule
+from hw.halts import Flow, Start, Times
+from hw.stream import StreamType
+from hw.synth import synthesize
+from tests.stage_harness import check_schedule, check_stage, random_frames, verilog_of
+
+
+class Delay(wiring.Component):
+    """`y` is `x` so many clocks before."""
+
+    def __init__(self, bits: int, clocks: int) -> None:
+        self.clocks = clocks
+        super().__init__({"x": In(bits), "y": Out(bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        m, last = Module(), self.x  # type: ignore[attr-defined]
+        for _ in range(self.clocks):
+            m.d.sync += (kept := Signal.like(last)).eq(last)
+            last = kept
+        m.d.comb += self.y.eq(last)  # type: ignore[attr-defined]
+        return m
+
+
+@dataclass(frozen=True)
+class Delayed:
+    """The least stage with a Credited in it."""
+
+    input: StreamType
+    clocks: int
+
+    @property
+    def inputs(self) -> tuple[StreamType, ...]:
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[StreamType, ...]:
+        return (self.input,)
+
+    def golden(self, *frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (frames[0],)
+
+    def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (credited_schedule(arrive[0], self.input.beat_bits, self.clocks),)
+
+    def flow(self, arrive: Times, leave: Times, start: Start) -> Flow:
+        return credited_flow(arrive[0], leave[0], self.input.beat_bits, self.clocks + start.behind)
+
+    def cost(self) -> Cost:
+        return credited_cost(self.input.beat_bits, self.clocks)
+
+    def rtl(self) -> wiring.Component:
+        return Credited(Delay(self.input.beat_bits, self.clocks), self.clocks)
+
+
+NARROW, WIDE = StreamType((40, 2), Int(-8, 7), 2), StreamType((200, 90), Int(-8, 7), 90)
+
+
+@pytest.mark.parametrize("clocks", [1, 2, 3, 7, 15, 16])
+def test_results_pass_an_empty_queue(clocks: int) -> None:
+    stage = Delayed(NARROW, clocks)
+    assert stage.schedule(np.array([3]))[0] == 3 + clocks
+    check_stage(stage, random_frames(stage, 3))
+    check_schedule(stage, random_frames(stage, 3), seeds=(None, 1, 2, 3))
+
+
+def test_a_queue_in_block_memory_takes_its_two_clocks() -> None:
+    stage = Delayed(WIDE, 200)
+    assert stage.cost().bram36 > 0 and stage.schedule(np.array([3]))[0] == 3 + 200 + 2
+    check_schedule(stage, random_frames(stage, 2))
+
+
+@pytest.mark.parametrize("clocks", [5, 20])
+def test_it_takes_the_estimated_luts(tmp_path: Path, clocks: int) -> None:
+    stage = Delayed(StreamType((8, 30), Int(-8, 7), 30), clocks)
+    (tmp_path / "a.v").write_text(verilog_of(stage))
+    used = synthesize(tmp_path / "a.v", "accelerator")
+    assert used.lut_paired == pytest.approx(stage.cost().lut, rel=0.1)
