@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from codesign.cost import Cost
 from codesign.formats import Int
+from hw.copies import groups_of
 from hw.elastic import Chain, Datapath
 from hw.fitted import fitted
 from hw.flow import later
@@ -101,7 +102,6 @@ def credited_cost(y_bits: int, latency: int) -> Cost:
     """Of a Credited without its circuit."""
     results = _results(y_bits, latency)
     counter = results.depth.bit_length()
-    selects = 0 if results.announced_latency else _SELECT * y_bits
-    return results.cost() + Cost(
-        lut=fitted("credit.bit") * counter + fitted("credit.one") + selects, ff=counter + latency
-    )
+    own = Cost(lut=fitted("credit.bit") * counter + fitted("credit.one"), ff=counter + latency)
+    passing = Cost() if results.announced_latency else Cost(lut=_SELECT * y_bits, ff=groups_of(y_bits))
+    return results.cost() + own + passing
