@@ -11,7 +11,7 @@ from hw.estimate import estimate_interval
 from hw.latency import first_latency
 from tests.branching import random_pipeline
 
-HELD_UP = (3, 4, 8, 12, 22, 34)  # networks whose first frame waits for full FIFOs, one with a crop
+HELD_UP = (3, 4, 8, 12, 22, 44)  # networks whose first frame waits for full FIFOs, one with a crop
 
 
 @pytest.mark.parametrize("network", HELD_UP)
