@@ -153,7 +153,7 @@ class _FifoCircuit(wiring.Component):
     @property
     def passes(self) -> bool:
         """Whether a beat may be offered as it comes, while it is stored."""
-        return self.announced and not in_blocks(self.stage.depth, self.stage.input.beat_bits)
+        return self.announced and not self.stage.announced_latency
 
     def _passed(self, m: Module, write: Ports, somes: Sequence[Value]) -> Value:
         """Drives the output; whether a beat is fetched: of the memory, or the one that comes where that is empty."""
