@@ -16,7 +16,7 @@ from codesign.errors import UserError
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
-NEEDED = ("model", "board", "rtl", "stages", "folding", "input_lanes", "no_fuse", "estimated", "results")
+NEEDED = ("model", "board", "rtl", "stages", "folding", "input_lanes", "channels", "no_fuse", "estimated", "results")
 
 
 def write_whole(build: Path, fill: Callable[[Path], None]) -> None:

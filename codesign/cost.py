@@ -45,13 +45,13 @@ class Budget:
         return Budget(*(int(getattr(self, f.name) * share) for f in fields(Budget)))
 
     def less(self, taken: Cost) -> Budget:
-        """What is left of it, at least one of each."""
-        return Budget(*(max(1, int(getattr(self, f.name) - getattr(taken, f.name))) for f in fields(Budget)))
+        """What is left of it."""
+        return Budget(*(max(0, int(getattr(self, f.name) - getattr(taken, f.name))) for f in fields(Budget)))
 
     def exceeded_by(self, cost: Cost) -> list[str]:
         """The names of the resources that `cost` overruns, the worst first."""
-        use = {f.name: getattr(cost, f.name) / getattr(self, f.name) for f in fields(Budget)}
-        return sorted((k for k, v in use.items() if v > 1), key=lambda k: -use[k])
+        over = {f.name: (getattr(cost, f.name), getattr(self, f.name)) for f in fields(Budget)}
+        return sorted((k for k, (n, most) in over.items() if n > most), key=lambda k: -over[k][0] / max(over[k][1], 1))
 
 
 def limited(budget: Budget, text: str) -> Budget:

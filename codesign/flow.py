@@ -50,14 +50,11 @@ from codesign.unrounded import float_network
 from hw.axi.describe import with_system
 from hw.compare import Compare
 from hw.cost import cost_of
-from hw.describe import describe_limits, describe_rtl, describe_stages
+from hw.describe import describe_limits, describe_plan, describe_rtl, describe_stages, planned
 from hw.design import Design
 from hw.estimate import estimates
 from hw.fold import Plan
 from hw.fuse import FUSIONS as STAGE_FUSIONS
-from hw.fuse import fuse
-from hw.layers import Folding
-from hw.lower import lower
 from hw.pipeline import Pipeline
 from hw.plan import plan_fastest, plan_for_interval, plan_modest
 from hw.style import Style
@@ -131,8 +128,7 @@ def compile_model(model: Path, build: Path, options: Options, progress: Progress
         "rtl": describe_rtl(pipeline),
         "system": {**system, "host": host},
         "stages": describe_stages(pipeline),
-        "folding": {k: asdict(f) for k, f in plan.folding.items()},
-        "input_lanes": dict(plan.input_lanes),
+        **describe_plan(plan),
         "estimated": {**estimates(pipeline, options.clock_mhz), **describe_limits(plan)},
         "results": results,
     }
@@ -196,10 +192,7 @@ class Build:
     @property
     def pipeline(self) -> Pipeline:
         """The pipeline that the RTL was made from."""
-        folding = {k: Folding(**f) for k, f in self.manifest["folding"].items()}
-        apart = lower(self.network.core, folding, self.manifest["input_lanes"])
-        depths = [e["depth"] for e in self.manifest["rtl"]["edges"]]
-        return fuse(apart, self.manifest["no_fuse"]).with_depths(depths)
+        return planned(self.network.core, self.manifest)
 
     def read(self, inputs: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         """Samples by input name, and warnings about them."""

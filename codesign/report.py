@@ -15,7 +15,7 @@ from codesign.hls_table import html_hls
 from codesign.html import Html, bar, folded, join, number, page, section, table, tag
 from codesign.measured import card, html_measured
 from codesign.show_fusions import html_fusions
-from codesign.words import accuracy_compared, calibrated_on, limits_of, warnings_of
+from codesign.words import accuracy_compared, calibrated_on, channels_of, limits_of, warnings_of
 
 Values = Mapping[str, Any]
 RESOURCES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram36": "BRAM36"}
@@ -175,8 +175,8 @@ def _device(m: Values) -> Html:
                 label = title if kind == "estimated" else ""
                 rows.append((label, kind, *counts, number(f"{limit:.0%}"), bar(share, limit, color)))
     head = ("resource", "origin", "used", "of the device", "limit", "")
-    note = tag("p", limits_of(m["estimated"]), class_="soft")
-    return section("Use of the device", table(head, rows, class_="use"), note)
+    notes = [tag("p", line, class_="soft") for line in (limits_of(m["estimated"]), *channels_of(m["channels"]))]
+    return section("Use of the device", table(head, rows, class_="use"), *notes)
 
 
 def _stages(m: Values) -> Html:

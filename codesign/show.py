@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from codesign import timing_table
-from codesign.words import accuracy_compared, calibrated_on, limits_of
+from codesign.words import accuracy_compared, calibrated_on, channels_of, limits_of
 
 WIDTH = 110  # of tables that go to a file or a log
 OUT = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
@@ -88,9 +88,11 @@ def _notes(m: dict[str, Any]) -> None:
 
 def _estimate(m: dict[str, Any]) -> None:
     e, budget = m["estimated"], m["board"]["budget"]
-    used = ", ".join(f"{e[r]:.0f} {r.upper()} ({e[r] / budget[r]:.0%} of the budget)" for r in RESOURCES)
+    used = ", ".join(f"{e[r]:.0f} {r.upper()} ({e[r] / max(budget[r], 1):.0%} of the budget)" for r in RESOURCES)
     OUT.print(f"estimated: {used}")
     OUT.print(f"estimated: {_timing(e)}; {limits_of(e)}")
+    for line in channels_of(m["channels"]):
+        OUT.print(f"note: {line}")
 
 
 def _timing(e: dict[str, Any]) -> str:

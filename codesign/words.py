@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,16 @@ def accuracy_compared(a: Mapping[str, Any]) -> str:
         f"accuracy {a['quantized']:.2%}, float {a['float']:.2%} ({100 * (a['quantized'] - a['float']):+.2f} points), "
         f"on {a['samples']} samples of {a['evaluation']}; {a['answers_changed']} answers changed"
     )
+
+
+def channels_of(channels: Mapping[str, Any]) -> list[str]:
+    """Which tensors have more channels in hardware; no line where none has."""
+    counts = Counter((wide["of"], wide["channels"]) for wide in channels.values())
+    tensors = {key: "one tensor" if n == 1 else f"{n} tensors" for key, n in counts.items()}
+    return [
+        f"{of} channels are {more} in hardware ({which}): folding divides them better"
+        for (of, more), which in tensors.items()
+    ]
 
 
 def limits_of(estimated: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from hw.layer import Folding
 
 _ROUNDS = 40
 _ALL = 1 + 1e-9  # of a budget: shares are rounded
+_NONE = 0.25  # of a resource that the budget lacks: less than anything takes
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Menu:
 
 def cheapest(menus: Mapping[str, Menu], interval: int, budget: Budget) -> dict[str, Choice]:
     """Within the interval and, where any is found, within the budget; else what overruns it least."""
-    limits = np.maximum(np.array(astuple(budget), float), 1)
+    limits = np.maximum(np.array(astuple(budget), float), _NONE)
     offers = [menu.costs[: menu.within(interval)] / limits for menu in menus.values()]
     picks = _priced(offers)
     return {name: menu.choices[k] for (name, menu), k in zip(menus.items(), picks, strict=True)}

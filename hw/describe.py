@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from codesign.graph import Graph
+from hw.channels import Wide, widened
 from hw.estimate import stage_interval
 from hw.fold import Plan
+from hw.fuse import fuse
+from hw.layers import Folding
+from hw.lower import lower
 from hw.pipeline import Pipeline, counted
 from hw.rtl import TOP, port_bits, port_prefixes
 from hw.stream import StreamType
@@ -55,6 +62,23 @@ def describe_stages(pipeline: Pipeline) -> list[dict[str, Any]]:
         }
         for p in pipeline.stages
     ]
+
+
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """What `planned` makes the pipeline of again."""
+    return {
+        "folding": {k: asdict(f) for k, f in plan.folding.items()},
+        "input_lanes": dict(plan.input_lanes),
+        "channels": {k: asdict(w) for k, w in plan.channels.items()},
+    }
+
+
+def planned(core: Graph, manifest: Mapping[str, Any]) -> Pipeline:
+    """The pipeline that a manifest describes."""
+    folding = {k: Folding(**f) for k, f in manifest["folding"].items()}
+    wide = widened(core, {k: Wide(**w) for k, w in manifest["channels"].items()})
+    apart = lower(wide, folding, manifest["input_lanes"])
+    return fuse(apart, manifest["no_fuse"]).with_depths([e["depth"] for e in manifest["rtl"]["edges"]])
 
 
 def describe_limits(plan: Plan) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import reduce
+from math import inf
 
 from codesign.cost import Budget, Cost
 from codesign.errors import CheckFailed
@@ -13,6 +14,7 @@ from codesign.ops.integer import Center
 from codesign.ops.requant import Requant
 from codesign.ops.table import Table
 from codesign.ops.threshold import Threshold
+from hw.channels import NO_MORE, Channels, widened
 from hw.choice import Choice, Menu, cheapest
 from hw.content import by_content
 from hw.divisors import divisors
@@ -46,7 +48,10 @@ class Bound:
 
 @dataclass(frozen=True)
 class Plan:
-    """The folding of every layer; `bottleneck`: the slowest one; `bound`: None where no folding at all is faster."""
+    """The folding of every layer; `bottleneck`: the slowest one; `bound`: None where no folding at all is faster.
+
+    `channels`: of the tensors that have more in hardware (hw/channels.py).
+    """
 
     folding: Mapping[str, Folding]
     input_lanes: Mapping[str, int]
@@ -54,6 +59,15 @@ class Plan:
     interval_cycles: int
     bottleneck: str
     bound: Bound | None = None
+    channels: Channels = field(default_factory=dict)
+
+
+class OverBudget(CheckFailed):
+    """A rate that needs more than there is; `fastest`: cycles a frame of what fits, infinite where it is not known."""
+
+    def __init__(self, text: str, fastest: float = inf) -> None:
+        super().__init__(text)
+        self.fastest = fastest
 
 
 def fold(space: Space, interval_cycles: int, within: Budget | None = None) -> Plan:
@@ -69,16 +83,19 @@ def fold(space: Space, interval_cycles: int, within: Budget | None = None) -> Pl
         )
     over = budget.exceeded_by(plan.cost)
     if over:
-        raise CheckFailed(_over_budget(over[0], plan, budget, interval_cycles, space.fastest(budget)))
+        raise _over_budget(over[0], plan, budget, interval_cycles, space.fastest(budget))
     return plan
 
 
-def _over_budget(over: str, plan: Plan, budget: Budget, wanted: int, fastest: Plan | None) -> str:
+def _over_budget(over: str, plan: Plan, budget: Budget, wanted: int, fastest: Plan | None) -> OverBudget:
     text = (
         f"one frame in {wanted} cycles needs {getattr(plan.cost, over):.0f} {over.upper()} of "
         f"{getattr(budget, over)}: {over.upper()} binds, layer '{plan.bottleneck}' is the slowest"
     )
-    return f"{text}; the fastest that fits takes {fastest.interval_cycles} cycles a frame" if fastest else text
+    if fastest is None:
+        return OverBudget(text)
+    cycles = fastest.interval_cycles
+    return OverBudget(f"{text}; the fastest that fits takes {cycles} cycles a frame", cycles)
 
 
 @by_content(most=1 << 16)
@@ -88,10 +105,11 @@ def stage_cost(stage: Stage) -> Cost:
 
 
 class Space:
-    """Every folding of every layer of a graph, costed once."""
+    """Every folding of every layer of a graph, with more `channels` or not, costed once."""
 
-    def __init__(self, core: Graph, budget: Budget, style: Style = AUTO) -> None:
-        self.core, self.budget, self.style = core, budget, style
+    def __init__(self, core: Graph, budget: Budget, style: Style = AUTO, channels: Channels = NO_MORE) -> None:
+        self.core = core = widened(core, channels)
+        self.budget, self.style, self.channels = budget, style, channels
         self._activations: dict[tuple[str, int], Cost] = {}
         given = {i.name for i in core.inputs}
         self._borders = borders(core)
@@ -164,7 +182,8 @@ class Space:
         self._follow(folding, {k: c.behind for k, c in picked.items()})
         cost = reduce(Cost.__add__, (c.cost for c in picked.values()), Cost())
         slowest = max(self.layers, key=lambda n: picked[n.name].cycles)
-        return Plan(folding, self._input_lanes(folding), cost, picked[slowest.name].cycles, slowest.label)
+        cycles, lanes = picked[slowest.name].cycles, self._input_lanes(folding)
+        return Plan(folding, lanes, cost, cycles, slowest.label, channels=self.channels)
 
     def _follow(self, folding: dict[str, Folding], lanes: dict[str, int]) -> None:
         """Activations run with the lanes chosen for what they follow."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from codesign.cost import Budget, Cost
 from codesign.errors import CheckFailed
 from codesign.graph import Graph
+from codesign.passes.check import check_equal
+from hw.channels import widened, widening
 from hw.estimate import estimate_cost, estimate_interval
 from hw.fifo import with_fifos
-from hw.fold import Plan, Space, fold
+from hw.fold import OverBudget, Plan, Space, fold
 from hw.fuse import fuse
 from hw.lower import lower
 from hw.pipeline import Pipeline, counted
@@ -22,18 +24,40 @@ MODEST = 0.25  # of a budget, where no rate is asked for
 
 def pipeline_of(core: Graph, plan: Plan, off: Collection[str] = ()) -> Pipeline:
     """The pipeline of a plan, FIFOs included; `off`: the fusions that are switched off."""
-    return with_fifos(_without_fifos(core, plan, off))
+    return with_fifos(_without_fifos(widened(core, plan.channels), plan, off))
 
 
-def _without_fifos(core: Graph, plan: Plan, off: Collection[str]) -> Pipeline:
-    return fuse(lower(core, plan.folding, plan.input_lanes), off)
+def _without_fifos(wide: Graph, plan: Plan, off: Collection[str]) -> Pipeline:
+    return fuse(lower(wide, plan.folding, plan.input_lanes), off)
 
 
 def plan_for_interval(
     core: Graph, budget: Budget, interval_cycles: int, off: Collection[str] = (), style: Style = AUTO
 ) -> tuple[Plan, Pipeline]:
-    """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none."""
-    space, added = Space(core, budget, style), Cost()
+    """The cheapest plan of at most `interval_cycles` a frame; CheckFailed says what binds where there is none.
+
+    With more channels only where it does not fit without.
+    """
+    failed = []
+    for space in _spaces(core, budget, style):
+        try:
+            return _for_interval(space, interval_cycles, off)
+        except OverBudget as e:
+            failed.append(e)
+    raise min(failed, key=lambda e: e.fastest)
+
+
+def _spaces(core: Graph, budget: Budget, style: Style) -> Iterator[Space]:
+    """The network as it is, then with more channels, each checked to be the same function."""
+    yield Space(core, budget, style)
+    if channels := widening(core):
+        wide = Space(core, budget, style, channels)
+        check_equal("channels", core, wide.core)
+        yield wide
+
+
+def _for_interval(space: Space, interval_cycles: int, off: Collection[str]) -> tuple[Plan, Pipeline]:
+    budget, added = space.budget, Cost()
     while True:
         plan, pipeline = _in_time(space, interval_cycles, budget.less(added), off)
         cost = estimate_cost(pipeline)
@@ -42,7 +66,7 @@ def plan_for_interval(
             return plan, pipeline
         before, added = added, added.most(cost + plan.cost * -1)
         if added == before:  # no other mix of foldings leaves what converters and FIFOs take
-            raise CheckFailed(
+            raise OverBudget(
                 f"one frame in {interval_cycles} cycles needs {getattr(cost, over[0]):.0f} {over[0].upper()} of "
                 f"{getattr(budget, over[0])}, width converters and FIFOs included: {over[0].upper()} binds, layer "
                 f"'{plan.bottleneck}' is the slowest"
@@ -56,7 +80,7 @@ def _in_time(
     wanted = interval_cycles
     while True:
         plan = fold(space, wanted, budget)
-        pipeline = pipeline_of(space.core, plan, off)
+        pipeline = with_fifos(_without_fifos(space.core, plan, off))
         excess = estimate_interval(pipeline) - interval_cycles
         if excess <= 0:
             return plan, pipeline
@@ -67,8 +91,18 @@ def plan_fastest(
     core: Graph, budget: Budget, off: Collection[str] = (), style: Style = AUTO
 ) -> tuple[Plan, Pipeline]:  # fmt: skip
     """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
-    space = Space(core, budget, style)
-    return _fastest(space, budget, off) or _slowest(space, budget, off)
+    spaces = _spaces(core, budget, style)
+    plain = next(spaces)
+    best = _fastest(plain, budget, off)
+    if best is None:
+        return _slowest(plain, budget, off)
+    if best[0].bound is None:
+        return best
+    return min(filter(None, (best, *(_fastest(space, budget, off) for space in spaces))), key=_cycles)
+
+
+def _cycles(planned: tuple[Plan, Pipeline]) -> int:
+    return estimate_interval(planned[1])
 
 
 def plan_modest(

@@ -65,6 +65,7 @@ def manifest(**results: Any) -> dict[str, Any]:
         "assumed_inputs": ["x"],
         "folding": {},
         "input_lanes": {},
+        "channels": {"conv1": {"blocks": 1, "of": 32, "channels": 36}, "pool": {"blocks": 4, "of": 32, "channels": 36}},
         "graph": {"before": ["input  x: real[1, 4, 4]"], "core": ["input  x: uint4[4, 4, 1]"]},
         "no_fuse": [],
         "passes": [{"name": "sink", "samples": 16, "ties": 1, "nodes": 9}],
