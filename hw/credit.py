@@ -5,6 +5,8 @@ No enable reaches the circuit's registers, however many they are; the results wa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
@@ -27,14 +29,57 @@ _LEAST = 3  # beats of an announced queue
 _SELECT = 0.5  # LUTs a bit: two selects by one signal share a LUT6
 
 
+@dataclass(frozen=True)
+class Credit:
+    """What becomes of results of so many `bits`, `latency` clocks after their beats.
+
+    `passing`: they are offered as they come where none waits in LUT memory. That puts a select behind the memory, whose
+    output stages read as a register's, so only results that leave the design do so.
+    """
+
+    bits: int
+    latency: int
+    passing: bool = False
+
+    @property
+    def queue(self) -> Fifo:
+        """Room for every result on its way at one a clock: a power of two."""
+        type_, clocks = StreamType((self.bits,), Int(0, 1), self.bits), self.latency + ROUND_TRIP
+        least = Fifo(type_, _power_of_two(clocks), self.passing)
+        return Fifo(type_, _power_of_two(clocks + least.announced_latency), self.passing)
+
+    def schedule(self, arrive: np.ndarray) -> np.ndarray:
+        """Arrival times -> times at which results are offered, their reader always ready."""
+        return serve(arrive) + self.latency + self.queue.announced_latency
+
+    def flow(self, arrive: np.ndarray, leave: np.ndarray) -> Flow:
+        """Cycles in which beats are offered and results taken -> beats taken and results offered."""
+        queue = self.queue
+        taken = serve(np.maximum(arrive, later(leave + ROUND_TRIP, queue.depth)))
+        return Flow((taken,), (queue.announced_offers(taken + self.latency, leave),))
+
+    def cost(self) -> Cost:
+        """Of a Credited without its circuit."""
+        queue = self.queue
+        counter = queue.depth.bit_length()
+        own = Cost(lut=fitted("credit.bit") * counter + fitted("credit.one"), ff=counter + self.latency)
+        passing = Cost() if queue.announced_latency else Cost(lut=_SELECT * self.bits, ff=groups_of(self.bits))
+        return queue.cost() + own + passing
+
+
 class Credited(wiring.Component):
-    """`y` of the circuit answers its `x` exactly `latency` (>= 1) clocks later; `then`: a datapath behind it."""
+    """`y` of the circuit answers its `x` exactly `latency` (>= 1) clocks later; `then`: a datapath behind it.
+
+    `passing`: see Credit.
+    """
 
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, circuit: wiring.Component, latency: int, then: Datapath | None = None) -> None:
-        self.circuit, self.clocks = circuit, latency
+    def __init__(
+        self, circuit: wiring.Component, latency: int, then: Datapath | None = None, passing: bool = False
+    ) -> None:
+        self.circuit, self.clocks, self.passing = circuit, latency, passing
         self.then = None if then is None else Chain(then, ahead=True)
         x: Value = circuit.x  # type: ignore[attr-defined]
         y: Value = circuit.y if then is None else then.y  # type: ignore[attr-defined]
@@ -55,7 +100,7 @@ class Credited(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        queue = _results(len(self.o.payload), self.latency)
+        queue = Credit(len(self.o.payload), self.latency, self.passing).queue
         depth = queue.depth
         m.submodules.circuit = circuit = self.circuit
         m.submodules.results = results = queue.announced()
@@ -75,33 +120,5 @@ class Credited(wiring.Component):
         return m
 
 
-def _results(y_bits: int, latency: int) -> Fifo:
-    """Room for every result on its way at one a clock: a power of two."""
-    type_, clocks = StreamType((y_bits,), Int(0, 1), y_bits), latency + ROUND_TRIP
-    queue = Fifo(type_, _power_of_two(clocks))
-    return Fifo(type_, _power_of_two(clocks + queue.announced_latency))
-
-
 def _power_of_two(least: int) -> int:
     return 1 << max(least - 1, _LEAST - 1).bit_length()
-
-
-def credited_schedule(arrive: np.ndarray, y_bits: int, latency: int) -> np.ndarray:
-    """Arrival times -> times at which `Credited` offers the results, its reader always ready."""
-    return serve(arrive) + latency + _results(y_bits, latency).announced_latency
-
-
-def credited_flow(arrive: np.ndarray, leave: np.ndarray, y_bits: int, latency: int) -> Flow:
-    """Cycles in which beats are offered to `Credited` and results taken from it -> taken by it and offered."""
-    results = _results(y_bits, latency)
-    taken = serve(np.maximum(arrive, later(leave + 1, results.depth)))
-    return Flow((taken,), (results.announced_offers(taken + latency, leave),))
-
-
-def credited_cost(y_bits: int, latency: int) -> Cost:
-    """Of a Credited without its circuit."""
-    results = _results(y_bits, latency)
-    counter = results.depth.bit_length()
-    own = Cost(lut=fitted("credit.bit") * counter + fitted("credit.one"), ff=counter + latency)
-    passing = Cost() if results.announced_latency else Cost(lut=_SELECT * y_bits, ff=groups_of(y_bits))
-    return results.cost() + own + passing

@@ -9,7 +9,7 @@ from codesign.fusion import Fusion
 from hw.absorb import absorb_epilogues, absorb_forks, absorb_joins, absorb_padding, join_converters
 from hw.pipeline import Fused, Pipeline
 from hw.rewrite import Rewriting
-from hw.unroll import join_unrolled
+from hw.unroll import join_unrolled, pass_at_ends
 
 
 @dataclass(frozen=True)
@@ -63,4 +63,4 @@ def fuse(pipeline: Pipeline, off: Collection[str] = ()) -> Pipeline:
         fewer = rewriting.pipeline
         told = Fused(fusion.name, len(pipeline.stages) - len(fewer.stages), tuple(rewriting.notes))
         pipeline = replace(fewer, fused=(*pipeline.fused, told))
-    return pipeline
+    return pass_at_ends(pipeline)

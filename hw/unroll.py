@@ -10,9 +10,10 @@ from codesign.ops.requant import Requant
 from codesign.ops.threshold import Threshold
 from codesign.requantize import stairs_of_requant
 from hw.netlist.dense import takes
-from hw.pipeline import Placed
+from hw.pipeline import Pipeline, Placed, Stage
 from hw.rewrite import Rewriting
 from hw.stages.activation import stairs_of
+from hw.stages.fused import Fused
 from hw.stages.lanes import ElementStage
 from hw.stages.unrolled import Unrolled
 
@@ -31,6 +32,19 @@ def join_unrolled(rewriting: Rewriting) -> None:
         elif isinstance(reader.stage, Unrolled):
             joined = replace(producer.stage, layers=(*producer.stage.layers, *reader.stage.layers))
             rewriting.merge((producer, reader), joined, "the next layer in the same netlist")
+
+
+def pass_at_ends(pipeline: Pipeline) -> Pipeline:
+    """Results of a netlist that leave the design do not wait in their queue where they need not."""
+    ends = {e.source for e in pipeline.edges if e.target is None}
+    stages = (replace(p, stage=_passing(p.stage)) if p.name in ends else p for p in pipeline.stages)
+    return replace(pipeline, stages=tuple(stages))
+
+
+def _passing(stage: Stage) -> Stage:
+    if isinstance(stage, Fused):
+        return replace(stage, producer=_passing(stage.producer))  # type: ignore[arg-type]
+    return replace(stage, passing=True) if isinstance(stage, Unrolled) else stage
 
 
 def _take_function(

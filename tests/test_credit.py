@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from codesign.cost import Cost
 from codesign.formats import Int
 from hw.copies import KEPT
-from hw.credit import Credited, credited_cost, credited_flow, credited_schedule
+from hw.credit import Credit, Credited
 from hw.halts import Flow, Start, Times
 from hw.stream import StreamType
 from hw.synth import synthesize
@@ -43,6 +43,7 @@ class Delayed:
 
     input: StreamType
     clocks: int
+    passing: bool = True
 
     @property
     def inputs(self) -> tuple[StreamType, ...]:
@@ -54,16 +55,19 @@ class Delayed:
         return (frames[0],)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (credited_schedule(arrive[0], self.input.beat_bits, self.clocks),)
+        return (self._credit().schedule(arrive[0]),)
 
     def flow(self, arrive: Times, leave: Times, start: Start) -> Flow:
-        return credited_flow(arrive[0], leave[0], self.input.beat_bits, self.clocks + start.behind)
+        return self._credit(start.behind).flow(arrive[0], leave[0])
 
     def cost(self) -> Cost:
-        return credited_cost(self.input.beat_bits, self.clocks)
+        return self._credit().cost()
+
+    def _credit(self, behind: int = 0) -> Credit:
+        return Credit(self.input.beat_bits, self.clocks + behind, self.passing)
 
     def rtl(self) -> wiring.Component:
-        return Credited(Delay(self.input.beat_bits, self.clocks), self.clocks)
+        return Credited(Delay(self.input.beat_bits, self.clocks), self.clocks, None, self.passing)
 
 
 NARROW, WIDE = StreamType((40, 2), Int(-8, 7), 2), StreamType((200, 90), Int(-8, 7), 90)
@@ -77,15 +81,23 @@ def test_results_pass_an_empty_queue(clocks: int) -> None:
     check_schedule(stage, random_frames(stage, 3), seeds=(None, 1, 2, 3))
 
 
+@pytest.mark.parametrize("clocks", [1, 14, 15])
+def test_inside_a_design_they_come_from_its_memory(clocks: int) -> None:
+    stage = Delayed(NARROW, clocks, passing=False)
+    assert stage.schedule(np.array([3]))[0] == 3 + clocks + 1
+    check_stage(stage, random_frames(stage, 3))
+    check_schedule(stage, random_frames(stage, 3), seeds=(None, 1, 2, 3))
+
+
 def test_a_queue_in_block_memory_takes_its_two_clocks() -> None:
     stage = Delayed(WIDE, 200)
     assert stage.cost().bram36 > 0 and stage.schedule(np.array([3]))[0] == 3 + 200 + 2
     check_schedule(stage, random_frames(stage, 2))
 
 
-@pytest.mark.parametrize("clocks", [5, 20])
-def test_it_takes_what_is_estimated(tmp_path: Path, clocks: int) -> None:
-    stage = Delayed(StreamType((8, 30), Int(-8, 7), 30), clocks)
+@pytest.mark.parametrize("clocks,passing", [(5, True), (20, True), (20, False)])
+def test_it_takes_what_is_estimated(tmp_path: Path, clocks: int, passing: bool) -> None:
+    stage = Delayed(StreamType((8, 30), Int(-8, 7), 30), clocks, passing)
     (tmp_path / "a.v").write_text(verilog_of(stage))
     used = synthesize(tmp_path / "a.v", "accelerator")
     wanted = stage.cost() + Cost(ff=clocks * stage.input.beat_bits)

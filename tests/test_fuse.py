@@ -10,16 +10,19 @@ from hw.fifo import with_fifos
 from hw.fuse import FUSIONS, fuse
 from hw.pipeline import Edge, Pipeline, Placed, Stage
 from hw.stages.fork import Fork
+from hw.stages.fused import Fused
 from hw.stages.join import Add
 from hw.stages.joined import Joined
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad
 from hw.stages.pool import Pool
 from hw.stages.requant import RequantStage
+from hw.stages.unrolled import Unrolled
 from hw.stages.width import Width
 from hw.stages.window import Window
 from hw.stream import StreamType
 from tests.test_activation_stages import requant
+from tests.test_netlist import random_layer
 from tests.test_stage_matvec import weights_of
 
 NAMES = tuple(f.name for f in FUSIONS)
@@ -110,3 +113,19 @@ def test_a_sum_stays_apart_from_a_stage_whose_beats_wait() -> None:
     refused = [n.layers for n in notes if not n.applied]
     assert all("waits for the other tensor" in n.text for n in notes if not n.applied)
     assert len(refused) == 1 and len(notes) > 1
+
+
+def test_only_what_leaves_the_design_passes_its_queue() -> None:
+    """Behind memory a select is one level more for the stage that reads."""
+    x = StreamType((4, 6), Int(0, 9), 6)
+    first = Unrolled(x, (random_layer(x.format, (6, 4), 3, "late", 1),))
+    (made,) = first.outputs
+    last = Unrolled(made, (random_layer(made.format, (4, 4), 0, "any", 2),))
+    then = RequantStage(last.outputs[0], requant(4, 40, 9, "half_even", Int(-512, 511)))
+    pipeline = fuse(chain(first, Pool(StreamType((2, 2, 1, 4), made.format, 4), "max"), Width(made, 4)), ())
+    assert isinstance(pipeline.stages[0].stage, Unrolled) and not pipeline.stages[0].stage.passing
+    inside, behind = fuse(chain(first, last, then), ("unrolled",)).stages
+    assert isinstance(inside.stage, Unrolled) and not inside.stage.passing
+    assert isinstance(behind.stage, Fused) and behind.stage.producer.passing  # type: ignore[attr-defined]
+    (alone,) = fuse(chain(first, last)).stages
+    assert isinstance(alone.stage, Unrolled) and alone.stage.passing

@@ -14,16 +14,21 @@ from codesign.importer import import_model
 from codesign.passes import run_passes
 from codesign.passes.split import split
 from hw.blif import instances
+from hw.fuse import fuse
 from hw.netlist.clock import levels_at, net_ps
 from hw.pipeline import Pipeline, alone
 from hw.plan import plan_for_interval
 from hw.rtl import TOP, verilog
 from hw.sta import Timing, timing
 from hw.stages.fifo import Fifo
+from hw.stages.global_pool import GlobalPool
 from hw.stages.matvec import MatVec
+from hw.stages.unrolled import Unrolled
 from hw.stream import StreamType
 from hw.style import Style
 from hw.synth import mapped, timed
+from tests.test_fuse import chain
+from tests.test_netlist import random_layer
 
 CLOCK_BUFFER_PS = 96  # which Yosys counts, and which moves all registers alike
 
@@ -192,3 +197,11 @@ def test_a_folded_network_compiled_for_200_mhz_is_inside_its_rule() -> None:
         assert levels_at(clock) in {f.levels for f in plan.folding.values()}
         found[clock] = of_design(pipeline, 200).outside
     assert found[200] == 0 < found[100]
+
+
+def test_a_sum_behind_layers_as_gates_is_inside_the_rule() -> None:
+    """It reads their queue as a register: nothing stands behind that memory."""
+    x = StreamType((8, 6), Int(0, 9), 6)
+    gates = Unrolled(x, (random_layer(x.format, (6, 8), 15, "late", 1),))
+    (made,) = gates.outputs
+    assert of_design(fuse(chain(gates, GlobalPool(StreamType((2, 4, 8), made.format, 8), "sum"))), 100).holds

@@ -26,10 +26,14 @@ from hw.timing import serve
 
 @dataclass(frozen=True)
 class Fifo:
-    """At least `depth` (>= 1) beats of storage."""
+    """At least `depth` (>= 1) beats of storage.
+
+    `passing`: what is announced to it is offered as it comes where it finds LUT memory empty.
+    """
 
     input: StreamType
     depth: int
+    passing: bool = False
 
     def __post_init__(self) -> None:
         if self.depth < 1:
@@ -108,20 +112,19 @@ class Fifo:
         return _FifoCircuit(self)
 
     def announced(self) -> wiring.Component:
-        """The same where `i.valid` comes a clock before its beat, and only when there will be room; depth from 3 on.
-
-        A beat that finds LUT memory empty is offered at once.
-        """
+        """The same where `i.valid` comes a clock before its beat, and only when there will be room; depth from 3 on."""
         return _FifoCircuit(self, announced=True)
 
     @property
     def announced_latency(self) -> int:
         """Clocks from such a beat to its being offered, where nothing waits."""
-        return self._latency if self._in_blocks else 0
+        return 0 if self.passing and not self._in_blocks else self._latency
 
     def announced_offers(self, taken: np.ndarray, leave: np.ndarray) -> np.ndarray:
         """As `offered`, of such beats."""
-        return self.offered(taken, leave) if self._in_blocks else np.maximum(serve(taken), later(leave + 1, 1))
+        if self.announced_latency:
+            return self.offered(taken, leave)
+        return np.maximum(serve(taken), later(leave + 1, 1))
 
 
 class _FifoCircuit(wiring.Component):

@@ -17,7 +17,7 @@ from codesign.cost import Cost
 from codesign.formats import Format, Int, hull
 from codesign.graph import TensorType
 from hw.arith.digits import signed_digits
-from hw.credit import Credited, credited_cost, credited_flow, credited_schedule
+from hw.credit import Credit, Credited
 from hw.elastic import Datapath
 from hw.fitted import fitted
 from hw.halts import Flow, Start, Times
@@ -34,13 +34,14 @@ from hw.stream import StreamType
 class Unrolled:
     """(..., K) -> (..., N): layers one behind the other, each with constant weights; a beat is a whole vector.
 
-    `levels` of logic between registers; `gates` as `hw.netlist.dense.dense` takes them.
+    `levels` of logic between registers; `gates` as `hw.netlist.dense.dense` takes them; `passing`: see Credit.
     """
 
     input: StreamType
     layers: tuple[Dense, ...]
     levels: float = MOST_LEVELS
     gates: str = "auto"
+    passing: bool = False
 
     def __post_init__(self) -> None:
         if self.input.lanes != self.input.shape[-1]:
@@ -76,10 +77,10 @@ class Unrolled:
         return (y.reshape(len(frames[0]), *self.outputs[0].shape),)
 
     def schedule(self, *arrive: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (credited_schedule(arrive[0], self.outputs[0].beat_bits, self.latency),)
+        return (self._credit(self.latency).schedule(arrive[0]),)
 
     def flow(self, arrive: Times, leave: Times, start: Start) -> Flow:
-        return credited_flow(arrive[0], leave[0], self.outputs[0].beat_bits, self.latency + start.behind)
+        return self._credit(self.latency + start.behind).flow(arrive[0], leave[0])
 
     def cost(self) -> Cost:
         """Estimated, so that foldings can be weighed without building their gates."""
@@ -87,7 +88,7 @@ class Unrolled:
         for layer in self.layers:
             lut += layer_luts(layer, fmt)
             fmt = layer.output
-        return Cost(lut=lut, ff=fitted("unrolled.ff") * lut) + credited_cost(self.outputs[0].beat_bits, TYPICAL_LATENCY)
+        return Cost(lut=lut, ff=fitted("unrolled.ff") * lut) + self._credit(TYPICAL_LATENCY).cost()
 
     def cost_behind(self, result: Format) -> Cost:
         """Estimated, of a staircase with such results that goes into the netlist."""
@@ -96,14 +97,17 @@ class Unrolled:
 
     def counted(self) -> Cost:
         """Of the netlist itself."""
-        return _counted(_Content(self)) + credited_cost(self.outputs[0].beat_bits, self.latency)
+        return _counted(_Content(self)) + self._credit(self.latency).cost()
 
     def end_cost(self, bits: int) -> Cost:
         """Of the room for results of so many bits."""
-        return credited_cost(bits, TYPICAL_LATENCY)
+        return Credit(bits, TYPICAL_LATENCY, self.passing).cost()
 
     def rtl(self, then: Datapath | None = None) -> wiring.Component:
-        return Credited(Circuit(self.netlist), self.latency, then)
+        return Credited(Circuit(self.netlist), self.latency, then, self.passing)
+
+    def _credit(self, latency: int) -> Credit:
+        return Credit(self.outputs[0].beat_bits, latency, self.passing)
 
 
 TYPICAL_LATENCY = 8
