@@ -10,6 +10,7 @@ from amaranth.hdl._mem import MemoryInstance
 from amaranth.hdl._xfrm import FragmentTransformer, LHSMaskCollector
 
 from hw.memory import cells_of
+from hw.register import shifts_of
 
 _DOMAIN = "sync"
 _EACH = 40  # bits: synthesis puts an enable into the tables before a register where that saves some
@@ -43,24 +44,26 @@ def shares_of(sizes: Iterable[int]) -> list[int]:
     return list(map(_Hand(_EACH), sizes))
 
 
-def _registers(fragment: Fragment) -> Iterator[tuple[Signal, int, int]]:
+def _registers(fragment: Fragment) -> Iterator[tuple[Signal, int, int, int]]:
     """Bits of the registers in a fragment itself, from .. to: whole ones, which may belong into a multiplier, where
-    one control can have so many readers."""
+    one control can have so many readers; and how many that are, one of a shift register."""
     masks = LHSMaskCollector()
     masks.visit_stmt(fragment.statements.get(_DOMAIN, ()))
     for signal, start, stop in masks.chunks():
         end = len(signal) if stop is None else stop
-        for begin in range(start, end, _EACH):
-            yield signal, begin, min(begin + _EACH, end)
+        each = _EACH * (shifts := shifts_of(signal))
+        for begin in range(start, end, each):
+            stop = min(begin + each, end)
+            yield signal, begin, stop, (stop - begin) // shifts
 
 
 def _sizes(fragment: Fragment, resets: bool) -> Iterator[int]:
     """Bits of the registers of a fragment and all inside, in the order in which they are dealt."""
     for inner, *_ in fragment.subfragments:
         yield from _sizes(inner, resets)
-    for signal, begin, end in _registers(fragment):
+    for signal, _, _, readers in _registers(fragment):
         if not (resets and signal.reset_less):
-            yield end - begin
+            yield readers
     if isinstance(fragment, MemoryInstance) and not resets:
         yield from (_read_bits(fragment, port) for port in fragment._read_ports if port._domain == _DOMAIN)
 
@@ -102,9 +105,9 @@ class _Dealing(FragmentTransformer):
 class _Enabling(_Dealing):
     def on_fragment(self, fragment: Fragment) -> Fragment:
         new = super().on_fragment(fragment)
-        for signal, begin, end in _registers(fragment):
+        for signal, begin, end, readers in _registers(fragment):
             part = signal[begin:end]
-            new.add_statements(_DOMAIN, Switch(self.next(end - begin), [(0, [part.eq(part)], None)]))
+            new.add_statements(_DOMAIN, Switch(self.next(readers), [(0, [part.eq(part)], None)]))
         if isinstance(new, MemoryInstance):
             for port in new._read_ports:
                 if port._domain == _DOMAIN:
@@ -117,9 +120,9 @@ class _Enabling(_Dealing):
 class _Resetting(_Dealing):
     def on_fragment(self, fragment: Fragment) -> Fragment:
         new = super().on_fragment(fragment)
-        for signal, begin, end in _registers(fragment):
+        for signal, begin, end, readers in _registers(fragment):
             if not signal.reset_less:
                 init = Const(signal.init, signal.shape())[begin:end]
-                statement = Switch(self.next(end - begin), [(1, [signal[begin:end].eq(init)], None)])
+                statement = Switch(self.next(readers), [(1, [signal[begin:end].eq(init)], None)])
                 new.add_statements(_DOMAIN, statement)
         return new

@@ -17,11 +17,11 @@ from codesign.cost import Cost
 from codesign.formats import Format
 from hw.arith.dsp import PRODUCT_CLOCKS, Accumulator, Cascade
 from hw.arith.packing import FACTOR_BITS, SUM_BITS, WORD_BITS, Cascades, packing_of
-from hw.arith.tree import adder_tree, delay_cost, tree_cost, tree_latency, tree_levels
+from hw.arith.tree import adder_tree, tree_cost, tree_latency, tree_levels
 from hw.copies import copies, groups_of
 from hw.loops import counter_cost
 from hw.ports import resize
-from hw.register import register
+from hw.register import delay_cost, delayed, register
 from hw.rom import Field, Fields
 
 _SHARED = 2  # tables' addresses, of which one delayed: a register serves both
@@ -172,9 +172,9 @@ class Multipliers:
         count, made = groups_of(self._together), list[list[Value]]()
         for x in banks:
             if self.spread:
-                made.append([*copies(m, register(m, x, delay - 1), count, reset_less=True)])
+                made.append([*copies(m, delayed(m, x, delay - 1), count, reset_less=True)])
             else:
-                made.append([register(m, x, delay)])
+                made.append([delayed(m, x, delay)])
         share = [k * count // self._together for k in range(self._together)]
         return [resize(own[k], FACTOR_BITS) for own in made for k in share]
 

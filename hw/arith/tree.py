@@ -16,8 +16,6 @@ from hw.register import register
 
 LEVELS_A_CLOCK = 2  # carry chains between registers: 100 MHz with margin on a -1 part
 
-SHIFTED = 3  # registers in a row that synthesis makes a shift register of
-
 
 def tree_levels(count: int) -> int:
     """Levels of a tree of two-operand adders over `count` rows."""
@@ -50,7 +48,3 @@ def tree_cost(bits: Sequence[int]) -> Cost:
             cost += Cost(ff=sum(bits))
     return cost
 
-
-def delay_cost(bits: float, clocks: int) -> Cost:
-    """Of `register` behind a register: from three in a row on they are a shift register in a LUT, the first one too."""
-    return Cost(lut=bits, ff=-bits) if clocks + 1 >= SHIFTED else Cost(ff=bits * clocks)
