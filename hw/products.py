@@ -25,6 +25,8 @@ from hw.stages.unrolled import Unrolled
 from hw.stages.window import Window
 from hw.stream import StreamType
 
+MOST_WEIGHTS = 1 << 20  # of a matrix with zeros between channels: one of more would not fit as gates
+
 
 def source_type(graph: Graph, node: Node) -> tuple[TensorType, int]:
     """Type of the stream into a product, and the zero point that its bias takes back (see Center)."""
@@ -82,7 +84,8 @@ def _product_foldings(graph: Graph, node: Node) -> list[Folding]:
     legal = legal_lanes(stream_of(source_type(graph, node)[0], 1).format, _weights(graph, node))
     if _is_depthwise(graph, node):
         multiplier = _weights(graph, node).shape[3] // channels
-        return [Folding(d, d, dsp=n) for d in divisors(channels) for n in worth_trying(legal, multiplier)]
+        serial = [Folding(d, d, dsp=n) for d in divisors(channels) for n in worth_trying(legal, multiplier)]
+        return serial + _whole_depthwise(graph, node, channels)
     matrix = matrix_of(graph, node)
     rows, columns = matrix.shape
     serial = [Folding(i, o) for i in divisors(channels) for o in divisors(columns)]
@@ -92,6 +95,14 @@ def _product_foldings(graph: Graph, node: Node) -> list[Folding]:
         serial += [Folding(channels, o, whole=True) for o in divisors(columns)]
     tried = [replace(f, dsp=n) for f in serial for n in worth_trying(legal, f.lanes_out)]
     return tried + [_wide_folding(graph, node, n) for n in _widths(graph, node)]
+
+
+def _whole_depthwise(graph: Graph, node: Node, channels: int) -> list[Folding]:
+    """All taps of all channels at once, of one place or of several: as gates, where zeros between channels are free."""
+    filters = graph.types[node.name].shape[2]
+    most = MOST_WEIGHTS // (int(np.prod(_kernel(graph, node))) * channels * filters)
+    several = [_wide_folding(graph, node, n) for n in _widths(graph, node) if n * n <= most]
+    return [Folding(channels, filters, whole=True), *several] if most else []
 
 
 def _wide(graph: Graph, node: Node, pixels: int) -> Wide:
@@ -132,7 +143,7 @@ def _product_cycles(graph: Graph, node: Node, folding: Folding) -> int:
     came = arriving(graph, node, folding) if has_window(graph, node) else source.size // folding.lanes_in
     if folding.pixels > 1:
         return _wide(graph, node, folding.pixels).cycles
-    if _is_depthwise(graph, node):
+    if _is_depthwise(graph, node) and not folding.whole:
         taps = int(np.prod(graph.types[node.inputs[1]].shape[:2]))
         return max(came, positions * source.shape[-1] // folding.lanes_in * taps)
     matrix = matrix_of(graph, node)
@@ -152,7 +163,7 @@ def _product_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
         return _wide_stages(graph, node, folding)
     source, zero = source_type(graph, node)
     stream = stream_of(source, folding.lanes_in)
-    if _is_depthwise(graph, node):
+    if _is_depthwise(graph, node) and not folding.whole:
         return _depthwise_stages(graph, node, stream, zero, folding)
     chain: Chain = []
     if _needs_window(graph, node):
@@ -180,7 +191,7 @@ def _matvec(graph: Graph, node: Node, stream: StreamType, zero: int, folding: Fo
 
 def nothing_folded(graph: Graph, node: Node, folding: Folding) -> bool:
     """Whether a product takes whole vectors and gives all its results at once: then its weights become gates."""
-    if _is_depthwise(graph, node) or folding.dsp:
+    if folding.dsp or (_is_depthwise(graph, node) and not folding.whole):
         return False
     rows, columns = matrix_of(graph, node).shape
     return folding.pixels > 1 or (columns == folding.lanes_out and (folding.whole or rows == folding.lanes_in))

@@ -196,6 +196,7 @@ def synthesized(stage: MatVec | ChannelwiseMac) -> Utilisation:
 @pytest.mark.parametrize(
     "stage",
     [pytest.param(packed(I8, I8N, 32, 32, 8, 4, 2), marks=pytest.mark.slow), packed(U4, I4, 36, 6, 6, 6, 3),
+     packed(Int(-(1 << 15), (1 << 15) - 1), I8N, 16, 4, 16, 4, 1),  # factors that wait up to fifteen clocks
      pytest.param(replace(channelwise(I8, I8N, 32, 8, 9), dsp_lanes=1), marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_cost_is_near_the_synthesized_one(stage: MatVec | ChannelwiseMac) -> None:

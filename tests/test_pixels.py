@@ -43,22 +43,29 @@ def last_node(graph: Graph) -> Node:
 
 def wide_foldings(graph: Graph) -> list[tuple[Folding, Chain]]:
     layer, node = layer_of(graph, last_node(graph)), last_node(graph)
-    wide = [f for f in layer.foldings(graph, node) if f.pixels > 1 or (f.whole and not isinstance(node.op, Conv))]
-    return [(f, layer.stages(graph, node, f)) for f in wide]
+    return [(f, layer.stages(graph, node, f)) for f in layer.foldings(graph, node) if offered(node, f)]
+
+
+def offered(node: Node, folding: Folding) -> bool:
+    """Whether a folding is one of whole windows that dense convolutions do not have of one pixel."""
+    return folding.pixels > 1 or (folding.whole and getattr(node.op, "groups", 2) > 1)
 
 
 def check(graph: Graph) -> int:
     """Every wide folding of the last node: results and cycles; how many there were."""
     x = np.random.default_rng(0).integers(0, 8, (3, *graph.inputs[0].type.shape))
     wanted = graph.run({"x": x})[graph.outputs[0]]
+    # Windows of one pixel take the image with its border.
+    bordered = graph.run({"x": x}, ["padded"])["padded"] if "padded" in graph.types else x
     found = wide_foldings(graph)
     for folding, chain in found:
-        made = x
+        made = source = bordered if folding.pixels == 1 else x
         for _, stage in chain:
             (made,) = stage.golden(made.reshape(len(x), *stage.inputs[0].shape))
         np.testing.assert_array_equal(made.reshape(wanted.shape), wanted)
         slowest = max(stage_interval(stage) for _, stage in chain)
-        assert slowest == layer_of(graph, last_node(graph)).cycles(graph, last_node(graph), folding)
+        cycles = layer_of(graph, last_node(graph)).cycles(graph, last_node(graph), folding)
+        assert slowest == cycles or (source is not x and slowest > cycles)  # as the border goes into the windows
     return len(found)
 
 
@@ -67,10 +74,13 @@ def check(graph: Graph) -> int:
 def test_convolutions(data: st.DataObject) -> None:
     draw, few = data.draw, st.integers(1, 3)
     rows, columns = draw(st.integers(3, 8)), draw(st.sampled_from((4, 6, 8, 12)))
-    op = Conv(stride=(draw(st.integers(1, 2)), draw(st.integers(1, 2))), dilation=(1, draw(st.integers(1, 2))))
     kernel, channels, filters = (draw(few), draw(few)), draw(few), draw(few)
+    groups = channels if channels > 1 and draw(st.booleans()) else 1  # depthwise, of so many filters a channel
+    stride, dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2))), (1, draw(st.integers(1, 2)))
+    op = Conv(stride, dilation, groups)
     sides = [draw(st.tuples(st.integers(0, k - 1), st.integers(0, k - 1))) for k in kernel]
-    nodes = [constant("w", weights_of(I3, (*kernel, channels, filters), seed=draw(st.integers(0, 9))))]
+    shape = (*kernel, channels // groups, filters * groups)
+    nodes = [constant("w", weights_of(I3, shape, seed=draw(st.integers(0, 9))))]
     source = "x"
     if any(map(any, sides)):
         before, after = zip(*sides, strict=True)
@@ -80,8 +90,8 @@ def test_convolutions(data: st.DataObject) -> None:
     if zero:
         nodes.append(Node("centered", Center(zero), (source,)))
         source = "centered"
-    padded = (rows + sum(sides[0]), columns + sum(sides[1]))
-    assume(padded[0] >= kernel[0] and padded[1] > (kernel[1] - 1) * op.dilation[1])
+    size = (rows + sum(sides[0]), columns + sum(sides[1]))
+    assume(size[0] >= kernel[0] and size[1] > (kernel[1] - 1) * op.dilation[1])
     graph = image((rows, columns, channels), zero).replace([*nodes, Node("y", op, (source, "w"))], ["y"])
     check(graph)
 
@@ -161,3 +171,15 @@ def test_a_pixel_a_clock_pads_with_its_window() -> None:
     plan = space.plan(space.intervals[-1])
     assert plan.folding["padded"].lanes_in == plan.folding["sums"].lanes_in
     assert pipeline_of(space.core, plan).inputs[0][1].lanes == plan.folding["sums"].lanes_in
+
+
+def test_a_depthwise_convolution_takes_all_its_taps_in_a_clock() -> None:
+    nodes = [constant("w", weights_of(I3, (3, 3, 1, 3), seed=1)), Node("y", Conv(groups=3), ("x", "w"))]
+    graph = image((8, 12, 3)).replace(nodes, ["y"])
+    assert check(graph) == 2  # one place, and two
+    plan, pipeline = plan_fastest(graph, Budget(lut=20_000, ff=40_000, dsp=1, bram36=10))
+    assert plan.folding["y"].whole and estimate_timing(pipeline).interval_cycles <= 8 * 12 // 2
+    large = image((8, 12, 400)).replace(
+        [constant("w", weights_of(I3, (3, 3, 1, 400), seed=1)), Node("y", Conv(groups=400), ("x", "w"))], ["y"]
+    )
+    assert check(large) == 0  # whose matrix would be ten times as large as any that fits

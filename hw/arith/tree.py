@@ -47,4 +47,3 @@ def tree_cost(bits: Sequence[int]) -> Cost:
         if level % LEVELS_A_CLOCK == 0 or level == levels:
             cost += Cost(ff=sum(bits))
     return cost
-
