@@ -57,6 +57,16 @@ def test_multipliers_are_taken_where_luts_run_out_and_only_then() -> None:
         plan_for_interval(core, replace(few, dsp=1), 32)
 
 
+def test_a_resource_that_the_budget_lacks_is_not_taken() -> None:
+    none = replace(BOARD, dsp=0, bram36=0)
+    assert none.exceeded_by(Cost(dsp=1, bram36=0.5)) == ["dsp", "bram36"]
+    scarce = replace(none, lut=1500)
+    plan, pipeline = plan_fastest(two_layers(), scarce)
+    assert plan.bound is not None and not scarce.exceeded_by(estimate_cost(pipeline))
+    with pytest.raises(CheckFailed, match="LUT binds"):
+        plan_for_interval(two_layers(), scarce, 1)
+
+
 def test_another_mix_leaves_what_converters_and_fifos_take() -> None:
     """A budget that the layers' foldings keep and the whole pipeline does not."""
     core = two_layers()

@@ -18,7 +18,7 @@ from codesign.formats import Format
 from hw.arith.dsp import PRODUCT_CLOCKS, Accumulator, Cascade
 from hw.arith.packing import FACTOR_BITS, SUM_BITS, WORD_BITS, Cascades, packing_of
 from hw.arith.tree import adder_tree, tree_cost, tree_latency, tree_levels
-from hw.copies import copies, groups_of
+from hw.copies import EACH, copies, groups_of
 from hw.loops import counter_cost
 from hw.ports import resize
 from hw.register import delay_cost, delayed, register
@@ -102,6 +102,20 @@ class Multipliers:
             wanted[self._delay(k) > 0] += self.fields(k).addresses
         return max(1, wanted[False]) + (wanted[True] > 0 and wanted.total() > _SHARED)
 
+    def _apart(self, synapse: int) -> bool:
+        """Whether the tables of a delayed synapse have registers of their own for the place, as those of all that are
+        as late read it too often."""
+        fields, late = self.fields(synapse), self._delay(synapse)
+        return late > 0 and fields.width > 0 and (fields.addresses > 1 or self._late_readers[late] > EACH)
+
+    @cached_property
+    def _late_readers(self) -> Counter[int]:
+        """Cells that read a bit of the place, by its delay."""
+        readers = Counter[int]()
+        for k in range(self.synapses):
+            readers[self._delay(k)] += self.fields(k).readers * self.fields(k).addresses
+        return readers
+
     def starts(self, initial: np.ndarray) -> Fields:
         """What accumulating slices start from, initial (results, neurons): digits as above."""
         return Fields(self.cascades.digits(initial + self._turned).T)
@@ -116,7 +130,8 @@ class Multipliers:
         delays = [self._delay(k) for k in range(self.synapses)]
         memories = [self.fields(k) for k in range(self.synapses)]
         address_bits = (len(self.weights) - 1).bit_length() if any(f.width for f in memories) else 0
-        cost = Cost(dsp=self.count, ff=address_bits * max(delays))
+        apart = sum(memories[k].addresses for k in range(self.synapses) if self._apart(k))
+        cost = Cost(dsp=self.count, ff=address_bits * (max(delays) + apart))
         if self.addresses > 1:
             cost += counter_cost(len(self.weights), self.addresses)
         for delay, memory in zip(delays, memories, strict=True):
@@ -161,7 +176,7 @@ class Multipliers:
             own = [addresses[delay]] * fields.addresses
             if not delay and fields.width:
                 own, undelayed = undelayed[: len(own)], undelayed[len(own) :]
-            elif len(own) > 1:
+            elif self._apart(synapse):
                 own = copies(m, addresses[delay - 1], len(own), reset_less=True)
             row = fields.read(m, own)
             operands.append((self._words(row, WORD_BITS), self._factors(m, x[synapse :: self.synapses], delay)))

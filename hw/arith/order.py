@@ -160,16 +160,15 @@ class Walk(wiring.Component):
         m = Module()
         places, passes = _tables(self.order)
         bits = (len(places) - 1).bit_length()
-        fetched, place = Signal(), Signal(bits, init=(1 << bits) - 1)
-        following = Signal.like(place)  # 0 in the first clock
+        fetched, ahead, following = Signal(), Signal(bits), Signal(bits)  # the place after this one, or where it leads
         fetch, turn = self.step | ~fetched, (self.step & self.last) | ~fetched
         (number,), _ = counters(m, [len(passes)], turn)
         now, then = _read(m, places, following, fetch), _read(m, passes, number, turn)
         with m.If(fetch):
-            m.d.sync += place.eq(following)
+            m.d.sync += ahead.eq(following + 1)
         m.d.sync += fetched.eq(1)
         m.d.comb += [
-            following.eq(Mux(self.last & fetched, then[1:], place + 1)),
+            following.eq(Mux(self.last & fetched, then[1:], ahead)),
             self.last.eq(now[0]), self.beat.eq(now[1:]), self.end.eq(self.last & then[0]),
         ]  # fmt: skip
         return m
