@@ -49,8 +49,8 @@ class Style:
         if not offered:
             return {
                 "folded": "there is nothing to fold in a product of one by one",
-                "unrolled": "a depthwise convolution has no unrolled circuit",
-                "table": "a depthwise convolution has no circuit of tables",
+                "unrolled": "a depthwise convolution of so many channels has no unrolled circuit",
+                "table": "a depthwise convolution of so many channels has no circuit of tables",
             }[self.name]
         return _too_wide(graph, node) if self.name == "table" else ""
 

@@ -167,7 +167,20 @@ def test_a_style_that_a_layer_cannot_have_is_refused_with_the_reason(tmp_path: P
     assert main(["compile", str(model), "-o", str(build), "--style", "table"]) == 2
     said = capsys.readouterr().err
     assert "layer 'fc'" in said and "24 bits in all" in said and not build.exists()
+    m = Model(1, 400, 6, 6)
+    m.save(model, m.add("Conv", m.quant("x"), m.weight(400, 1, 3, 3), group=400, name="dw"))
+    for style, circuit in (("unrolled", "unrolled circuit"), ("table", "circuit of tables")):
+        assert main(["compile", str(model), "-o", str(build), "--style", style]) == 2
+        wanted = f"layer 'dw': a depthwise convolution of so many channels has no {circuit}"
+        assert wanted in capsys.readouterr().err and not build.exists()
+
+
+def test_a_depthwise_convolution_as_gates_equals_the_emulator(tmp_path: Path, capsys) -> None:
+    model, build, x = tmp_path / "m.onnx", tmp_path / "b", tmp_path / "x.npy"
     m = Model(1, 3, 6, 6)
     m.save(model, m.add("Conv", m.quant("x"), m.weight(3, 1, 3, 3), group=3, name="dw"))
-    assert main(["compile", str(model), "-o", str(build), "--style", "unrolled"]) == 2
-    assert "layer 'dw': a depthwise convolution has no unrolled circuit" in capsys.readouterr().err
+    assert main(["compile", str(model), "-o", str(build), "--style", "unrolled"]) == 0
+    np.save(x, np.random.default_rng(0).normal(size=(4, 3, 6, 6)).astype(np.float32))
+    capsys.readouterr()
+    assert main(["simulate", str(build), "--inputs", str(x), "--stall-seed", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mismatches"] == 0
