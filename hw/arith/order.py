@@ -160,7 +160,8 @@ class Walk(wiring.Component):
         m = Module()
         places, passes = _tables(self.order)
         bits = (len(places) - 1).bit_length()
-        fetched, ahead, following = Signal(), Signal(bits), Signal(bits)  # the place after this one, or where it leads
+        # `ahead`: the place behind the one that was fetched, in a register so that no sum stands before the tables.
+        fetched, ahead, following = Signal(), Signal(bits), Signal(bits)
         fetch, turn = self.step | ~fetched, (self.step & self.last) | ~fetched
         (number,), _ = counters(m, [len(passes)], turn)
         now, then = _read(m, places, following, fetch), _read(m, passes, number, turn)
