@@ -253,7 +253,7 @@ def joined(r: Random) -> Joined:
 
 FAMILIES: dict[str, tuple[Callable[[Random], Stage], int]] = {
     "matvec": (matvec, 22), "chosen": (chosen, 6),
-    "skipping": (skipping, 4), "multiplied": (multiplied, 5), "channelwise": (channelwise, 10),
+    "skipping": (skipping, 8), "multiplied": (multiplied, 5), "channelwise": (channelwise, 10),
     "unrolled": (unrolled, 6), "signs": (signs, 5), "digits": (digits, 3), "shifted": (shifted, 6),
     "serial window": (serial_window, 10), "parallel window": (parallel_window, 10),
     "pool": (pool, 8), "global pool": (global_pool, 4), "width": (width, 11), "fifo": (fifo, 12), "pad": (pad, 5),

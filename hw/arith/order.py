@@ -6,14 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from amaranth.hdl import EnableInserter, Module, Mux, Signal, Value
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-from codesign.cost import Cost
-from hw.fitted import fitted
-from hw.loops import counters, counters_cost
-from hw.rom import Fields, Rom
 from hw.timing import serve
 
 
@@ -71,8 +64,8 @@ class Order:
         return self.interval < self.used.size
 
     @cached_property
-    def patterns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What passes read, equal ones once: beat and whether it is the pass's last, place by place; first places."""
+    def patterns(self) -> tuple[np.ndarray, np.ndarray]:
+        """What passes read, equal ones once: the beat, place by place; and each pass's first place."""
         places: dict[bytes, int] = {}
         rows, first = [], []
         for row in self.used:
@@ -80,8 +73,7 @@ class Order:
                 places[row.tobytes()] = sum(len(r) for r in rows)
                 rows.append(np.flatnonzero(row))
             first.append(places[row.tobytes()])
-        last = np.concatenate([np.arange(len(r)) == len(r) - 1 for r in rows])
-        return np.concatenate(rows), last, np.array(first)
+        return np.concatenate(rows), np.array(first)
 
     # --- times ---
 
@@ -139,59 +131,3 @@ class Order:
         released = self.reads(arrive)[:, -1]
         ready[2:, 0] = np.maximum(ready[2:, 0], released[:-2] + 1)
         return serve(ready.reshape(-1))
-
-
-class Walk(wiring.Component):
-    """The steps of an incomplete order, round and round: `beat`, whether it is the `last` of its pass, or the `end`.
-
-    There must be no `step` in the first clock after a reset.
-    """
-
-    step: Signal
-    beat: Signal
-    last: Signal
-    end: Signal
-
-    def __init__(self, order: Order) -> None:
-        self.order = order
-        super().__init__({"step": In(1), "beat": Out(range(order.beats)), "last": Out(1), "end": Out(1)})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        places, passes = _tables(self.order)
-        bits = (len(places) - 1).bit_length()
-        # `ahead`: the place behind the one that was fetched, in a register so that no sum stands before the tables.
-        fetched, ahead, following = Signal(), Signal(bits), Signal(bits)
-        fetch, turn = self.step | ~fetched, (self.step & self.last) | ~fetched
-        (number,), _ = counters(m, [len(passes)], turn)
-        now, then = _read(m, places, following, fetch), _read(m, passes, number, turn)
-        with m.If(fetch):
-            m.d.sync += ahead.eq(following + 1)
-        m.d.sync += fetched.eq(1)
-        m.d.comb += [
-            following.eq(Mux(self.last & fetched, then[1:], ahead)),
-            self.last.eq(now[0]), self.beat.eq(now[1:]), self.end.eq(self.last & then[0]),
-        ]  # fmt: skip
-        return m
-
-
-def _tables(order: Order) -> tuple[np.ndarray, np.ndarray]:
-    """Words by place: 2 * beat + last of its pass; by pass: 2 * place where the next begins + last of all."""
-    beats, last, first = order.patterns
-    return 2 * beats + last, 2 * np.roll(first, -1) + (np.arange(len(first)) == len(first) - 1)
-
-
-def _read(m: Module, words: np.ndarray, address: Value, enable: Value) -> Value:
-    """words[address], as of the last clock with `enable`."""
-    rom = Rom([int(w) for w in words], int(words.max()).bit_length())
-    m.submodules += EnableInserter(enable)(rom)
-    m.d.comb += rom.address.eq(address)
-    return rom.data
-
-
-def walk_cost(order: Order) -> Cost:
-    """Of a Walk."""
-    places, passes = _tables(order)
-    bits = (len(places) - 1).bit_length()
-    tables = Fields([places]).cost() + Fields([passes]).cost()
-    return tables + counters_cost([len(passes)]) + Cost(lut=fitted("walk.bit") * bits + fitted("walk.one"), ff=bits + 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from codesign.cost import Cost
-from hw.arith.order import Order, Walk, walk_cost
+from hw.arith.order import Order
+from hw.arith.walk import Walk, walk_cost
 from hw.copies import groups_of, held
 from hw.fitted import fitted
 from hw.loops import counters_and_ends, counters_cost, with_inner
@@ -39,9 +40,7 @@ class Replay(wiring.Component):
         full = Signal(2)
         taken, step = self.i.valid & self.i.ready, self.valid & self.run
         (written,), (wrote,) = counters_and_ends(m, [self.order.beats], taken)
-        reading, released, early = self._reading(m, step)
-        # A vector read in order is never overtaken by its first reading: then it is enough that the two differ.
-        there = reading != written if self.order.complete else reading < written
+        reading, released, there = self._reading(m, step, written, taken)
         into, out_of = _toggle(m, filling := taken & wrote), _toggle(m, emptying := step & released)
         whole, same = Signal(), Signal(init=1)  # the half that is read: whether it is full, and the one written
         m.d.sync += same.eq(same ^ filling ^ emptying)
@@ -49,7 +48,7 @@ class Replay(wiring.Component):
         m.d.sync += whole.eq(Mux(emptying, other, whole | (filling & same)))
         m.d.comb += [
             self.i.ready.eq(~full.bit_select(into, 1)),
-            self.valid.eq(whole | (same & early & there)),
+            self.valid.eq(whole | (same & there)),
             self.x.eq(self._stored(m, (Cat(written, into), taken), Cat(reading, out_of))),
         ]  # fmt: skip
         filled = Mux(filling, Cat(~into, into), 0)
@@ -68,17 +67,22 @@ class Replay(wiring.Component):
         """So many of the enables."""
         return [self.enable[k * len(self.enable) // count] for k in range(count)]
 
-    def _reading(self, m: Module, step: Value) -> tuple[Value, Value, Value]:
-        """The beat to be read, whether it is the vector's last one to be, and whether it may be before all are there:
-        not where its half is given back, which must be full by then."""
+    def _reading(self, m: Module, step: Value, written: Value, taken: Value) -> tuple[Value, Value, Value]:
+        """The beat to be read, whether it is the vector's last one to be, and whether it is there already in a half
+        that is still being written."""
         if self.order.complete:
             (_, reading), ends = counters_and_ends(m, [self.order.passes, self.order.beats], step)
             released, last = with_inner(ends)
             m.d.comb += self.last.eq(last)
-            return reading, released, Const(1, 1)
+            # A vector read in order is never overtaken by its first reading: it is enough that the two differ.
+            return reading, released, reading != written
         m.submodules.walk = walk = Walk(self.order)
         m.d.comb += [walk.step.eq(step), self.last.eq(walk.last)]
-        return walk.beat, walk.end, ~walk.end
+        # In a register, of the step that comes. A half that this step gives back must be full by then.
+        there = Signal()
+        ahead, here = ((beat < written) | (taken & (beat == written)) for beat in (walk.following, walk.beat))
+        m.d.sync += there.eq(Mux(step, ahead & ~walk.ended, here & ~walk.end))
+        return walk.beat, walk.end, there
 
 
 class Hold(wiring.Component):

@@ -1,0 +1,126 @@
+"""The counter behind an order in which not every pass reads all beats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+import numpy as np
+from amaranth.hdl import Cat, EnableInserter, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from codesign.cost import Cost
+from hw.arith.order import Order
+from hw.fitted import fitted
+from hw.loops import counters, counters_cost, decreased, increased
+from hw.rom import Fields, Rom
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of a walk: its place in the table of beats, its pass, how many steps of the pass come after it."""
+
+    place: int
+    of: int
+    left: int
+
+
+class Walk(wiring.Component):
+    """The steps of an order, round and round: `beat`, whether it is the `last` of its pass, whether it is the `end`.
+
+    `following` and `ended`: the beat and the end of the next step. All come from registers, and what is read of the
+    tables goes straight into registers: no choice stands before a table, which synthesis would mix with it. There must
+    be no `step` in the first clock after a reset.
+    """
+
+    step: Signal
+    beat: Signal
+    last: Signal
+    end: Signal
+    following: Signal
+    ended: Signal
+
+    def __init__(self, order: Order) -> None:
+        self.order, beat = order, range(order.beats)
+        flags = {"last": Out(1), "end": Out(1), "ended": Out(1)}
+        super().__init__({"step": In(1), "beat": Out(beat), "following": Out(beat), **flags})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        beats, _ = self.order.patterns
+        first, second, third, fourth = islice(_steps(self.order), 4)
+        fetched = Signal()
+        fetch = self.step | ~fetched
+        place, at_ends = self._places(m, third, fourth, fetched)
+        ends = Signal(2)
+        with m.If(fetch):
+            m.d.sync += ends.eq(at_ends)
+        now = Cat(ends, _read(m, beats, place, fetch))
+        words = (int(beats[s.place]) << 2 | self._ends(s) for s in (first, second))
+        current, following = (Signal(len(now), init=word) for word in words)
+        with m.If(self.step):
+            m.d.sync += [current.eq(following), following.eq(now)]
+        m.d.sync += fetched.eq(1)
+        m.d.comb += [Cat(self.last, self.end, self.beat).eq(current), Cat(self.ended, self.following).eq(following[1:])]
+        return m
+
+    def _places(self, m: Module, begin: Step, then: Step, fetched: Value) -> tuple[Value, Value]:
+        """The place of a step and its ends: `begin` after a reset, `then` a clock later, from there on by `step`."""
+        passes, final, bits = _passes(self.order), self.order.passes - 1, _bits(self.order)
+        values = begin.place, begin.left, begin.of == final
+        place, left, of_final = (Signal(n, init=value) for n, value in zip(bits, values, strict=True))
+        state, last = Cat(place, left, of_final), left == 0
+        turn = ~fetched | (self.step & last)
+        begun = (then.of + 1) % len(passes)
+        (number,), _ = counters(m, [len(passes)], turn, [begun])
+        following = _read(m, passes @ (1 << np.cumsum([0, *bits[:-1]])), number, turn)
+        with m.If(~fetched):
+            m.d.sync += [place.eq(then.place), left.eq(then.left), of_final.eq(then.of == final)]
+        with m.Elif(self.step & last):
+            m.d.sync += state.eq(following)
+        with m.Elif(self.step):
+            m.d.sync += [place.eq(increased(place)), left.eq(decreased(left))]
+        return place, Cat(last, last & of_final)
+
+    def _ends(self, step: Step) -> int:
+        """Whether it is the last of its pass; twice: whether it is the end."""
+        return 0 if step.left else 1 | (step.of == self.order.passes - 1) << 1
+
+
+def _steps(order: Order) -> Iterator[Step]:
+    """Round and round."""
+    _, first = order.patterns
+    for of in cycle(range(order.passes)):
+        yield from (Step(int(first[of]) + k, of, int(order.runs[of]) - 1 - k) for k in range(order.runs[of]))
+
+
+def _passes(order: Order) -> np.ndarray:
+    """By pass: the place where it begins, how many steps come after its first, whether it is the last one."""
+    _, first = order.patterns
+    return np.stack([first, order.runs - 1, np.arange(order.passes) == order.passes - 1], axis=1)
+
+
+def _bits(order: Order) -> tuple[int, int, int]:
+    """Of such numbers, the place being any."""
+    beats, _ = order.patterns
+    return (len(beats) - 1).bit_length(), int(order.runs.max() - 1).bit_length(), 1
+
+
+def _read(m: Module, words: np.ndarray, address: Value, enable: Value) -> Value:
+    """words[address], as of the last clock with `enable`."""
+    rom = Rom([int(w) for w in words], int(words.max()).bit_length())
+    m.submodules += EnableInserter(enable)(rom)
+    m.d.comb += rom.address.eq(address)
+    return rom.data
+
+
+def walk_cost(order: Order) -> Cost:
+    """Of a Walk."""
+    beats, passes = order.patterns[0], _passes(order)
+    state = sum(_bits(order))
+    tables = Fields([beats]).cost() + Fields(list(passes.T)).cost()
+    held = 3 + state + 2 * (2 + (order.beats - 1).bit_length())
+    own = Cost(lut=fitted("walk.bit") * state + fitted("walk.one"), ff=held)
+    return tables + counters_cost([len(passes)]) + own
