@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil, gcd
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 
 from codesign.cost import Cost
@@ -89,7 +89,7 @@ class Width:
         control = fitted("wider.counter bit") * counter + fitted("wider.piece") * given + fitted("wider.one")
         count = _wider_counters(bits, given)
         counters = counter * count + ceil(count / _moving_together(given))
-        return Cost(lut=control, ff=2 * out_bits - bits + counters + 1 + groups_of(out_bits))
+        return Cost(lut=control, ff=2 * out_bits - bits + counters + 2 + groups_of(out_bits))
 
     @property
     def buffered(self) -> bool:
@@ -123,27 +123,30 @@ class _Wider(wiring.Component):
         width, gathered = len(self.i.payload), self.given - 1
         parts = slices_of(width, groups_of(width))
         pieces, at_last = self._pieces(m, _wider_counters(width, self.given))
-        m.d.comb += self.i.ready.eq(~at_last | ~self.o.valid)
         kept = []
         for k in range(gathered):
             turns = (pieces[k // EACH * len(parts) + j] == k for j in range(len(parts)))  # equal ones would be merged
             kept.append(held(m, self.i.payload, turns))
-        valid = (self.o.valid & ~self.o.ready) | (at_last & self.i.valid & ~self.o.valid)
-        empty = copies(m, ~valid, groups_of(self.bits), init=1)
+        empty = copies(m, ~(valid := self._valid(at_last)), groups_of(self.bits), init=1)
         m.d.sync += self.o.valid.eq(valid)
         m.d.comb += self.o.payload.eq(held(m, Cat(*kept, self.i.payload), empty))
         return m
 
+    def _valid(self, at_last: Value) -> Value:
+        """Whether the output register will hold a beat."""
+        return (self.o.valid & ~self.o.ready) | (at_last & self.i.valid & ~self.o.valid)
+
     def _pieces(self, m: Module, count: int) -> tuple[list[Signal], Signal]:
-        """So many counters; and whether they are at the last piece, in a register of each group that moves together."""
-        each = _moving_together(self.given)
-        lasts = [Signal(name="last", attrs=KEPT if count > each else {}) for _ in range(0, count, each)]
-        moves = [self.i.valid & (~last | ~self.o.valid) for last in lasts]
-        pieces = rounds(m, self.given, [moves[k // each] for k in range(count)])
-        for last, move in zip(lasts, moves, strict=True):
-            with m.If(move):
-                m.d.sync += last.eq(pieces[0] == self.given - 2)
-        return pieces, lasts[0]
+        """So many counters; and whether they are at the last piece. What is `ready` is in a register for each group
+        that moves together: the circuit before takes its time over it."""
+        each, last = _moving_together(self.given), Signal()
+        several = KEPT if count > each else {}
+        ready = [Signal(name="ready", init=1, attrs=several) for _ in range(0, count, each)]
+        pieces = rounds(m, self.given, [self.i.valid & ready[k // each] for k in range(count)])
+        following = Mux(self.i.valid & ready[0], pieces[0] == self.given - 2, last)
+        m.d.sync += [last.eq(following), *(r.eq(~(following & self._valid(last))) for r in ready)]
+        m.d.comb += self.i.ready.eq(ready[0])
+        return pieces, last
 
 
 def _moving_together(given: int) -> int:
