@@ -18,6 +18,7 @@ from hw.moves import access, picks
 from hw.pipeline import Stage
 from hw.sliding import NO_BORDER, Border
 from hw.stages.argmax import ArgMax
+from hw.stages.channel_concat import ChannelConcat
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
 from hw.stages.fifo import Fifo
@@ -150,6 +151,11 @@ def concat(r: Random) -> Concat:
     return Concat(tuple(StreamType((6, 6, c), p.format, lanes) for c, p in zip(channels, parts, strict=True)), 2)
 
 
+def channel_concat(r: Random) -> ChannelConcat:
+    parts = ((r.of((U4, U8, I8)), r.of((4, 8, 24))) for _ in range(r.of((2, 2, 3))))
+    return ChannelConcat(tuple(StreamType((6, 6, lanes), fmt, lanes) for fmt, lanes in parts))
+
+
 def fork(r: Random) -> Fork | Forked:
     ways = r.of((2, 2, 3))
     return Fork(r.stream(r.of((U4, U8)), 96), ways) if r.rng.random() < 0.5 else Forked(producer(r), ways)
@@ -258,7 +264,8 @@ FAMILIES: dict[str, tuple[Callable[[Random], Stage], int]] = {
     "serial window": (serial_window, 10), "parallel window": (parallel_window, 10),
     "pool": (pool, 8), "global pool": (global_pool, 4), "width": (width, 11), "fifo": (fifo, 12), "pad": (pad, 5),
     "crop": (crop, 3), "reorder": (reorder, 4), "gather": (gather, 4), "join": (join, 8), "concat": (concat, 4),
-    "fork": (fork, 4), "argmax": (argmax, 5), "function": (function, 24), "fused": (fused, 16), "joined": (joined, 6),
+    "channel concat": (channel_concat, 3), "fork": (fork, 4), "argmax": (argmax, 5), "function": (function, 24),
+    "fused": (fused, 16), "joined": (joined, 6),
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from hw.pipeline import Placed, Stage
 from hw.rewrite import Rewriting
 from hw.sliding import Border
 from hw.stages.activation import weight
+from hw.stages.channel_concat import ChannelConcat
 from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
@@ -28,7 +29,8 @@ from hw.stages.width import Width
 from hw.stages.window import Window
 
 JOINS = (Add, Extreme, Mul)
-PRODUCERS = (MatVec, Unrolled, ChannelwiseMac, Pool, GlobalPool, *JOINS, Concat, Crop, ElementStage, Fused, Joined)
+CONCATS = (Concat, ChannelConcat)
+PRODUCERS = (MatVec, Unrolled, ChannelwiseMac, Pool, GlobalPool, *JOINS, *CONCATS, Crop, ElementStage, Fused, Joined)
 
 
 def absorb_padding(rewriting: Rewriting) -> None:

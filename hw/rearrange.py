@@ -16,6 +16,7 @@ from hw.divisors import divisors
 from hw.layer import Chain, Folding, stream_of
 from hw.moves import Access, Picks, access, picks
 from hw.pipeline import Stage
+from hw.stages.channel_concat import ChannelConcat
 from hw.stages.concat import Concat as ConcatStage
 from hw.stages.crop import Crop
 from hw.stages.gather import Gather
@@ -25,15 +26,28 @@ MOVES = (Transpose, Slice, Expand, Upsample, Take, DepthToSpace, SpaceToDepth)
 
 
 def concat_foldings(graph: Graph, node: Node) -> list[Folding]:
-    """Lanes that divide the channels of every part."""
-    return [Folding(d, d) for d in divisors(gcd(*(graph.types[i].shape[-1] for i in node.inputs)))]
+    """Lanes that divide the channels of every part, in turns; or all channels of every part at once."""
+    lanes = divisors(gcd(*(graph.types[i].shape[-1] for i in node.inputs)))
+    whole = [Folding(lanes[-1], graph.types[node.name].shape[-1], whole=True)] if _of_channels(graph, node) else []
+    return [Folding(d, d) for d in lanes] + whole
 
 
 def concat_stages(graph: Graph, node: Node, folding: Folding) -> Chain:
-    op = node.op
-    assert isinstance(op, Concat)
-    parts = tuple(stream_of(graph.types[i], folding.lanes_in) for i in node.inputs)
-    return [("concat", ConcatStage(parts, op.axis % len(parts[0].shape)))]
+    types = [graph.types[i] for i in node.inputs]
+    if folding.whole:
+        return [("concat", ChannelConcat(tuple(stream_of(t, t.shape[-1]) for t in types)))]
+    return [("concat", ConcatStage(tuple(stream_of(t, folding.lanes_in) for t in types), _axis(graph, node)))]
+
+
+def _of_channels(graph: Graph, node: Node) -> bool:
+    """Whether a concatenation joins channels, so that a beat of each part can go at once."""
+    return _axis(graph, node) == len(graph.types[node.name].shape) - 1
+
+
+def _axis(graph: Graph, node: Node) -> int:
+    """Of a concatenation."""
+    assert isinstance(node.op, Concat)
+    return node.op.axis % len(graph.types[node.name].shape)
 
 
 def concat_cycles(graph: Graph, node: Node, folding: Folding) -> int:

@@ -10,12 +10,14 @@ import pytest
 from boards import board_named
 from codesign.formats import Int
 from codesign.importer import import_model
+from codesign.ops.layout import Concat as ConcatOp
 from codesign.passes import run_passes
 from codesign.passes.split import split
 from hw.estimate import estimate_timing, stage_interval
 from hw.fifo import with_fifos
 from hw.pipeline import Pipeline
 from hw.plan import plan_for_interval
+from hw.stages.channel_concat import ChannelConcat
 from hw.stages.concat import Concat
 from hw.stages.matvec import MatVec
 from hw.stages.pad import Pad
@@ -23,6 +25,7 @@ from hw.stream import StreamType
 from sim.simulator import SimResult, Stalled
 from tests import models
 from tests.branching import Bench, built, pipeline_of
+from tests.test_channels import Layers
 from tests.test_fuse import chain
 from tests.test_random_networks import Network
 from tests.test_stage_matvec import weights_of
@@ -71,6 +74,15 @@ def test_parts_of_a_concatenation_wait_for_their_turn(tmp_path):
     assert any(isinstance(p.stage, Concat) for p in pipeline.stages)
     result, timing = simulated(pipeline, tmp_path / "b"), estimate_timing(pipeline)
     assert (result.latency_cycles, result.interval_cycles) == (timing.latency_cycles, timing.interval_cycles)
+
+
+def test_a_concatenation_of_channels_takes_a_place_a_clock(tmp_path):
+    g = Layers((8, 8, 3))
+    a, b = (g.stairs(g.conv("x", (1, 1), 3, n), n) for n in (4, 6))
+    core = g.graph(g.conv(g.node(ConcatOp(2), a, b), (1, 1), 10, 2))
+    _, pipeline = plan_for_interval(core, board_named("pynq-z2").budget, 64)
+    assert any(isinstance(getattr(p.stage, "producer", p.stage), ChannelConcat) for p in pipeline.stages)
+    assert simulated(pipeline, tmp_path).interval_cycles == estimate_timing(pipeline).interval_cycles == 64
 
 
 @pytest.mark.parametrize("interval", [105, 130, 148, 290, 610])

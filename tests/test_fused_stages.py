@@ -10,6 +10,7 @@ from codesign.cost import Cost
 from codesign.formats import Int
 from codesign.ops.requant import Requant
 from hw.netlist.dense import Dense
+from hw.stages.channel_concat import ChannelConcat
 from hw.stages.channelwise import ChannelwiseMac
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
@@ -66,6 +67,7 @@ PRODUCERS: dict[str, Producer] = {
     "sum": Add(image(2, 4, lanes=2), image(2, 4, lanes=2)),
     "mul": Mul(image(2, 4, lanes=2), image(2, 4, lanes=2)),
     "concat": Concat((image(2, 2, lanes=2), image(2, 4, lanes=2)), 1),
+    "channel concat": ChannelConcat((image(2, 2, lanes=2), image(2, 4, lanes=4))),
     "crop": Crop(image(4, 4, lanes=2), (1, 0), (2, 4)),
     "narrower": Width(image(2, 4, lanes=4), 2),
     "gearbox": Width(image(2, 6, lanes=4), 3),
@@ -139,6 +141,7 @@ JOINED = {
     "sum": joined(joined(PRODUCERS["product"], 0, "compare"), 1, "scale"),
 }
 JOINED["concat"] = joined(PRODUCERS["concat"], 0, "table")
+JOINED["channel concat"] = joined(PRODUCERS["channel concat"], 0, "table")
 
 
 @pytest.mark.parametrize("name", JOINED)
@@ -153,7 +156,7 @@ def test_joined_cycles(name: str, seed: int | None) -> None:
     """Where the other streams are early, as where they are absorbed; the producer's own may come when they like."""
     stage, frames = JOINED[name], random_frames(JOINED[name], 5)
     arrive = steady(stage, 5) if seed is None else ragged(stage, 5, seed)
-    own = 2 if name == "concat" else 1
+    own = 2 if "concat" in name else 1
     arrive = [a + 40 for a in arrive[:own]] + [np.arange(len(a), dtype=np.int64) for a in arrive[own:]]
     (measured,) = measure_schedule(stage, frames, arrive)
     np.testing.assert_array_equal(stage.schedule(*arrive)[0], measured)

@@ -18,6 +18,7 @@ from codesign.ops.take import Take
 from codesign.ops.weigh import Weigh
 from hw.moves import access, picks
 from hw.pipeline import Stage
+from hw.stages.channel_concat import ChannelConcat
 from hw.stages.concat import Concat
 from hw.stages.crop import Crop
 from hw.stages.gather import Gather
@@ -127,6 +128,14 @@ def test_concatenation(data: st.DataObject, lanes: int, ways: int) -> None:
 
 
 @SOME
+@given(st.data(), st.integers(2, 4))
+def test_channels_side_by_side(data: st.DataObject, ways: int) -> None:
+    outer, sizes = (data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))), st.integers(1, 5)
+    parts = [StreamType((*outer, c), data.draw(FORMATS), c) for c in (data.draw(sizes) for _ in range(ways))]
+    check(ChannelConcat(tuple(parts)))
+
+
+@SOME
 @given(st.data(), FORMATS)
 def test_cropping(data: st.DataObject, fmt: Format) -> None:
     lanes = data.draw(st.integers(1, 2))
@@ -194,6 +203,8 @@ def test_what_does_not_fit_is_refused(fmt: Format) -> None:
         Crop(StreamType((4, 4), fmt, 2), (0, 1), (4, 2))
     with pytest.raises(ValueError, match="Concat along"):
         Concat((StreamType((4, 4), fmt, 2), StreamType((4, 4), fmt, 1)), 1)
+    with pytest.raises(ValueError, match="ChannelConcat of"):
+        ChannelConcat((StreamType((4, 4), fmt, 4), StreamType((4, 4), fmt, 2)))
 
 
 @pytest.mark.parametrize(
@@ -202,6 +213,7 @@ def test_what_does_not_fit_is_refused(fmt: Format) -> None:
         Mul(StreamType((2,), Int(-8, 7)), StreamType((2,), Int(0, 3))),
         Extreme(StreamType((2,), Int(-8, 7)), StreamType((2,), Int(0, 3)), least=True),
         Concat((StreamType((2, 1), Int(0, 1)), StreamType((2, 2), Int(-2, 1))), 1),
+        ChannelConcat((StreamType((2, 1), Int(0, 1), 1), StreamType((2, 2), Int(-2, 1), 2))),
         Crop(StreamType((3, 2), Int(0, 1)), (1, 0), (1, 2)),
         moved(Transpose((1, 0)), (2, 2), 1, Int(0, 1)),
         gathered(Take(0, (1, 0, 0, 1)), (2, 1), 1, Int(0, 1)),

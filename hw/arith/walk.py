@@ -69,19 +69,19 @@ class Walk(wiring.Component):
     def _places(self, m: Module, begin: Step, then: Step, fetched: Value) -> tuple[Value, Value]:
         """The place of a step and its ends: `begin` after a reset, `then` a clock later, from there on by `step`."""
         passes, final, bits = _passes(self.order), self.order.passes - 1, _bits(self.order)
-        values = begin.place, begin.left, begin.of == final
-        place, left, of_final = (Signal(n, init=value) for n, value in zip(bits, values, strict=True))
-        state, last = Cat(place, left, of_final), left == 0
+        place, left = Signal(bits[0], init=begin.place), Signal(bits[1], init=begin.left)
+        last, of_final = Signal(init=not begin.left), Signal(init=begin.of == final)
         turn = ~fetched | (self.step & last)
         begun = (then.of + 1) % len(passes)
         (number,), _ = counters(m, [len(passes)], turn, [begun])
         following = _read(m, passes @ (1 << np.cumsum([0, *bits[:-1]])), number, turn)
         with m.If(~fetched):
-            m.d.sync += [place.eq(then.place), left.eq(then.left), of_final.eq(then.of == final)]
+            m.d.sync += [place.eq(then.place), left.eq(then.left)]
+            m.d.sync += [last.eq(not then.left), of_final.eq(then.of == final)]
         with m.Elif(self.step & last):
-            m.d.sync += state.eq(following)
+            m.d.sync += [Cat(place, left, of_final).eq(following), last.eq(following[bits[0] : -1] == 0)]
         with m.Elif(self.step):
-            m.d.sync += [place.eq(increased(place)), left.eq(decreased(left))]
+            m.d.sync += [place.eq(increased(place)), left.eq(decreased(left)), last.eq(left == 1)]
         return place, Cat(last, last & of_final)
 
     def _ends(self, step: Step) -> int:
@@ -121,6 +121,6 @@ def walk_cost(order: Order) -> Cost:
     beats, passes = order.patterns[0], _passes(order)
     state = sum(_bits(order))
     tables = Fields([beats]).cost() + Fields(list(passes.T)).cost()
-    held = 3 + state + 2 * (2 + (order.beats - 1).bit_length())
+    held = 4 + state + 2 * (2 + (order.beats - 1).bit_length())
     own = Cost(lut=fitted("walk.bit") * state + fitted("walk.one"), ff=held)
     return tables + counters_cost([len(passes)]) + own
