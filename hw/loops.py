@@ -62,11 +62,27 @@ def _advance(m: Module, indices: Sequence[Signal], ends: Sequence[Value], step: 
 def rounds(m: Module, count: int, moves: Sequence[Value]) -> list[Signal]:
     """A number that goes around, in a register for each of `moves`, which are all the same."""
     made = [Signal(range(count), name="turn", attrs=KEPT if len(moves) > 1 else {}) for _ in moves]
-    following = [Mux(first == count - 1, 0, increased(first)) for first in made[::_TOGETHER]]
+    following = [_around(m, first, count, moves[k * _TOGETHER]) for k, first in enumerate(made[::_TOGETHER])]
     for k, (turn, move) in enumerate(zip(made, moves, strict=True)):
         with m.If(move):
             m.d.sync += turn.eq(following[k // _TOGETHER])
     return made
+
+
+def _around(m: Module, index: Signal, count: int, move: Value) -> Value:
+    """What follows a number that goes around."""
+    if not _told_apart(count):
+        return Mux(index == count - 1, 0, increased(index))
+    last = Signal(init=index.init == count - 1)
+    with m.If(move):
+        m.d.sync += last.eq(index == count - 2)
+    return Mux(last, 0, index + 1)
+
+
+def _told_apart(count: int) -> bool:
+    """Whether a register says that a number is at its end: where a chain counts it, and no bit of the sum tells it."""
+    bits = (count - 1).bit_length()
+    return bits > _TABLE_INPUTS and count != 1 << bits
 
 
 def at_ends(
@@ -234,14 +250,19 @@ def fold_counter(m: Module, valid: Value, folds: int, count: int = 1) -> list[Si
     attrs = KEPT if count > 1 else {}
     reads, ahead = [Signal(range(folds), attrs=attrs) for _ in range(count)], Signal(range(folds), init=1 % folds)
     with m.If(valid):
-        m.d.sync += [ahead.eq(Mux(ahead == folds - 1, 0, ahead + 1)), *(fold.eq(ahead) for fold in reads)]
+        m.d.sync += [ahead.eq(_around(m, ahead, folds, valid)), *(fold.eq(ahead) for fold in reads)]
     return reads
 
 
 def counter_cost(folds: int, count: int = 1) -> Cost:
     """Of a fold_counter."""
     bits = (folds - 1).bit_length()
-    return Cost(lut=fitted("fold.bit") * bits, ff=(1 + count) * bits)
+    return Cost(lut=fitted("fold.bit") * bits, ff=(1 + count) * bits + _told_apart(folds))
+
+
+def round_cost(count: int) -> Cost:
+    """Of `rounds` in one register."""
+    return counters_cost([count]) + Cost(ff=_told_apart(count))
 
 
 def fill(m: Module, depth: int, put: Value, fetch: Value, rooms: int, somes: int) -> tuple[list[Signal], list[Signal]]:

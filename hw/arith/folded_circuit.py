@@ -18,7 +18,7 @@ from hw.buffer import Skid
 from hw.copies import branched, copies, groups_of, held, slices_of
 from hw.dealt import Dealt
 from hw.elastic import Chain, Datapath, gate
-from hw.loops import counters, counters_and_ends, fold_counter
+from hw.loops import counters_and_ends, fold_counter, rounds
 from hw.netlist.circuit import Circuit
 from hw.netlist.verilog import run_bits
 from hw.ports import element, resize
@@ -252,5 +252,4 @@ def _delayed(m: Module, value: Value) -> Signal:
 
 def _counted(m: Module, count: int, step: Value) -> Value:
     """How many steps there were, round and round."""
-    (index,), _ = counters(m, [count], step)
-    return index
+    return rounds(m, count, [step])[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -37,19 +39,22 @@ class Replay(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        full = Signal(2)
-        taken, step = self.i.valid & self.i.ready, self.valid & self.run
+        full, valid = Signal(2), Signal()
+        taken, step = self.i.valid & self.i.ready, valid & self.run
         (written,), (wrote,) = counters_and_ends(m, [self.order.beats], taken)
-        reading, released, there = self._reading(m, step, written, taken)
-        into, out_of = _toggle(m, filling := taken & wrote), _toggle(m, emptying := step & released)
+        reading = self._reading(m, step, written, taken)
+        into, out_of = _toggle(m, filling := taken & wrote), _toggle(m, emptying := step & reading.end)
         whole, same = Signal(), Signal(init=1)  # the half that is read: whether it is full, and the one written
         m.d.sync += same.eq(same ^ filling ^ emptying)
         other = full.bit_select(~out_of, 1) | (filling & ~same)
         m.d.sync += whole.eq(Mux(emptying, other, whole | (filling & same)))
+        # Whether the next beat can be read is in a register: nothing that is compared decides on a step.
+        stays, moves = valid | same & (filling | reading.here), whole | same & (filling | reading.ahead)
+        m.d.sync += valid.eq(Mux(step, Mux(reading.end, same | filling | reading.ahead, moves), stays))
         m.d.comb += [
             self.i.ready.eq(~full.bit_select(into, 1)),
-            self.valid.eq(whole | (same & there)),
-            self.x.eq(self._stored(m, (Cat(written, into), taken), Cat(reading, out_of))),
+            self.valid.eq(valid), self.last.eq(reading.last),
+            self.x.eq(self._stored(m, (Cat(written, into), taken), Cat(reading.beat, out_of))),
         ]  # fmt: skip
         filled = Mux(filling, Cat(~into, into), 0)
         emptied = Mux(emptying, Cat(~out_of, out_of), 0)
@@ -67,22 +72,36 @@ class Replay(wiring.Component):
         """So many of the enables."""
         return [self.enable[k * len(self.enable) // count] for k in range(count)]
 
-    def _reading(self, m: Module, step: Value, written: Value, taken: Value) -> tuple[Value, Value, Value]:
-        """The beat to be read, whether it is the vector's last one to be, and whether it is there already in a half
-        that is still being written."""
+    def _reading(self, m: Module, step: Value, written: Value, taken: Value) -> _Reading:
         if self.order.complete:
-            (_, reading), ends = counters_and_ends(m, [self.order.passes, self.order.beats], step)
-            released, last = with_inner(ends)
-            m.d.comb += self.last.eq(last)
-            # A vector read in order is never overtaken by its first reading: it is enough that the two differ.
-            return reading, released, reading != written
+            return self._in_order(m, step, written, taken)
         m.submodules.walk = walk = Walk(self.order)
-        m.d.comb += [walk.step.eq(step), self.last.eq(walk.last)]
-        # In a register, of the step that comes. A half that this step gives back must be full by then.
-        there = Signal()
+        m.d.comb += walk.step.eq(step)
+        # A half that a step gives back must be full by then.
         ahead, here = ((beat < written) | (taken & (beat == written)) for beat in (walk.following, walk.beat))
-        m.d.sync += there.eq(Mux(step, ahead & ~walk.ended, here & ~walk.end))
-        return walk.beat, walk.end, there
+        return _Reading(walk.beat, walk.last, walk.end, here & ~walk.end, ahead & ~walk.ended)
+
+    def _in_order(self, m: Module, step: Value, written: Value, taken: Value) -> _Reading:
+        """All beats in order, their number counted a step ahead: reading never overtakes writing, so that it is enough
+        that the two differ, and after a beat was written they do."""
+        (_, following), ends = counters_and_ends(m, [self.order.passes, self.order.beats], step, [0, 1])
+        ended, last_after = with_inner(ends)
+        beat, end, last = Signal.like(following, init=0), Signal(), Signal()
+        with m.If(step):
+            m.d.sync += [beat.eq(following), end.eq(ended), last.eq(last_after)]
+        return _Reading(beat, last, end, taken, taken | (following != written))
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """The beat to be read, whether it is the last one of its pass, and of all; and in the half that is being written:
+    whether it is `here` a clock later, and whether the following one is."""
+
+    beat: Value
+    last: Value
+    end: Value
+    here: Value
+    ahead: Value
 
 
 class Hold(wiring.Component):
@@ -139,7 +158,7 @@ def replay_cost(bits: int, order: Order) -> Cost:
         return counters_cost([order.passes]) + Cost(lut=fitted("hold.one"), ff=bits + ends)
     half = (order.beats - 1).bit_length()
     reading = counters_cost([order.passes, order.beats]) if order.complete else walk_cost(order)
-    ends = 1 + 2 * order.complete  # registers of the loops' ends
+    ends = 2 + (4 + half) * order.complete  # registers of what can be read and of the loops' ends
     own = Cost(lut=fitted("replay.one") + fitted("replay.bit") * half, ff=6 + ends)
     control = counters_cost([order.beats]) + reading + own
     return control + ram_cost(replay_depth(order.beats), bits)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 
 import numpy as np
-from amaranth.hdl import Cat, EnableInserter, Module, Signal, Value
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from codesign.cost import Cost
 from hw.arith.order import Order
+from hw.copies import KEPT
 from hw.fitted import fitted
 from hw.loops import counters, counters_cost, decreased, increased
 from hw.rom import Fields, Rom
@@ -69,19 +70,20 @@ class Walk(wiring.Component):
     def _places(self, m: Module, begin: Step, then: Step, fetched: Value) -> tuple[Value, Value]:
         """The place of a step and its ends: `begin` after a reset, `then` a clock later, from there on by `step`."""
         passes, final, bits = _passes(self.order), self.order.passes - 1, _bits(self.order)
-        place, left = Signal(bits[0], init=begin.place), Signal(bits[1], init=begin.left)
-        last, of_final = Signal(init=not begin.left), Signal(init=begin.of == final)
+        # Two registers of the place: behind the carry chain of a counter synthesis would look for the table's logic.
+        place, counted = (Signal(bits[0], init=begin.place, attrs=KEPT) for _ in range(2))
+        left, of_final = Signal(bits[1], init=begin.left), Signal(init=begin.of == final)
+        last = Signal(init=not begin.left)
         turn = ~fetched | (self.step & last)
-        begun = (then.of + 1) % len(passes)
-        (number,), _ = counters(m, [len(passes)], turn, [begun])
+        (number,), _ = counters(m, [len(passes)], turn, [(then.of + 1) % len(passes)])
         following = _read(m, passes @ (1 << np.cumsum([0, *bits[:-1]])), number, turn)
-        with m.If(~fetched):
-            m.d.sync += [place.eq(then.place), left.eq(then.left)]
-            m.d.sync += [last.eq(not then.left), of_final.eq(then.of == final)]
-        with m.Elif(self.step & last):
-            m.d.sync += [Cat(place, left, of_final).eq(following), last.eq(following[bits[0] : -1] == 0)]
+        with m.If(turn):
+            first = Const(then.place | (then.left | (then.of == final) << bits[1]) << bits[0], sum(bits))
+            word = Mux(fetched, following, first)
+            m.d.sync += [Cat(counted, left, of_final).eq(word), place.eq(word), last.eq(word[bits[0] : -1] == 0)]
         with m.Elif(self.step):
-            m.d.sync += [place.eq(increased(place)), left.eq(decreased(left)), last.eq(left == 1)]
+            above = increased(counted)
+            m.d.sync += [counted.eq(above), place.eq(above), left.eq(decreased(left)), last.eq(left == 1)]
         return place, Cat(last, last & of_final)
 
     def _ends(self, step: Step) -> int:
@@ -121,6 +123,6 @@ def walk_cost(order: Order) -> Cost:
     beats, passes = order.patterns[0], _passes(order)
     state = sum(_bits(order))
     tables = Fields([beats]).cost() + Fields(list(passes.T)).cost()
-    held = 4 + state + 2 * (2 + (order.beats - 1).bit_length())
+    held = 4 + state + (len(beats) - 1).bit_length() + 2 * (2 + (order.beats - 1).bit_length())
     own = Cost(lut=fitted("walk.bit") * state + fitted("walk.one"), ff=held)
     return tables + counters_cost([len(passes)]) + own
