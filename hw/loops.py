@@ -11,6 +11,7 @@ from hw.copies import KEPT
 from hw.fitted import fitted
 
 _TABLE_INPUTS = 6
+COUNTED_IN_TABLES = 1 << (_TABLE_INPUTS - 1)  # up to so many `counters` count without a carry chain
 _TOGETHER = 4  # equal registers that follow one of them, which is read by that many more (`hw.copies.EACH`)
 
 

@@ -13,6 +13,7 @@ from hw.arith.multipliers import Multipliers
 from hw.arith.product import Place, Product
 from hw.arith.sums import Sums, stored, sums_of
 from hw.copies import EACH, groups_of
+from hw.loops import COUNTED_IN_TABLES
 from hw.netlist.chains import SHORT_BITS
 from hw.netlist.clock import MOST_LEVELS
 from hw.netlist.verilog import run_bits
@@ -55,6 +56,12 @@ class Folded:
     def beats(self) -> int:
         """Of every run where they are equally long; else 0."""
         return int(self.runs[0]) if len(np.unique(self.runs)) == 1 else 0
+
+    @property
+    def counts_places(self) -> bool:
+        """Whether counters of results and beats say the place of the weights: not where a carry chain counts, behind
+        which synthesis would look for the tables."""
+        return self.beats & (self.beats - 1) == 0 < self.beats and max(self.results, self.beats) <= COUNTED_IN_TABLES
 
     @property
     def neurons(self) -> int:

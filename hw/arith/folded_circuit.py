@@ -18,7 +18,7 @@ from hw.buffer import Skid
 from hw.copies import branched, copies, groups_of, held, slices_of
 from hw.dealt import Dealt
 from hw.elastic import Chain, Datapath, gate
-from hw.loops import counters_and_ends, fold_counter, rounds
+from hw.loops import counters_and_ends, fold_counter
 from hw.netlist.circuit import Circuit
 from hw.netlist.verilog import run_bits
 from hw.ports import element, resize
@@ -141,8 +141,7 @@ class FoldedCircuit(wiring.Component):
         f = self.folded
         if f.beats:
             (result, beat), (_, last) = counters_and_ends(m, [f.results, f.beats], self.valid)
-            power_of_two = f.beats & (f.beats - 1) == 0
-            address = Cat(beat, result) if power_of_two else _counted(m, f.folds, self.valid)
+            address = Cat(beat, result) if f.counts_places else _counted(m, f.folds, self.valid)
             return result, address, beat == 0, last
         first = Signal(init=1)
         with m.If(self.valid):
@@ -252,4 +251,4 @@ def _delayed(m: Module, value: Value) -> Signal:
 
 def _counted(m: Module, count: int, step: Value) -> Value:
     """How many steps there were, round and round."""
-    return rounds(m, count, [step])[0]
+    return fold_counter(m, step, count)[0]

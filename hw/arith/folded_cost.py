@@ -11,7 +11,7 @@ from hw.arith.sums import product_cost
 from hw.buffer import skid_cost
 from hw.copies import groups_of
 from hw.fitted import fitted
-from hw.loops import counters_cost, round_cost
+from hw.loops import counter_cost, counters_cost
 from hw.netlist.fanout import MOST_READERS
 from hw.rom import rom_cost
 
@@ -107,5 +107,4 @@ def _control_cost(folded: Folded, clocks: int) -> Cost:
 
 def _address_cost(folded: Folded) -> Cost:
     """Of what counts the weights' places, where the other counters do not say it."""
-    said = folded.beats & (folded.beats - 1) == 0 and folded.beats > 0
-    return Cost() if said else round_cost(folded.folds)
+    return Cost() if folded.counts_places else counter_cost(folded.folds)
