@@ -72,7 +72,7 @@ def rounds(m: Module, count: int, moves: Sequence[Value]) -> list[Signal]:
 
 def _around(m: Module, index: Signal, count: int, move: Value) -> Value:
     """What follows a number that goes around."""
-    if not _told_apart(count):
+    if not told_apart(count):
         return Mux(index == count - 1, 0, increased(index))
     last = Signal(init=index.init == count - 1)
     with m.If(move):
@@ -80,7 +80,7 @@ def _around(m: Module, index: Signal, count: int, move: Value) -> Value:
     return Mux(last, 0, index + 1)
 
 
-def _told_apart(count: int) -> bool:
+def told_apart(count: int) -> bool:
     """Whether a register says that a number is at its end: where a chain counts it, and no bit of the sum tells it."""
     bits = (count - 1).bit_length()
     return bits > _TABLE_INPUTS and count != 1 << bits
@@ -258,12 +258,7 @@ def fold_counter(m: Module, valid: Value, folds: int, count: int = 1) -> list[Si
 def counter_cost(folds: int, count: int = 1) -> Cost:
     """Of a fold_counter."""
     bits = (folds - 1).bit_length()
-    return Cost(lut=fitted("fold.bit") * bits, ff=(1 + count) * bits + _told_apart(folds))
-
-
-def round_cost(count: int) -> Cost:
-    """Of `rounds` in one register."""
-    return counters_cost([count]) + Cost(ff=_told_apart(count))
+    return Cost(lut=fitted("fold.bit") * bits, ff=(1 + count) * bits + told_apart(folds))
 
 
 def fill(m: Module, depth: int, put: Value, fetch: Value, rooms: int, somes: int) -> tuple[list[Signal], list[Signal]]:

@@ -42,8 +42,8 @@ class Replay(wiring.Component):
         full, valid = Signal(2), Signal()
         taken, step = self.i.valid & self.i.ready, valid & self.run
         (written,), (wrote,) = counters_and_ends(m, [self.order.beats], taken)
-        reading = self._reading(m, step, written, taken)
-        into, out_of = _toggle(m, filling := taken & wrote), _toggle(m, emptying := step & reading.end)
+        reading = self._reading(m, step, written, taken, filling := taken & wrote)
+        into, out_of = _toggle(m, filling), _toggle(m, emptying := step & reading.end)
         whole, same = Signal(), Signal(init=1)  # the half that is read: whether it is full, and the one written
         m.d.sync += same.eq(same ^ filling ^ emptying)
         other = full.bit_select(~out_of, 1) | (filling & ~same)
@@ -72,13 +72,18 @@ class Replay(wiring.Component):
         """So many of the enables."""
         return [self.enable[k * len(self.enable) // count] for k in range(count)]
 
-    def _reading(self, m: Module, step: Value, written: Value, taken: Value) -> _Reading:
+    def _reading(self, m: Module, step: Value, written: Value, taken: Value, filling: Value) -> _Reading:
         if self.order.complete:
             return self._in_order(m, step, written, taken)
         m.submodules.walk = walk = Walk(self.order)
         m.d.comb += walk.step.eq(step)
+        # Whether fewer beats than these were written, in registers: so only the one that comes is compared for order.
+        was_here, was_ahead = Signal(), Signal()
+        here = was_here | (taken & (walk.beat == written))
+        ahead = was_ahead | (taken & (walk.following == written))
+        coming = (walk.coming < written) | (taken & (walk.coming == written))
+        m.d.sync += [was_here.eq(Mux(step, ahead, here) & ~filling), was_ahead.eq(Mux(step, coming, ahead) & ~filling)]
         # A half that a step gives back must be full by then.
-        ahead, here = ((beat < written) | (taken & (beat == written)) for beat in (walk.following, walk.beat))
         return _Reading(walk.beat, walk.last, walk.end, here & ~walk.end, ahead & ~walk.ended)
 
     def _in_order(self, m: Module, step: Value, written: Value, taken: Value) -> _Reading:
@@ -158,7 +163,7 @@ def replay_cost(bits: int, order: Order) -> Cost:
         return counters_cost([order.passes]) + Cost(lut=fitted("hold.one"), ff=bits + ends)
     half = (order.beats - 1).bit_length()
     reading = counters_cost([order.passes, order.beats]) if order.complete else walk_cost(order)
-    ends = 2 + (4 + half) * order.complete  # registers of what can be read and of the loops' ends
+    ends = 2 + (4 + half if order.complete else 2)  # registers of what can be read and of the loops' ends
     own = Cost(lut=fitted("replay.one") + fitted("replay.bit") * half, ff=6 + ends)
     control = counters_cost([order.beats]) + reading + own
     return control + ram_cost(replay_depth(order.beats), bits)

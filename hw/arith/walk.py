@@ -31,9 +31,9 @@ class Step:
 class Walk(wiring.Component):
     """The steps of an order, round and round: `beat`, whether it is the `last` of its pass, whether it is the `end`.
 
-    `following` and `ended`: the beat and the end of the next step. All come from registers, and what is read of the
-    tables goes straight into registers: no choice stands before a table, which synthesis would mix with it. There must
-    be no `step` in the first clock after a reset.
+    `following` and `ended`: the beat and the end of the next step; `coming`: the beat of the one behind it. All come
+    from registers, and what is read of the tables goes straight into registers: no choice stands before a table, which
+    synthesis would mix with it. There must be no `step` in the first clock after a reset.
     """
 
     step: Signal
@@ -42,29 +42,31 @@ class Walk(wiring.Component):
     end: Signal
     following: Signal
     ended: Signal
+    coming: Signal
 
     def __init__(self, order: Order) -> None:
         self.order, beat = order, range(order.beats)
         flags = {"last": Out(1), "end": Out(1), "ended": Out(1)}
-        super().__init__({"step": In(1), "beat": Out(beat), "following": Out(beat), **flags})
+        beats = {"beat": Out(beat), "following": Out(beat), "coming": Out(beat)}
+        super().__init__({"step": In(1), **beats, **flags})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         beats, _ = self.order.patterns
-        first, second, third, fourth = islice(_steps(self.order), 4)
+        *soon, read, then = islice(_steps(self.order), 5)
         fetched = Signal()
         fetch = self.step | ~fetched
-        place, at_ends = self._places(m, third, fourth, fetched)
+        place, at_ends = self._places(m, read, then, fetched)
         ends = Signal(2)
         with m.If(fetch):
             m.d.sync += ends.eq(at_ends)
         now = Cat(ends, _read(m, beats, place, fetch))
-        words = (int(beats[s.place]) << 2 | self._ends(s) for s in (first, second))
-        current, following = (Signal(len(now), init=word) for word in words)
+        current, following, coming = (Signal(len(now), init=int(beats[s.place]) << 2 | self._ends(s)) for s in soon)
         with m.If(self.step):
-            m.d.sync += [current.eq(following), following.eq(now)]
+            m.d.sync += [current.eq(following), following.eq(coming), coming.eq(now)]
         m.d.sync += fetched.eq(1)
-        m.d.comb += [Cat(self.last, self.end, self.beat).eq(current), Cat(self.ended, self.following).eq(following[1:])]
+        m.d.comb += [Cat(self.last, self.end, self.beat).eq(current), self.coming.eq(coming[2:])]
+        m.d.comb += Cat(self.ended, self.following).eq(following[1:])
         return m
 
     def _places(self, m: Module, begin: Step, then: Step, fetched: Value) -> tuple[Value, Value]:
@@ -123,6 +125,6 @@ def walk_cost(order: Order) -> Cost:
     beats, passes = order.patterns[0], _passes(order)
     state = sum(_bits(order))
     tables = Fields([beats]).cost() + Fields(list(passes.T)).cost()
-    held = 4 + state + (len(beats) - 1).bit_length() + 2 * (2 + (order.beats - 1).bit_length())
+    held = 4 + state + (len(beats) - 1).bit_length() + 3 * (2 + (order.beats - 1).bit_length())
     own = Cost(lut=fitted("walk.bit") * state + fitted("walk.one"), ff=held)
     return tables + counters_cost([len(passes)]) + own

@@ -17,7 +17,7 @@ from hw.fetch import Fetch
 from hw.fitted import fitted
 from hw.flow import buffer_flow, later, passes, skid_flow, stored
 from hw.halts import Course, Flow, Halts, Start, Times
-from hw.loops import fill, round_cost, rounds
+from hw.loops import fill, rounds, told_apart
 from hw.memory import Ports, choices_of, in_blocks, in_parts, lutram_sites, parts_of, ram_cost
 from hw.ports import stage_ports
 from hw.stream import StreamType
@@ -97,8 +97,8 @@ class Fifo:
             return buffer_cost(bits)
         power_of_two = self.depth == 1 << pointer
         a_bit = fitted("fifo.bit") + fitted("fifo.wrapped bit") * (not power_of_two)
-        ends = 2 * (round_cost(self.depth).ff - pointer)
-        control = Cost(lut=a_bit * pointer + fitted("fifo.one"), ff=3 * pointer + power_of_two + 2 + ends)
+        ends = 2 + 2 * told_apart(self.depth)
+        control = Cost(lut=a_bit * pointer + fitted("fifo.one"), ff=3 * pointer + power_of_two + ends)
         if self.in_banks:
             return self.fetch.cost() + skid_cost(bits) + control + Cost(ff=self.fetch.parts)
         if self._in_blocks:
