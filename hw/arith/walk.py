@@ -15,7 +15,7 @@ from codesign.cost import Cost
 from hw.arith.order import Order
 from hw.copies import KEPT
 from hw.fitted import fitted
-from hw.loops import counters, counters_cost, decreased, increased
+from hw.loops import counter_cost, decreased, fold_counter, increased
 from hw.rom import Fields, Rom
 
 
@@ -77,8 +77,9 @@ class Walk(wiring.Component):
         left, of_final = Signal(bits[1], init=begin.left), Signal(init=begin.of == final)
         last = Signal(init=not begin.left)
         turn = ~fetched | (self.step & last)
-        (number,), _ = counters(m, [len(passes)], turn, [(then.of + 1) % len(passes)])
-        following = _read(m, passes @ (1 << np.cumsum([0, *bits[:-1]])), number, turn)
+        (number,) = fold_counter(m, turn, len(passes))
+        words = np.roll(passes @ (1 << np.cumsum([0, *bits[:-1]])), -then.of - 1)  # the one behind `then` first
+        following = _read(m, words, number, turn)
         with m.If(turn):
             first = Const(then.place | (then.left | (then.of == final) << bits[1]) << bits[0], sum(bits))
             word = Mux(fetched, following, first)
@@ -127,4 +128,4 @@ def walk_cost(order: Order) -> Cost:
     tables = Fields([beats]).cost() + Fields(list(passes.T)).cost()
     held = 4 + state + (len(beats) - 1).bit_length() + 3 * (2 + (order.beats - 1).bit_length())
     own = Cost(lut=fitted("walk.bit") * state + fitted("walk.one"), ff=held)
-    return tables + counters_cost([len(passes)]) + own
+    return tables + counter_cost(len(passes)) + own
