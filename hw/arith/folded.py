@@ -61,7 +61,8 @@ class Folded:
     def counts_places(self) -> bool:
         """Whether counters of results and beats say the place of the weights: not where a carry chain counts, behind
         which synthesis would look for the tables."""
-        return self.beats & (self.beats - 1) == 0 < self.beats and max(self.results, self.beats) <= COUNTED_IN_TABLES
+        power_of_two = self.beats > 0 and self.beats & (self.beats - 1) == 0
+        return power_of_two and max(self.results, self.beats) <= COUNTED_IN_TABLES
 
     @property
     def neurons(self) -> int:

@@ -87,8 +87,8 @@ class Replay(wiring.Component):
         return _Reading(walk.beat, walk.last, walk.end, here & ~walk.end, ahead & ~walk.ended)
 
     def _in_order(self, m: Module, step: Value, written: Value, taken: Value) -> _Reading:
-        """All beats in order, their number counted a step ahead: reading never overtakes writing, so that it is enough
-        that the two differ, and after a beat was written they do."""
+        """All beats in order, their number counted a step ahead. A step reads a beat that was written, so that the one
+        behind it is there unless it is the next to be written, and that is not being written now."""
         (_, following), ends = counters_and_ends(m, [self.order.passes, self.order.beats], step, [0, 1])
         ended, last_after = with_inner(ends)
         beat, end, last = Signal.like(following, init=0), Signal(), Signal()

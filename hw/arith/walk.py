@@ -20,7 +20,7 @@ from hw.rom import Fields, Rom
 
 
 @dataclass(frozen=True)
-class Step:
+class _Step:
     """One of a walk: its place in the table of beats, its pass, how many steps of the pass come after it."""
 
     place: int
@@ -69,7 +69,7 @@ class Walk(wiring.Component):
         m.d.comb += Cat(self.ended, self.following).eq(following[1:])
         return m
 
-    def _places(self, m: Module, begin: Step, then: Step, fetched: Value) -> tuple[Value, Value]:
+    def _places(self, m: Module, begin: _Step, then: _Step, fetched: Value) -> tuple[Value, Value]:
         """The place of a step and its ends: `begin` after a reset, `then` a clock later, from there on by `step`."""
         passes, final, bits = _passes(self.order), self.order.passes - 1, _bits(self.order)
         # Two registers of the place: behind the carry chain of a counter synthesis would look for the table's logic.
@@ -89,16 +89,16 @@ class Walk(wiring.Component):
             m.d.sync += [counted.eq(above), place.eq(above), left.eq(decreased(left)), last.eq(left == 1)]
         return place, Cat(last, last & of_final)
 
-    def _ends(self, step: Step) -> int:
+    def _ends(self, step: _Step) -> int:
         """Whether it is the last of its pass; twice: whether it is the end."""
         return 0 if step.left else 1 | (step.of == self.order.passes - 1) << 1
 
 
-def _steps(order: Order) -> Iterator[Step]:
+def _steps(order: Order) -> Iterator[_Step]:
     """Round and round."""
     _, first = order.patterns
     for of in cycle(range(order.passes)):
-        yield from (Step(int(first[of]) + k, of, int(order.runs[of]) - 1 - k) for k in range(order.runs[of]))
+        yield from (_Step(int(first[of]) + k, of, int(order.runs[of]) - 1 - k) for k in range(order.runs[of]))
 
 
 def _passes(order: Order) -> np.ndarray:
