@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
-from math import inf
 
 from codesign.cost import Budget, Cost
 from codesign.errors import CheckFailed
@@ -63,11 +62,7 @@ class Plan:
 
 
 class OverBudget(CheckFailed):
-    """A rate that needs more than there is; `fastest`: cycles a frame of what fits, infinite where it is not known."""
-
-    def __init__(self, text: str, fastest: float = inf) -> None:
-        super().__init__(text)
-        self.fastest = fastest
+    """A rate that needs more than there is."""
 
 
 def fold(space: Space, interval_cycles: int, within: Budget | None = None) -> Plan:
@@ -83,19 +78,11 @@ def fold(space: Space, interval_cycles: int, within: Budget | None = None) -> Pl
         )
     over = budget.exceeded_by(plan.cost)
     if over:
-        raise _over_budget(over[0], plan, budget, interval_cycles, space.fastest(budget))
+        raise OverBudget(
+            f"one frame in {interval_cycles} cycles needs {getattr(plan.cost, over[0]):.0f} {over[0].upper()} of "
+            f"{getattr(budget, over[0])}: {over[0].upper()} binds, layer '{plan.bottleneck}' is the slowest"
+        )
     return plan
-
-
-def _over_budget(over: str, plan: Plan, budget: Budget, wanted: int, fastest: Plan | None) -> OverBudget:
-    text = (
-        f"one frame in {wanted} cycles needs {getattr(plan.cost, over):.0f} {over.upper()} of "
-        f"{getattr(budget, over)}: {over.upper()} binds, layer '{plan.bottleneck}' is the slowest"
-    )
-    if fastest is None:
-        return OverBudget(text)
-    cycles = fastest.interval_cycles
-    return OverBudget(f"{text}; the fastest that fits takes {cycles} cycles a frame", cycles)
 
 
 @by_content(most=1 << 16)

@@ -47,7 +47,10 @@ def plan_for_interval(
         except CheckFailed:  # no folding is so fast, whatever it takes
             if not failed:
                 raise
-    raise min(failed, key=lambda e: e.fastest)
+    fastest = plan_fastest(core, budget, off, style)
+    if (cycles := _cycles(fastest)) <= interval_cycles:
+        return fastest
+    raise OverBudget(f"{failed[0]}; the fastest that fits takes {cycles} cycles a frame")
 
 
 def _spaces(core: Graph, budget: Budget, style: Style) -> Iterator[Space]:
