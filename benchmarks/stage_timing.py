@@ -53,6 +53,13 @@ def product(clock_mhz: float, x: Format, w: Format, k: int, n: int, simd: int, p
     return MatVec(StreamType((4, k), x, simd), weights, w, pe, simd, levels=levels_at(clock_mhz))
 
 
+def skipping(clock_mhz: float, x: Format, w: Format, k: int, n: int, used: float) -> MatVec:
+    """One input and one neuron at a time, of random weights of which so many are used: the others take no clock."""
+    made = product(clock_mhz, x, w, k, n, 1, 1)
+    weights = made.weights * (np.random.default_rng(1).random((k, n)) < used)
+    return replace(made, weights=weights, skip=True)
+
+
 def stairs(stream: StreamType, count: int) -> Threshold:
     """So many random thresholds of every channel."""
     fmt, channels = stream.format, stream.shape[-1]
@@ -110,6 +117,8 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "8 x 8, 80 multipliers": lambda c: replace(product(c, U8, I8, 128, 320, 1, 160), dsp_lanes=2),
     "4 x 4 and thresholds": lambda c: activated(product(c, U4, I4, 64, 32, 8, 8)),
     "4 x 4 and a residual": lambda c: residual(product(c, U4, I4, 64, 32, 8, 8)),
+    "zeros skipped": lambda c: skipping(c, U4, I4, 18, 16, 0.3),
+    "zeros skipped, places in block RAM": lambda c: skipping(c, U4, I4, 64, 64, 0.4),
     "thresholds": lambda c: thresholds(StreamType((16, 64), I14, 8)),
     "search": lambda c: search(StreamType((16, 32), I14, 2), 31),
     "window, serial": lambda c: Window(StreamType((34, 34, 64), U4, 8), (3, 3)),

@@ -27,6 +27,7 @@ NARROW: dict[str, Stage] = {
     "enables of a wide window": STAGES["window, 64 channels"](100),
     "register of a replayed vector": product(100, U4, Int(-8, 7), 128, 8, 32, 2),
     "places in a long replayed vector": product(100, U8, Int(-128, 127), 512, 4, 2, 2),
+    "beats that are skipped": STAGES["zeros skipped, places in block RAM"](100),
     "weights of many multipliers": STAGES["8 x 8, multipliers"](100),
     "best lane": ArgMax(StreamType((1024,), Int(-32768, 32767), 32)),
     "running results of an image": STAGES["global pool"](100),
@@ -65,6 +66,7 @@ FAST_TOO = (
     "fifo, 512 bits",
     "fifo in block RAM",
     "8 x 8, memory",
+    "8 x 8, 80 multipliers",
 )
 WIDE_IMAGE = Window(StreamType((224, 224, 16), U4, 16), (3, 3), border=AROUND)
 

@@ -22,7 +22,7 @@ class Replay(wiring.Component):
 
     `last`: it is the last one of its pass. `enable`: `run` again, for parts of the register of `x`. Two vectors fit, so
     that the second is written while the first is read; a beat can be read in the clock after it was taken. `i.ready`
-    comes from registers only.
+    is a register.
     """
 
     i: stream.Interface
@@ -39,26 +39,20 @@ class Replay(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        full, valid = Signal(2), Signal()
-        taken, step = self.i.valid & self.i.ready, valid & self.run
+        valid, whole, room = Signal(), Signal(), Signal(init=1)  # whole: the half that is read is, room: a half is not
+        taken, step = self.i.valid & room, valid & self.run
         (written,), (wrote,) = counters_and_ends(m, [self.order.beats], taken)
         reading = self._reading(m, step, written, taken, filling := taken & wrote)
         into, out_of = _toggle(m, filling), _toggle(m, emptying := step & reading.end)
-        whole, same = Signal(), Signal(init=1)  # the half that is read: whether it is full, and the one written
-        m.d.sync += same.eq(same ^ filling ^ emptying)
-        other = full.bit_select(~out_of, 1) | (filling & ~same)
-        m.d.sync += whole.eq(Mux(emptying, other, whole | (filling & same)))
+        m.d.sync += [whole.eq(filling | (whole & ~(emptying & room))), room.eq(emptying | (room & ~(filling & whole)))]
         # Whether the next beat can be read is in a register: nothing that is compared decides on a step.
-        stays, moves = valid | same & (filling | reading.here), whole | same & (filling | reading.ahead)
-        m.d.sync += valid.eq(Mux(step, Mux(reading.end, same | filling | reading.ahead, moves), stays))
+        there = Mux(reading.end, ~room, whole)
+        m.d.sync += valid.eq(filling | Mux(step, there | reading.ahead, valid | reading.here))
         m.d.comb += [
-            self.i.ready.eq(~full.bit_select(into, 1)),
+            self.i.ready.eq(room),
             self.valid.eq(valid), self.last.eq(reading.last),
             self.x.eq(self._stored(m, (Cat(written, into), taken), Cat(reading.beat, out_of))),
         ]  # fmt: skip
-        filled = Mux(filling, Cat(~into, into), 0)
-        emptied = Mux(emptying, Cat(~out_of, out_of), 0)
-        m.d.sync += full.eq((full | filled) & ~emptied)
         return m
 
     def _stored(self, m: Module, write: tuple[Value, Value], address: Value) -> Value:
@@ -164,6 +158,6 @@ def replay_cost(bits: int, order: Order) -> Cost:
     half = (order.beats - 1).bit_length()
     reading = counters_cost([order.passes, order.beats]) if order.complete else walk_cost(order)
     ends = 2 + (4 + half if order.complete else 2)  # registers of what can be read and of the loops' ends
-    own = Cost(lut=fitted("replay.one") + fitted("replay.bit") * half, ff=6 + ends)
+    own = Cost(lut=fitted("replay.one") + fitted("replay.bit") * half, ff=4 + ends)
     control = counters_cost([order.beats]) + reading + own
     return control + ram_cost(replay_depth(order.beats), bits)
