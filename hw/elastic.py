@@ -13,6 +13,9 @@ from hw.dealt import Dealt
 from hw.timing import serve
 
 
+_SHORT = 8  # clocks: registers of a longer flight are too many readers beside those of one enable (`hw.dealt`)
+
+
 class Datapath(wiring.Component):
     """A circuit whose `y` answers `x` exactly `latency` (>= 1) clocks later; `valid` says that `x` is a beat.
 
@@ -130,9 +133,9 @@ class Elastic(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         path, circuit = self.datapath, Dealt(self.datapath, platform)
-        own = circuit.enables - 1
+        own = circuit.enables - 1 + _apart(path.latency)
         m.submodules.skid = skid = Skid(len(path.y), own + len(self.runs))
-        m.submodules.datapath = circuit.enabled([skid.run, *skid.runs[:own]])
+        m.submodules.datapath = circuit.enabled([skid.run, *skid.runs[:own]][-circuit.enables :])
         flight = Signal(path.latency - 1)  # which registers but the last hold a beat, the newest lowest
         on_way = Cat(self.i.valid, flight)
         with m.If(skid.run):
@@ -178,6 +181,11 @@ class Passage(wiring.Component):
         return m
 
 
+def _apart(latency: int) -> bool:
+    """Whether what holds a beat has an enable of its own."""
+    return latency > _SHORT
+
+
 def passage_times(arrive: np.ndarray, wanted: np.ndarray, latency: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of a Passage: when it takes each beat, has it for the reader, and when it leaves, not before it is wanted.
 
@@ -217,4 +225,4 @@ def elastic_schedule(arrive: np.ndarray, latency: int) -> np.ndarray:
 
 def elastic_cost(y_bits: int, latency: int) -> Cost:
     """Of an Elastic without its datapath."""
-    return skid_cost(y_bits) + Cost(ff=latency - 1)
+    return skid_cost(y_bits) + Cost(ff=latency - 1 + _apart(latency))
