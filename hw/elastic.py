@@ -12,7 +12,6 @@ from hw.buffer import Skid, skid_cost
 from hw.dealt import Dealt
 from hw.timing import serve
 
-
 _SHORT = 8  # clocks: registers of a longer flight are too many readers beside those of one enable (`hw.dealt`)
 
 

@@ -16,6 +16,7 @@ from codesign.cost import Cost
 from codesign.formats import Int
 from hw.copies import EACH, copies, groups_of, slices_of
 from hw.fitted import fitted
+from hw.lookup import looked_up, one_level
 from hw.memory import block_count, blocks_pay, rom_blocks_cost
 from hw.ports import element
 from hw.register import register
@@ -35,10 +36,20 @@ class Rom(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        if one_level(len(self.words)) and not rom_in_blocks(len(self.words), self.width):
+            m.d.comb += self.data.eq(self._looked_up(m))
+            return m
         m.submodules.store = store = memory_of(self.words, self.width)
         port = store.read_port()
         m.d.comb += [port.addr.eq(self.address), self.data.eq(port.data)]
         return m
+
+    def _looked_up(self, m: Module) -> Value:
+        """Equal bits of a word come from one register."""
+        columns = np.array([[word >> k & 1 for k in range(self.width)] for word in self.words], bool)
+        once, which = np.unique(columns, axis=1, return_inverse=True)
+        held = register(m, Cat(looked_up(m, once, self.address)))
+        return Cat(*(held[k] for k in which.ravel().tolist()))
 
 
 def memory_of(words: Sequence[int], width: int) -> memory.Memory:
@@ -133,13 +144,18 @@ class Fields:
     def _from_tables(self, m: Module, addresses: Sequence[Value]) -> list[Value]:
         """Equal bits of a word come from one register, and from copies where it would have too many readers."""
         registers: dict[int, Sequence[Value]] = {}
-        bits = self._bits  # written as numbers: a memory would take the registers before and behind it into itself
         for columns, address in zip(self._parts, addresses, strict=True):
-            for column in columns:
-                value = Const(_words(bits[:, column][None])[0], self.depth).bit_select(address, 1)
+            for column, value in zip(columns, self._values(m, columns, address), strict=True):
                 count = self._loads[column]
                 registers[column] = copies(m, value, count, reset_less=True) if count > 1 else [register(m, value)]
         return [registers[column][copy] for column, copy in self._places]
+
+    def _values(self, m: Module, columns: list[int], address: Value) -> list[Value]:
+        """Some bits of a word: a memory would take the registers before and behind it into itself."""
+        bits = self._bits[:, columns]
+        if one_level(self.depth):
+            return looked_up(m, bits, address)
+        return [Const(table, self.depth).bit_select(address, 1) for table in _words(bits.T)]
 
     @cached_property
     def _parts(self) -> list[list[int]]:
@@ -171,12 +187,13 @@ class Fields:
         return first[which.ravel()]
 
     def cost(self) -> Cost:
-        """In LUTs, equal bits of a word share a register, and equal or opposite ones a table."""
+        """In LUTs, equal bits of a word share a register and a table; opposite ones a table, where that is several."""
         if not self.width:
             return Cost()
         if self.in_blocks:
             return rom_cost(self.depth, self.width)
-        tables = len(np.unique(_packed(self._bits ^ self._bits[0]), axis=0))
+        alike = np.unique(_packed(self._bits ^ self._bits[0]), axis=0)
+        tables = len(self._loads if one_level(self.depth) else alike)
         return Cost(lut=tables * table_sites(self.depth), ff=sum(self._loads.values()))
 
     @cached_property
