@@ -86,8 +86,8 @@ def table_sites(depth: int) -> float:
     """Of one bit of a table of random entries: two share a site up to 32 words; four leaves have free multiplexers."""
     if depth <= 2:
         return 0.0
-    if depth <= 32:
-        return fitted("table.small" if depth <= 16 else "table.shallow")
+    if one_level(depth):
+        return 0.5 if depth <= 32 else 1.0
     leaves = -(-depth // 64)
     return fitted("table.leaf") * leaves + fitted("table.join") * max(0, leaves - 4)
 
