@@ -42,7 +42,7 @@ from hw.stages.window import Window
 from hw.stream import StreamType
 from hw.synth import timed
 
-AROUND = Border((1, 1), (1, 1))
+AROUND, UNEVEN = Border((1, 1), (1, 1)), Border((4, 1), (5, 1), 84)
 B, U4, U8, I4, I8, I14 = Binary(), Int(0, 15), Int(0, 255), Int(-8, 7), Int(-128, 127), Int(-8000, 8000)
 
 
@@ -122,6 +122,7 @@ STAGES: dict[str, Callable[[float], Stage]] = {
     "thresholds": lambda c: thresholds(StreamType((16, 64), I14, 8)),
     "search": lambda c: search(StreamType((16, 32), I14, 2), 31),
     "window, serial": lambda c: Window(StreamType((34, 34, 64), U4, 8), (3, 3)),
+    "window, serial, bordered": lambda c: Window(StreamType((49, 10, 1), I8, 1), (10, 4), (2, 2), border=UNEVEN),
     "window, serial, banks": lambda c: Window(StreamType((114, 114, 128), U4, 16), (3, 3)),
     "window, all channels a beat": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3)),
     "window, parallel": lambda c: Window(StreamType((34, 34, 16), U4, 16), (3, 3), parallel=True),

@@ -87,13 +87,14 @@ def told_apart(count: int) -> bool:
 
 
 def at_ends(
-    m: Module, counts: Sequence[int], indices: Sequence[Signal], ends: Sequence[Value], step: ValueLike
-) -> Value:
-    """Whether all of some innermost levels are at their ends, in a register of its own."""
+    m: Module, counts: Sequence[int], indices: Sequence[Signal], ends: Sequence[Value], step: ValueLike,
+    apart: bool = False,
+) -> Value:  # fmt: skip
+    """Whether all of some innermost levels are at their ends, in a register of its own, `apart` from equal ones."""
     there = soon_at_ends(counts, indices, ends)
     if isinstance(there, Const):
         return there
-    kept = Signal()
+    kept = Signal(attrs=KEPT if apart else {})
     with m.If(step):
         m.d.sync += kept.eq(there)
     return kept

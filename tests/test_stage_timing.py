@@ -24,6 +24,7 @@ NARROW: dict[str, Stage] = {
     "room for wide beats in a window": Window(StreamType((34, 34, 96), U4, 96), (3, 3)),
     "enable of a tree": Pool(StreamType((6, 8, 4, 32), U4, 128), "max"),
     "border of a window": Window(StreamType((10, 10, 64), U4, 32), (3, 3), border=AROUND),
+    "places outside of an image": STAGES["window, serial, bordered"](100),
     "enables of a wide window": STAGES["window, 64 channels"](100),
     "register of a replayed vector": product(100, U4, Int(-8, 7), 128, 8, 32, 2),
     "places in a long replayed vector": product(100, U8, Int(-128, 127), 512, 4, 2, 2),

@@ -21,12 +21,12 @@ from hw.halts import Course, Halts
 from hw.loops import (
     at_ends,
     below,
-    between,
     choose_step,
     counters_and_ends,
     counters_cost,
     ring_addresses,
     strides_to_steps,
+    within,
 )
 from hw.memory import rooms_of, rounded
 from hw.ports import elements, encode
@@ -161,7 +161,7 @@ class SerialForm:
         wrap = 1 if self.depth & (self.depth - 1) else 0
         a_bit = fitted("serial window.bit") + fitted("serial window.wrapped bit") * wrap
         control = Cost(
-            lut=pointer * a_bit + fitted("serial window.one"), ff=4 * pointer + 8 + sum(n > 1 for n in loops)
+            lut=pointer * a_bit + fitted("serial window.one"), ff=4 * pointer + 10 + sum(n > 1 for n in loops)
         )
         memory = self.fetch.cost() + Cost(ff=(self.fetch.parts - 1) * (2 * pointer + 2) + self.rooms - 1)
         return memory + skid_cost(bits) + counters_cost(loops) + control + self._border_cost()
@@ -176,7 +176,7 @@ class SerialForm:
         walk = fitted("serial window.clipped") * clipped + fitted("serial window.image bit") * bits + 2
         return Cost(
             lut=walk + fitted("serial window.border bit") * beat,
-            ff=bits + 4 + groups_of(beat) + self.fetch.registered * (clipped + 2),
+            ff=bits + 4 + groups_of(beat) + self.fetch.registered * (clipped + 2) + clipped,
         )
 
     def rtl(self) -> wiring.Component:
@@ -200,19 +200,21 @@ class _Circuit(wiring.Component):
         m = Module()
         form, depth, fetch = self.form, self.form.depth, self.form.fetch
         parts = fetch.parts
-        m.submodules.skid = skid = Skid(len(self.o.payload), parts + 1 + fetch.behind)
+        m.submodules.skid = skid = Skid(len(self.o.payload), parts + 2 + fetch.behind)
         connect(m, skid.o, flipped(self.o))
         steps, sliding = strides_to_steps(form.image_loops), form.sliding
-        put, move, issue, (*runs, run, goes) = Signal(), Signal(), Signal(), [skid.run, *skid.runs[: parts + 1]]
-        within = [count for count, _ in form.window_loops]
-        taps, ended = counters_and_ends(m, within, move)
-        over = issue & goes & at_ends(m, within, taps, ended, move)  # not `move`, which has many readers
+        put, move, issue, (*runs, run, goes, leaves) = Signal(), Signal(), Signal(), [skid.run, *skid.runs[: parts + 2]]
+        counts = [count for count, _ in form.window_loops]
+        taps, ended = counters_and_ends(m, counts, move)
+        over = issue & goes & at_ends(m, counts, taps, ended, move)  # not `move`, which has many readers
+        # Again, from registers of its own: what is counted would stand behind tables that much else reads.
+        left = issue & leaves & at_ends(m, counts, taps, ended, move, apart=True)
         windows, row_ended = counters_and_ends(m, sliding.counts, over)
         ends = row_ended + ended
-        last = at_ends(m, [*sliding.counts, *within], windows + taps, ends, move) if form.reaches_over else Const(0, 1)
+        last = at_ends(m, [*sliding.counts, *counts], windows + taps, ends, move) if form.reaches_over else Const(0, 1)
         taps = taps[1:] if form.channelwise else taps[:2]
         back = self._back(m, steps, row_ended)
-        stored = put, Mux(over, back, 0)
+        stored = put, Mux(left, back, 0)
         bits = max(depth, *(abs(step) for step in steps)).bit_length() + 2
         (short,) = below(m, sliding.origin - sliding.span, bits, stored, 1)
         room = below(m, sliding.origin - depth, bits, stored, form.rooms)
@@ -222,8 +224,9 @@ class _Circuit(wiring.Component):
         into = ring_addresses(m, depth, [1], [], puts)
         out_of = ring_addresses(m, depth, strides_to_steps(form.image_loops + form.window_loops), ends, moves, start)
         write, read = list(zip(into, puts, strict=True)), list(zip(out_of, runs, strict=True))
-        outside = ~_inside(m, sliding, windows, taps, [run] if fetch.registered else [])
-        data, offered = fetch.read(m, self.i.payload, write, read, (issue, run), list(skid.runs[parts + 1 :]))
+        clipped = _clipped(m, sliding, windows, row_ended, over)
+        outside = ~_inside(m, taps, clipped, [run] if fetch.registered else [])
+        data, offered = fetch.read(m, self.i.payload, write, read, (issue, run), list(skid.runs[parts + 2 :]))
         m.d.comb += [
             self.i.ready.eq(room[0]),
             put.eq(puts[0]),
@@ -266,17 +269,31 @@ class _Circuit(wiring.Component):
         return Cat(Mux(copy, around[part], seen[part]) for copy, part in zip(chosen, parts, strict=True))
 
 
-def _inside(m: Module, s: Sliding, windows: list[Signal], taps: list[Signal], again: list[Value]) -> Value:
-    """Whether a position of a window lies in the image, by the indices of both along rows and columns; what those say
-    goes into registers where there are enables for such `again`."""
+Clipped = list[dict[int, Value]]  # along rows and columns: of the taps that reach over an edge, by their place
+
+
+def _clipped(m: Module, s: Sliding, windows: list[Signal], ended: list[Value], over: Value) -> Clipped:
+    """Whether each lies in the image in the current window, in registers that move as windows do."""
+    found: Clipped = []
+    for axis, (window, ranges, count) in enumerate(zip(windows, s.inside, s.counts, strict=True)):
+        step = over & Cat(*ended[axis + 1 :]).all()
+        found.append({
+            k: within(m, window, ended[axis], step, (count, a, b)) if a < b else Const(0, 1)
+            for k, (a, b) in enumerate(ranges) if a > 0 or b < count
+        })  # fmt: skip
+    return found
+
+
+def _inside(m: Module, taps: list[Signal], clipped: Clipped, again: list[Value]) -> Value:
+    """Whether a position of a window lies in the image; what it depends on goes into registers once more where there
+    are enables for such `again`."""
 
     def kept(value: Value) -> Value:
         return held(m, value, again) if again else value
 
     inside: Value = Const(1, 1)
-    for window, tap, ranges, count in zip(windows, taps, s.inside, s.counts, strict=True):
+    for tap, flags in zip(taps, clipped, strict=True):
         place = kept(tap)
-        for k, (first, end) in enumerate(ranges):
-            if first > 0 or end < count:
-                inside &= (place != k) | kept(between(window, first, end) if first < end else Const(0, 1))
+        for k, flag in flags.items():
+            inside &= (place != k) | kept(flag)
     return inside
