@@ -36,7 +36,7 @@ class Rom(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        if one_level(len(self.words)) and not rom_in_blocks(len(self.words), self.width):
+        if self.width and one_level(len(self.words)) and not rom_in_blocks(len(self.words), self.width):
             m.d.comb += self.data.eq(self._looked_up(m))
             return m
         m.submodules.store = store = memory_of(self.words, self.width)
@@ -192,9 +192,8 @@ class Fields:
             return Cost()
         if self.in_blocks:
             return rom_cost(self.depth, self.width)
-        alike = np.unique(_packed(self._bits ^ self._bits[0]), axis=0)
-        tables = len(self._loads if one_level(self.depth) else alike)
-        return Cost(lut=tables * table_sites(self.depth), ff=sum(self._loads.values()))
+        same = self._loads if one_level(self.depth) else np.unique(_packed(self._bits ^ self._bits[0]), axis=0)
+        return Cost(lut=len(same) * table_sites(self.depth), ff=sum(self._loads.values()))
 
     @cached_property
     def _changing(self) -> np.ndarray:
