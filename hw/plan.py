@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from codesign.cost import Budget, Cost
@@ -20,6 +20,7 @@ from hw.stages.fifo import Fifo
 from hw.style import AUTO, Style
 
 MODEST = 0.25  # of a budget, where no rate is asked for
+_SHARES = (0.75, 0.5, 0.25)  # of what converters and FIFOs of one mix of foldings take, tried for others
 
 
 def pipeline_of(core: Graph, plan: Plan, off: Collection[str] = ()) -> Pipeline:
@@ -99,12 +100,12 @@ def plan_fastest(
     """The fastest plan within a budget; CheckFailed where even the slowest does not fit."""
     spaces = _spaces(core, budget, style)
     plain = next(spaces)
-    best = _fastest(plain, budget, off)
+    best = _fastest(plain, budget, off, _SHARES)
     if best is None:
         return _slowest(plain, budget, off)
     if best[0].bound is None:
         return best
-    return min(filter(None, (best, *(_fastest(space, budget, off) for space in spaces))), key=_cycles)
+    return min(filter(None, (best, *(_fastest(space, budget, off, _SHARES) for space in spaces))), key=_cycles)
 
 
 def _cycles(planned: tuple[Plan, Pipeline]) -> int:
@@ -120,22 +121,36 @@ def plan_modest(
     return modest or _fastest(space, budget, off) or _slowest(space, budget, off)
 
 
-def _fastest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, Pipeline] | None:
-    """The fastest plan that leaves of the budget what converters and FIFOs were seen to take."""
-    added = Cost()
-    while True:
-        plan = space.fastest(budget.less(added))
-        if plan is None:
-            return None
-        pipeline = _without_fifos(space.core, plan, off)
-        if not budget.exceeded_by(estimate_cost(pipeline)):  # FIFOs only add, and take long to compute
-            pipeline = with_fifos(pipeline)
-        cost = estimate_cost(pipeline)
-        if not budget.exceeded_by(cost):
-            return replace(plan, bound=plan.bound and plan.bound.beside(added)), pipeline
-        before, added = added, added.most(cost + plan.cost * -1)
-        if added == before:
-            return None
+def _fastest(
+    space: Space, budget: Budget, off: Collection[str], shares: Sequence[float] = ()
+) -> tuple[Plan, Pipeline] | None:
+    """The fastest plan that leaves of the budget what converters and FIFOs were seen to take; or a faster one that
+    leaves one of these `shares` of it, where that does: every mix of foldings has others."""
+    added, best = Cost(), None
+    while plan := space.fastest(budget.less(added)):
+        best, cost = _designed(space, plan, budget, added, off)
+        following = added.most(cost + plan.cost * -1)
+        if best or following == added:
+            break
+        added = following
+    for share in shares if added != Cost() else ():
+        plan = space.fastest(budget.less(added * share))
+        if plan is not None and (best is None or plan.interval_cycles < best[0].interval_cycles):
+            best = _designed(space, plan, budget, added * share, off)[0] or best
+    return best
+
+
+def _designed(
+    space: Space, plan: Plan, budget: Budget, left: Cost, off: Collection[str]
+) -> tuple[tuple[Plan, Pipeline] | None, Cost]:
+    """A plan that leaves so much of the budget, with its pipeline where that fits; and what it takes."""
+    pipeline = _without_fifos(space.core, plan, off)
+    if not budget.exceeded_by(estimate_cost(pipeline)):  # FIFOs only add, and take long to compute
+        pipeline = with_fifos(pipeline)
+    cost = estimate_cost(pipeline)
+    if budget.exceeded_by(cost):
+        return None, cost
+    return (replace(plan, bound=plan.bound and plan.bound.beside(left)), pipeline), cost
 
 
 def _slowest(space: Space, budget: Budget, off: Collection[str]) -> tuple[Plan, Pipeline]:
