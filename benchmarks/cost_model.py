@@ -186,10 +186,9 @@ stages of seeded random parameters. Synthesized: {yosys}, `{command}`.
 The form of some formulas was repaired with stages of these designs in view; no constant is fitted to them. What
 neighbours save together, an amount an edge, is fitted to three random networks that are not among them.
 
-Known to be off: `kws_dscnn_int8_qdq` at 160,000 cycles a frame (`--large`, at df73b7a): about 3,000 LUT estimated,
-2,421 synthesized (+24 %); FF +3 %, DSP and BRAM exact. Its tables of 32 words (multipliers and offsets of 32 channels
-on one lane) share sites better than `table.shallow` says; the stages that constants are fitted to have few like them.
-A constant negative factor of unsigned numbers of 17 bits and more right behind an accumulator, which is fused with it,
+`kws_dscnn_int8_qdq` at 160,000 cycles a frame (`--large`, at 57221da): 2,726 LUT estimated, 2,700 synthesized (+1 %, +24 %
+before tables of up to 64 words were one look-up table a column), FF -5 %, DSP and BRAM exact. Known to be off:
+a constant negative factor of unsigned numbers of 17 bits and more right behind an accumulator, which is fused with it,
 takes 2 to 5 DSP48E1s where 1 or 2 are estimated, as Yosys takes the constant's sign bits for digits.
 The latency of a first frame that arrives without a pause counts what full FIFOs hold up, and was exact on 60 of 60
 random networks whose branches meet (seeds 0 to 59 of `tests/test_branching.py`), intervals too. It has a limit: where a
