@@ -186,8 +186,8 @@ stages of seeded random parameters. Synthesized: {yosys}, `{command}`.
 The form of some formulas was repaired with stages of these designs in view; no constant is fitted to them. What
 neighbours save together, an amount an edge, is fitted to three random networks that are not among them.
 
-`kws_dscnn_int8_qdq` at 160,000 cycles a frame (`--large`, at 57221da): 2,726 LUT estimated, 2,700 synthesized (+1 %; it
-was +24 % before a column of up to 64 words was one look-up table), FF -5 %, DSP and BRAM exact. Known to be off:
+`kws_dscnn_int8_qdq` at 160,000 cycles a frame (`--large`, at 57221da): 2,726 LUT estimated, 2,700 synthesized (+1 %; at
+df73b7a about 3,000 and 2,421, +24 %: the design itself takes more since), FF -5 %, DSP and BRAM exact. Known to be off:
 a constant negative factor of unsigned numbers of 17 bits and more right behind an accumulator, which is fused with it,
 takes 2 to 5 DSP48E1s where 1 or 2 are estimated, as Yosys takes the constant's sign bits for digits.
 The latency of a first frame that arrives without a pause counts what full FIFOs hold up, and was exact on 60 of 60

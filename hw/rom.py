@@ -151,7 +151,7 @@ class Fields:
         return [registers[column][copy] for column, copy in self._places]
 
     def _values(self, m: Module, columns: list[int], address: Value) -> list[Value]:
-        """Some bits of a word: a memory would take the registers before and behind it into itself."""
+        """Some bits of a word, not as a memory: that would take the registers before and behind it into itself."""
         bits = self._bits[:, columns]
         if one_level(self.depth):
             return looked_up(m, bits, address)

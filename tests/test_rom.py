@@ -1,4 +1,4 @@
-"""Read-only memory in tables: words, its primitives proven against Yosys' cells, and how deep it is."""
+"""Read-only memory in tables: words, its primitives proven against Yosys' cells, and what it takes."""
 
 from __future__ import annotations
 
