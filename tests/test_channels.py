@@ -190,7 +190,7 @@ def test_a_rate_between_is_reached_and_one_beyond_refused_with_the_fastest_that_
 
 
 def test_the_fastest_plan_leaves_what_its_own_converters_take() -> None:
-    """Those of the first mix of foldings that is tried take more: where that is left, a frame takes 352 cycles."""
+    """Those of the first mix of foldings that is tried take more: where that is left, a frame takes 256 cycles."""
     core, budget = chain(4, 10, 14, 22, size=4), Budget(lut=1600, ff=1600, dsp=60, bram36=10)
     _, pipeline = plan_fastest(core, budget)
     assert not budget.exceeded_by(estimate_cost(pipeline)) and estimate_interval(pipeline) < 240
