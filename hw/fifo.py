@@ -25,6 +25,7 @@ from hw.stages.window import Window
 from hw.timing import accept_times
 
 BUFFERED = 2  # beats that the registers at most stages' outputs hold
+BESIDE = 2  # frames that are followed beside those on their way: one that follows the last, one that ends as all do
 TURN = 8  # beats of a turn that wait for it: as many clocks as a stage takes until it gives the next ones
 OFFERED = 1  # the one beat that others offer: forks, whose branches share a register, and windows that are whole
 
@@ -44,8 +45,18 @@ class Wait:
 
 
 def waits(pipeline: Pipeline) -> dict[Edge, Wait]:
-    """How beats wait on every edge into a stage."""
-    pace, frames = max(stage_interval(p.stage) for p in pipeline.stages), frames_of(pipeline)
+    """How beats wait on every edge into a stage, with as many frames on their way as there ever are."""
+    frames = frames_of(pipeline)
+    while True:
+        found, on_their_way = _waits(pipeline, frames)
+        if frames >= on_their_way + BESIDE:
+            return found
+        frames = on_their_way + BESIDE
+
+
+def _waits(pipeline: Pipeline, frames: int) -> tuple[dict[Edge, Wait], int]:
+    """Of so many frames; and how many of them have begun when the first one has ended."""
+    pace = max(stage_interval(p.stage) for p in pipeline.stages)
     paced = [np.arange(s.beats * frames, dtype=np.int64) * pace // s.beats for _, s in pipeline.inputs]
     times: dict[tuple[str | None, int], np.ndarray] = {(None, k): a for k, a in enumerate(paced)}
     found: dict[Edge, Wait] = {}
@@ -57,7 +68,7 @@ def waits(pipeline: Pipeline) -> dict[Edge, Wait]:
         ever = [bool((left > came).any()) for came, left in zip(arrive, taken, strict=True)]
         found.update(zip(edges, map(Wait, depths, ever), strict=True))
         times.update({(placed.name, k): made for k, made in enumerate(placed.stage.schedule(*offered))})
-    return found
+    return found, max(int(left[len(left) // frames - 1]) for left in times.values()) // pace + 1
 
 
 def _depths(

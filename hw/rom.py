@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 from codesign.cost import Cost
 from codesign.formats import Int
 from hw.copies import EACH, copies, groups_of, slices_of
+from hw.entries import LEAF, changing, table_sites
 from hw.fitted import fitted
 from hw.lookup import looked_up, one_level
 from hw.memory import block_count, blocks_pay, rom_blocks_cost
@@ -46,8 +47,7 @@ class Rom(wiring.Component):
 
     def _looked_up(self, m: Module) -> Value:
         """Equal bits of a word come from one register."""
-        columns = np.array([[word >> k & 1 for k in range(self.width)] for word in self.words], bool)
-        once, which = np.unique(columns, axis=1, return_inverse=True)
+        once, which = np.unique(columns_of(self.words, self.width), axis=1, return_inverse=True)
         held = register(m, Cat(looked_up(m, once, self.address)))
         return Cat(*(held[k] for k in which.ravel().tolist()))
 
@@ -67,7 +67,20 @@ def rom_cost(depth: int, width: int) -> Cost:
     """Of a Rom of random contents, its output register included."""
     if rom_in_blocks(depth, width):
         return rom_blocks_cost(depth, width)
-    return Cost(lut=width * table_sites(depth), ff=width)
+    return Cost(lut=width * _sites(depth), ff=width)
+
+
+def words_cost(words: Sequence[int], width: int) -> Cost:
+    """Of a Rom of these contents."""
+    if rom_in_blocks(len(words), width):
+        return rom_blocks_cost(len(words), width)
+    columns = columns_of(words, width)
+    return Cost(lut=table_sites(columns), ff=len(changing(columns)))
+
+
+def columns_of(words: Sequence[int], width: int) -> np.ndarray:
+    """The bits of words, lowest first, as booleans (words, width)."""
+    return np.array([[word >> k & 1 for k in range(width)] for word in words], bool).reshape(len(words), width)
 
 
 def table_luts(depth: int) -> float:
@@ -82,14 +95,12 @@ def table_readers(depth: int) -> int:
     return leaves if leaves == 1 else ceil(1.4 * leaves)
 
 
-def table_sites(depth: int) -> float:
+def _sites(depth: int) -> float:
     """Of one bit of a table of random entries: two share a site up to 32 words; four leaves have free multiplexers."""
-    if depth <= 2:
-        return 0.0
     if one_level(depth):
         return 0.5 if depth <= 32 else 1.0
-    leaves = -(-depth // 64)
-    return fitted("table.leaf") * leaves + fitted("table.join") * max(0, leaves - 4)
+    leaves = -(-depth // LEAF) if depth > 2 else 0
+    return leaves + fitted("table.join") * max(0, leaves / 4 - 1)
 
 
 Field = int | Value
@@ -187,13 +198,12 @@ class Fields:
         return first[which.ravel()]
 
     def cost(self) -> Cost:
-        """In LUTs, equal bits of a word share a register and a table; opposite ones a table, where that is several."""
+        """In LUTs, equal bits of a word share a register."""
         if not self.width:
             return Cost()
         if self.in_blocks:
             return rom_cost(self.depth, self.width)
-        same = self._loads if one_level(self.depth) else np.unique(_packed(self._bits ^ self._bits[0]), axis=0)
-        return Cost(lut=len(same) * table_sites(self.depth), ff=sum(self._loads.values()))
+        return Cost(lut=table_sites(self._bits), ff=sum(self._loads.values()))
 
     @cached_property
     def _changing(self) -> np.ndarray:

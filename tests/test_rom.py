@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hw.lookup import looked_up
 from hw.netlist.circuit import Modules
-from hw.rom import Rom, rom_cost
+from hw.rom import Rom, rom_cost, words_cost
 from hw.rtlil import to_rtlil
 from hw.synth import synthesize
 from hw.yosys import verilog_from_rtlil
@@ -95,3 +95,23 @@ def test_a_column_is_one_table(words: int, sites: int) -> None:
     found = synthesize(text_of(rom, [rom.clk, rom.address, rom.data]), "top")
     assert (found.lut_paired, found.ff) == (sites, 40)
     assert rom_cost(words, 40).ff == 40
+
+
+STEPS = np.arange(256)
+REGULAR = {
+    "random": (np.array(random_words(512, 8)), 8),
+    "even thresholds": (STEPS * 337 // 3, 16),
+    "two channels' thresholds": (np.sort(np.random.default_rng(1).integers(0, 30_000, (2, 64))).ravel(), 16),
+    "sigmoid": (np.round(255 / (1 + np.exp(4 - STEPS / 32))).astype(int), 8),
+    "equal and opposite columns": (np.array(random_words(256, 6)) * 65 ^ 0xFC0, 12),
+}
+
+
+@pytest.mark.parametrize("name", REGULAR)
+def test_long_tables_are_estimated_by_what_is_in_them(name: str) -> None:
+    """Random words of as many bits take twice the sites of such thresholds."""
+    words, width = REGULAR[name][0].tolist(), REGULAR[name][1]
+    rom, estimated = Registered(words, width), words_cost(words, width)
+    found = synthesize(text_of(rom, [rom.clk, rom.address, rom.data]), "top")
+    assert estimated.lut == pytest.approx(found.lut_paired, rel=0.2)
+    assert (estimated.ff, estimated.bram36) == (found.ff, 0)

@@ -11,7 +11,7 @@ from codesign.cost import Cost
 from codesign.ops.table import Table
 from hw.copies import groups_of
 from hw.loops import counter_cost, fold_counter
-from hw.rom import Rom, rom_cost, rom_in_blocks, table_luts
+from hw.rom import Rom, rom_in_blocks, table_luts, words_cost
 from hw.stages.lanes import ElementStage, LaneDatapath, register
 
 
@@ -49,9 +49,10 @@ class TableStage(ElementStage[Table]):
         return _Lookup(self, ahead)
 
     def datapath_cost(self) -> Cost:
-        memory = rom_cost(self.folds << self.input.format.bits, self.format.bits)
-        behind = Cost(ff=self.format.bits * self.in_blocks)
-        return (memory + behind) * self.input.lanes + counter_cost(self.folds, self.fold_groups)
+        cost = counter_cost(self.folds, self.fold_groups)
+        for lane in range(self.input.lanes):
+            cost += words_cost(self.words(lane), self.format.bits) + Cost(ff=self.format.bits * self.in_blocks)
+        return cost
 
 
 class _Lookup(LaneDatapath):
