@@ -141,8 +141,8 @@ class Bench:
     wanted: list[np.ndarray]
 
     @classmethod
-    def of(cls, pipeline: Pipeline, simulator: Simulator) -> Bench:
-        frames = [random_frames(np.random.default_rng(0), s, FRAMES) for _, s in pipeline.inputs]
+    def of(cls, pipeline: Pipeline, simulator: Simulator, count: int = FRAMES) -> Bench:
+        frames = [random_frames(np.random.default_rng(0), s, count) for _, s in pipeline.inputs]
         found = zip(pipeline.edges, pipeline.golden(*frames), strict=True)
         values = {e.target_port: v for e, v in found if e.target is None}
         sent = [pack(f, s) for f, (_, s) in zip(frames, pipeline.inputs, strict=True)]
@@ -150,7 +150,7 @@ class Bench:
 
     def run(self, stalls: Stalls | None = None) -> SimResult:
         """Frames back to back; words checked."""
-        result = self.simulator.run(self.sent, FRAMES, stalls, watchdog_cycles=20_000)
+        result = self.simulator.run(self.sent, len(self.sent[0]), stalls, watchdog_cycles=20_000)
         for got, wanted in zip(result.outputs, self.wanted, strict=True):
             np.testing.assert_array_equal(got, wanted)
         return result

@@ -13,7 +13,7 @@ from codesign.importer import import_model
 from codesign.ops.layout import Concat as ConcatOp
 from codesign.passes import run_passes
 from codesign.passes.split import split
-from hw.estimate import estimate_timing, stage_interval
+from hw.estimate import estimate_timing, frames_of, stage_interval
 from hw.fifo import with_fifos
 from hw.pipeline import Pipeline
 from hw.plan import plan_for_interval
@@ -24,16 +24,16 @@ from hw.stages.pad import Pad
 from hw.stream import StreamType
 from sim.simulator import SimResult, Stalled
 from tests import models
-from tests.branching import Bench, built, pipeline_of
+from tests.branching import FRAMES, Bench, built, pipeline_of
 from tests.test_channels import Layers
 from tests.test_fuse import chain
 from tests.test_random_networks import Network
 from tests.test_stage_matvec import weights_of
 
 
-def simulated(pipeline: Pipeline, folder: Path, taps: bool = False) -> SimResult:
+def simulated(pipeline: Pipeline, folder: Path, taps: bool = False, frames: int = FRAMES) -> SimResult:
     """Without stalls; words checked."""
-    return Bench.of(pipeline, built(pipeline, folder, taps)).run()
+    return Bench.of(pipeline, built(pipeline, folder, taps), frames).run()
 
 
 def residual(path: Path) -> Path:
@@ -102,6 +102,29 @@ def test_one_less_beside_a_residual_block_is_slower(tmp_path):
         shallow = pipeline.with_depths([e.depth - (e is edge) for e in pipeline.edges])
         found = simulated(shallow, tmp_path / f"without_{edge.source}")
         assert (found.interval_cycles or 0) > timing.interval_cycles
+
+
+def beside(path: Path, layers: int) -> Path:
+    """x + so many layers of x."""
+    m = models.Model(1, 6)
+    x = inner = m.quant("x")
+    for k in range(layers):
+        inner = m.quant(m.add("Relu", m.add("MatMul", inner, m.weight(6, 6, seed=k))), 0.5)
+    return m.save(path, m.quant(m.add("Add", x, inner), 0.5))
+
+
+@pytest.mark.parametrize("layers, interval", [(8, 1), (4, 6)])
+def test_a_branch_that_is_many_frames_long_keeps_the_pace(tmp_path, layers, interval):
+    """What goes around it waits for more frames than are followed at first; with one place less there is a gap."""
+    pipeline = pipeline_of(beside(tmp_path / "m.onnx", layers), interval)
+    timing = estimate_timing(pipeline)
+    frames = 3 * timing.latency_cycles // timing.interval_cycles
+    assert frames > 3 * frames_of(pipeline)
+    assert simulated(pipeline, tmp_path / "b", frames=frames).interval_cycles == timing.interval_cycles
+    around = max(pipeline.edges, key=lambda e: e.depth)
+    shallow = pipeline.with_depths([e.depth - (e is around) for e in pipeline.edges])
+    found = simulated(shallow, tmp_path / "shallow", frames=frames)
+    assert (found.interval_cycles or 0) > timing.interval_cycles
 
 
 def test_a_shallow_fifo_beside_a_residual_block_is_reported_not_waited_for(tmp_path):
