@@ -7,7 +7,7 @@ import numpy as np
 from hw.fitted import fitted
 from hw.lookup import one_level
 
-LEAF = 64  # entries of a LUT6
+_LEAF = 64  # entries of a LUT6
 _FREE = 2  # levels of multiplexers that a slice has beside its look-up tables, MUXF7 and MUXF8
 
 
@@ -16,7 +16,7 @@ def table_sites(columns: np.ndarray) -> float:
     words = len(columns)
     if one_level(words):
         return (0.5 if words <= 32 else 1.0) * len(changing(columns))
-    return _joined_sites(columns) if words > LEAF else 0.0
+    return _joined_sites(columns) if words > _LEAF else 0.0
 
 
 def changing(columns: np.ndarray) -> np.ndarray:
@@ -29,8 +29,8 @@ def _joined_sites(columns: np.ndarray) -> float:
     level; equal functions are made once, opposite ones are two: no inverter stands behind a multiplexer."""
     entries = np.zeros((1 << (len(columns) - 1).bit_length(), columns.shape[1]), bool)
     entries[: len(columns)] = columns
-    reads = _reads(_functions(entries, LEAF)).sum(1)
-    sites, size, level = np.count_nonzero(reads > 1) - 0.5 * np.count_nonzero((reads > 1) & (reads < 6)), LEAF, 1
+    reads = _reads(_functions(entries, _LEAF)).sum(1)
+    sites, size, level = np.count_nonzero(reads > 1) - 0.5 * np.count_nonzero((reads > 1) & (reads < 6)), _LEAF, 1
     while (size := 2 * size) <= len(entries):
         low, high = np.split(_functions(entries, size), 2, axis=1)
         sites += _joins(low, high, level)

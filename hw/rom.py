@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from math import ceil
 
 import numpy as np
@@ -15,14 +15,14 @@ from amaranth.lib.wiring import In, Out
 from codesign.cost import Cost
 from codesign.formats import Int
 from hw.copies import EACH, copies, groups_of, slices_of
-from hw.entries import LEAF, changing, table_sites
-from hw.fitted import fitted
+from hw.entries import changing, table_sites
 from hw.lookup import looked_up, one_level
 from hw.memory import block_count, blocks_pay, rom_blocks_cost
 from hw.ports import element
 from hw.register import register
 
 READERS = 1  # cells that read a bit of a number
+_SAMPLES = 8  # columns of a table that stand for all
 
 
 class Rom(wiring.Component):
@@ -95,12 +95,11 @@ def table_readers(depth: int) -> int:
     return leaves if leaves == 1 else ceil(1.4 * leaves)
 
 
+@cache
 def _sites(depth: int) -> float:
-    """Of one bit of a table of random entries: two share a site up to 32 words; four leaves have free multiplexers."""
-    if one_level(depth):
-        return 0.5 if depth <= 32 else 1.0
-    leaves = -(-depth // LEAF) if depth > 2 else 0
-    return leaves + fitted("table.join") * max(0, leaves / 4 - 1)
+    """Of one bit of a table of random entries."""
+    columns = np.random.default_rng(depth).random((depth, _SAMPLES)) < 0.5
+    return table_sites(columns) / _SAMPLES
 
 
 Field = int | Value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, reduce
+from itertools import groupby
 from operator import add
 
 import numpy as np
@@ -128,6 +130,11 @@ class RequantStage(ElementStage[Requant]):
         return Cost(ones, kept * len(added))
 
     @property
+    def _factors(self) -> list[Int]:
+        """Of every lane the multiplier's lowest digit."""
+        return self.fields.formats[: self.input.lanes]
+
+    @property
     def _offsets(self) -> list[Int]:
         return self.fields.formats[-self.input.lanes :]
 
@@ -135,19 +142,25 @@ class RequantStage(ElementStage[Requant]):
     def _apart(self) -> list[bool]:
         """Of every lane whether its offset is added outside of a multiplier: synthesis takes the zeros at a constant's
         end out of that."""
-        digits = self.fields.formats[: self.input.lanes]
-        return [self.shifts_only or (m.lo == m.hi and m.lo % 2 == 0) for m in digits]
+        return [self.shifts_only or (m.lo == m.hi and m.lo % 2 == 0) for m in self._factors]
 
     @property
     def _delays_cost(self) -> Cost:
-        """Of sums that nothing changes behind their adder: three registers of one enable are a shift register."""
-        if self._limits:
-            return Cost()
-        shares, lane = shares_of(self._registers), len(self._lane_registers)
-        ends = range(len(shares) - 1 - lane * (self.input.lanes - 1), len(shares), lane)
-        waiting = sum(shares[k - 2] == shares[k] and apart for k, apart in zip(ends, self._apart, strict=True))
-        bits = (self._level_bits - bool(self.half)) * waiting
-        return Cost(lut=bits, ff=-3 * bits)
+        """Of bits that nothing changes on their way: three registers or more of one enable are a shift register."""
+        shares, x, lane = shares_of(self._registers), self.fields.width, len(self._lane_registers)
+        behind, cost = x + self.input.lanes, Cost()
+        for k, (factor, offset, apart) in enumerate(zip(self._factors, self._offsets, self._apart, strict=True)):
+            product, *_, total, level, result = shares[behind + k * lane :][:lane]
+            ends, kept = [total, level, *([] if self._limits else [result])], self._kept(factor, offset)
+            cost += _delayed([*([] if factor.lo < 0 else [shares[x + k]]), product, *ends], kept)
+            cost += _delayed(ends, (self._level_bits - bool(self.half) - kept) * apart)
+        return cost
+
+    def _kept(self, factor: Int, offset: Int) -> int:
+        """Bits of a level that are those of the product: below the lowest one of a constant offset."""
+        if not self.shifts_only or self.digits > 1 or offset.lo != offset.hi:
+            return 0
+        return max(0, min(_zeros(offset.lo), self.sums.bits) - max(self.op.shift, _zeros(factor.lo)))
 
     @property
     def _registers(self) -> list[int]:
@@ -178,6 +191,12 @@ def _is_shift(digit: Int) -> bool:
 def _zeros(number: int) -> int:
     """At its end; as many as there may be of 0."""
     return (number & -number).bit_length() - 1 if number else 64
+
+
+def _delayed(shares: Sequence[int], bits: int) -> Cost:
+    """What so many bits in registers of these enables, one behind the other, take more as shift registers."""
+    runs = [len(list(run)) for _, run in groupby(shares)]
+    return Cost() if bits <= 0 else sum((Cost(lut=bits, ff=-n * bits) for n in runs if n > 2), Cost())
 
 
 def signed_bits(numbers: Format) -> int:
