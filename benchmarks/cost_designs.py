@@ -28,7 +28,7 @@ from tests.test_random_networks import Network
 EXAMPLES, MODELS = Path(__file__).parent.parent / "examples", DATA / "models"
 BOARD = board_named("pynq-z2")
 FRAMES = 3
-FITTED = (20, 24, 25)  # seeds of random networks
+FITTED = (20, 24, 25, 111, 114, 115, 116, 120, 121, 122, 123, 124, 126, 130, 131, 142)  # seeds of random networks
 
 
 @dataclass(frozen=True)
