@@ -19,6 +19,7 @@ from hw.pipeline import Pipeline, counted
 from hw.stages.fifo import Fifo
 from hw.style import AUTO, Style
 
+_EXCESS = 1.5  # of a budget, as formulas have it, up to which gates are counted
 MODEST = 0.25  # of a budget, where no rate is asked for
 _SHARES = (0.75, 0.5, 0.25)  # of what converters and FIFOs of one mix of foldings take, tried for others
 
@@ -42,7 +43,7 @@ def plan_for_interval(
     failed: list[OverBudget] = []
     for space in _spaces(core, budget, style):
         try:
-            return _for_interval(space, interval_cycles, off)
+            return _in_budget(space, interval_cycles, off)
         except OverBudget as e:
             failed.append(e)
         except CheckFailed:  # no folding is so fast, whatever it takes
@@ -61,6 +62,25 @@ def _spaces(core: Graph, budget: Budget, style: Style) -> Iterator[Space]:
         wide = Space(core, budget, style, channels)
         check_equal("channels", core, wide.core)
         yield wide
+
+
+def _in_budget(space: Space, interval_cycles: int, off: Collection[str]) -> tuple[Plan, Pipeline]:
+    """As formulas find it; what they find too large may fit where its gates are counted."""
+    try:
+        return _for_interval(space, interval_cycles, off)
+    except OverBudget:
+        if (counted_in := _counted(space, interval_cycles, off)) is None:
+            raise
+        return counted_in
+
+
+def _counted(space: Space, interval_cycles: int, off: Collection[str]) -> tuple[Plan, Pipeline] | None:
+    plan = space.plan(interval_cycles)
+    if plan.interval_cycles > interval_cycles or space.budget.part(_EXCESS).exceeded_by(plan.cost):
+        return None
+    pipeline = with_fifos(_without_fifos(space.core, plan, off))
+    late = estimate_interval(pipeline) > interval_cycles
+    return None if late or space.budget.exceeded_by(estimate_cost(pipeline)) else (plan, pipeline)
 
 
 def _for_interval(space: Space, interval_cycles: int, off: Collection[str]) -> tuple[Plan, Pipeline]:

@@ -78,6 +78,22 @@ def test_another_mix_leaves_what_converters_and_fifos_take() -> None:
     assert multipliers(other) > multipliers(first) and not between.exceeded_by(estimate_cost(whole))
 
 
+def test_gates_that_formulas_find_too_large_are_counted() -> None:
+    """Neurons that are equal are built once, which the formulas do not see."""
+    weights = np.tile(weights_of(I8, (16, 4), seed=3), 4)
+    nodes = [Node("w", Constant(TensorType((16, 16), I8, (1.0,)), weights)), Node("y", MatMul(), ("x", "w"))]
+    core = Graph((Input("x", TensorType((16,), U8)),), (), ()).replace(nodes, ["y"])
+    plan, pipeline = plan_for_interval(core, replace(BOARD, dsp=0, bram36=0), 1)
+    counted = estimate_cost(pipeline)
+    between = Budget(lut=int(plan.cost.lut + counted.lut) // 2, ff=BOARD.ff, dsp=0, bram36=0)
+    assert plan.cost.lut < 1.5 * between.lut and counted.lut < between.lut < plan.cost.lut
+    with pytest.raises(CheckFailed, match="LUT binds"):
+        fold(Space(core, between), 1)
+    assert estimate_cost(plan_for_interval(core, between, 1)[1]) == counted
+    with pytest.raises(CheckFailed, match="LUT binds"):
+        plan_for_interval(core, replace(between, lut=int(counted.lut) - 1), 1)
+
+
 def test_the_fastest_plan_says_what_keeps_it_from_being_faster() -> None:
     core, small = two_layers(), Budget(lut=1500, ff=5000, dsp=8, bram36=4)
     plan, _ = plan_fastest(core, small)
