@@ -80,7 +80,8 @@ def words_cost(words: Sequence[int], width: int) -> Cost:
 
 def columns_of(words: Sequence[int], width: int) -> np.ndarray:
     """The bits of words, lowest first, as booleans (words, width)."""
-    return np.array([[word >> k & 1 for k in range(width)] for word in words], bool).reshape(len(words), width)
+    numbers = np.array(words, np.int64 if width < 64 else object)
+    return (numbers[:, None] >> np.arange(width) & 1).astype(bool)
 
 
 def table_luts(depth: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import ceil
 
 import numpy as np
@@ -50,9 +51,9 @@ class TableStage(ElementStage[Table]):
 
     def datapath_cost(self) -> Cost:
         cost = counter_cost(self.folds, self.fold_groups)
-        for lane in range(self.input.lanes):
-            cost += words_cost(self.words(lane), self.format.bits) + Cost(ff=self.format.bits * self.in_blocks)
-        return cost
+        for words, lanes in Counter(tuple(self.words(lane)) for lane in range(self.input.lanes)).items():
+            cost += words_cost(words, self.format.bits) * lanes
+        return cost + Cost(ff=self.format.bits * self.in_blocks * self.input.lanes)
 
 
 class _Lookup(LaneDatapath):
