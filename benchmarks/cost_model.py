@@ -191,7 +191,7 @@ Random networks of the tests beside them, at rates drawn from the seed, synthesi
 functions up in tables of 370 words. Since then tables of more than 64 words are estimated by what is in them (that
 one: 18 %) and the amount an edge is fitted to more networks, thirteen of these among them: 200 to 208, to which nothing
 was fitted, are 1.5 % off in the mean, 4.8 % at worst, FF 3.8 and 10.8 %, DSP and BRAM exact (at 3d9a0fc). Known to be
-off: folded products of a few inputs and hundreds of neurons with ternary weights (3-400-2: 21 % too low; why was not
+off: folded products of a few inputs and hundreds of neurons with ternary weights (3-400-2: 14 % too low; why was not
 found); long tables with few ones (512 words, one in seven: 53 sites for 37), which synthesis makes of more cells than
 random ones; and small tables beside a path that is longer than theirs, such as one from block RAM, which leaves it the
 time for more small cells.
