@@ -69,12 +69,13 @@ def _in_budget(space: Space, interval_cycles: int, off: Collection[str]) -> tupl
     try:
         return _for_interval(space, interval_cycles, off)
     except OverBudget:
-        if (counted_in := _counted(space, interval_cycles, off)) is None:
+        if (found := _counted(space, interval_cycles, off)) is None:
             raise
-        return counted_in
+        return found
 
 
 def _counted(space: Space, interval_cycles: int, off: Collection[str]) -> tuple[Plan, Pipeline] | None:
+    """What is a little too large by formulas, where its counted gates and the whole pipeline fit and keep up."""
     plan = space.plan(interval_cycles)
     if plan.interval_cycles > interval_cycles or space.budget.part(_EXCESS).exceeded_by(plan.cost):
         return None

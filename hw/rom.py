@@ -15,11 +15,11 @@ from amaranth.lib.wiring import In, Out
 from codesign.cost import Cost
 from codesign.formats import Int
 from hw.copies import EACH, copies, groups_of, slices_of
-from hw.entries import changing, table_sites
 from hw.lookup import looked_up, one_level
 from hw.memory import block_count, blocks_pay, rom_blocks_cost
 from hw.ports import element
 from hw.register import register
+from hw.table_cost import changing, table_sites
 
 READERS = 1  # cells that read a bit of a number
 _SAMPLES = 8  # columns of a table that stand for all

@@ -109,7 +109,7 @@ REGULAR = {
 
 @pytest.mark.parametrize("name", REGULAR)
 def test_long_tables_are_estimated_by_what_is_in_them(name: str) -> None:
-    """Random words of as many bits take twice the sites of such thresholds."""
+    """Even thresholds take less than two thirds of what random words of as many bits do."""
     words, width = REGULAR[name][0].tolist(), REGULAR[name][1]
     rom, estimated = Registered(words, width), words_cost(words, width)
     found = synthesize(text_of(rom, [rom.clk, rom.address, rom.data]), "top")
